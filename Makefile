@@ -1,0 +1,43 @@
+# make repro   install, run the pipeline, show the scores
+# make test    install, run every test and check
+# make check   check what the pipeline put out
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: repro test check lint lock clean
+
+repro: $(INSTALLED)
+	dvc repro
+	vintage show
+
+test: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest -n 2
+
+check: $(INSTALLED)
+	vintage check
+
+lint: $(INSTALLED)
+	ruff check --fix .
+	ruff format .
+	mypy
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# pin the newest versions that pyproject.toml allows, in an environment of its own
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]
+	build/lock/bin/python -m pip freeze --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
+	mv requirements.lock.tmp requirements.lock

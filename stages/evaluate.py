@@ -1,0 +1,84 @@
+"""Evaluate: checkpoint -> scores, predictions, figures.        python -m stages.evaluate
+
+Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/losses.json;
+        params: evaluate, train.numerics, train.device
+Writes  metrics/evaluation.json, metrics/predictions.csv, metrics/figures/
+"""
+
+from pathlib import Path
+
+from vintage import console, numerics
+from vintage.params import load_params
+
+TENSORS = Path("data/tensors")
+CHECKPOINT = Path("data/checkpoint")
+METRICS = Path("metrics")
+
+
+def main() -> None:
+    params = load_params()
+    reached = numerics.pin(params.train.numerics)
+    import torch
+
+    from vintage import figures
+    from vintage.checkpoint import read_checkpoint
+    from vintage.evaluation import class_table, plain_scores, replica_scores, scores_with_bounds
+    from vintage.files import read_json, write_bytes, write_json
+    from vintage.network import choose_device
+    from vintage.predictions import Predictions, write_predictions
+    from vintage.tensors import read_examples
+    from vintage.twins import duplicate_groups
+
+    ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
+    parts = {
+        name: read_examples(TENSORS / f"{name}.safetensors", schema)
+        for name in ("train", "val", "test")
+    }
+    losses = read_json(METRICS / "losses.json")
+    ensemble.to(device := choose_device(params.train.device, params.train.numerics))
+    by_replica = {
+        name: ensemble.predict_proba(torch.from_numpy(part.features).to(device)).cpu().numpy()
+        for name, part in parts.items()
+    }
+    test = parts["test"]
+    groups = test.rows[duplicate_groups(test.features)]
+    probabilities = by_replica["test"].mean(axis=0)
+
+    evaluation = {
+        "test": scores_with_bounds(test.labels, probabilities, groups, params.evaluate),
+        "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
+        "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
+        "classes": class_table(
+            test.labels, probabilities, groups, schema.classes, params.evaluate.confidence
+        ),
+        "epochs": {
+            "trained": manifest.n_epochs,
+            "settled": manifest.settled_epoch,
+            "enough": max(manifest.best_epochs),
+        },
+        "temperature": round(float(ensemble.temperature), 6),
+        "numerics": reached,
+    }
+    if len(by_replica["test"]) > 1:
+        evaluation["replicas"] = replica_scores(test.labels, by_replica["test"])
+
+    predicted = probabilities.argmax(axis=1)
+    drawn = {
+        "losses.png": figures.training_curves(losses, manifest.best_epochs),
+        "confusion.png": figures.confusion_matrix(
+            test.labels, predicted, schema.classes, schema.target
+        ),
+        "calibration.png": figures.reliability_diagram(test.labels, probabilities),
+    }
+    write_predictions(
+        METRICS / "predictions.csv",
+        Predictions(schema.classes, test.rows, test.labels, probabilities, groups),
+    )
+    for name, figure in drawn.items():
+        write_bytes(METRICS / "figures" / name, figures.png(figure))
+    write_json(METRICS / "evaluation.json", evaluation)
+    console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
+
+
+if __name__ == "__main__":
+    console.run(main)

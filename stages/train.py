@@ -1,0 +1,92 @@
+"""Train: tensors -> checkpoint and losses.        python -m stages.train
+
+Reads   data/tensors/{train,val}.safetensors, data/tensors/schema.json; params: model, train
+Writes  data/checkpoint/, metrics/losses.json
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from vintage import console, numerics
+from vintage.params import Params, load_params
+
+TENSORS = Path("data/tensors")
+CHECKPOINT = Path("data/checkpoint")
+LOSSES = Path("metrics/losses.json")
+RESUME = Path("data/resume/train.safetensors")  # no output: DVC deletes those before a stage runs
+
+
+def main() -> None:
+    params = load_params()
+    reached = numerics.pin(params.train.numerics)
+    import torch
+
+    from vintage.checkpoint import Manifest, write_checkpoint
+    from vintage.files import write_json
+    from vintage.fitting import fit, fit_temperature, loss_records, settled_epoch
+    from vintage.network import Ensemble, choose_device
+    from vintage.progress import Progress
+    from vintage.resume import ResumeFile
+    from vintage.tensors import read_examples, read_schema
+
+    schema = read_schema(TENSORS / "schema.json")
+    train = read_examples(TENSORS / "train.safetensors", schema)
+    val = read_examples(TENSORS / "val.safetensors", schema)
+    device = choose_device(params.train.device, params.train.numerics)
+    seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
+
+    ensemble = Ensemble(params.model, len(schema.features), len(schema.classes), seeds)
+    if params.model.normalize == "standard":
+        ensemble.fit_normalization(train.features)
+    ensemble.to(device)
+    train_tensors, val_tensors = (
+        (torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device))
+        for part in (train, val)
+    )
+    resume = ResumeFile(RESUME, key_of(params, reached))
+    with Progress(params.train.epochs) as progress:
+        history = fit(
+            ensemble, train_tensors, val_tensors, params.train, resume, report=progress.update
+        )
+    if params.train.calibration == "temperature" and len(val.rows):
+        temperature = fit_temperature(ensemble, *val_tensors)
+        console.say(f"temperature {temperature:.3f} suits the validation rows best")
+
+    deciding = history.train_losses if history.val_losses is None else history.val_losses
+    settled = settled_epoch(deciding.mean(dim=1))
+    manifest = Manifest(
+        model=params.model,
+        seeds=seeds,
+        best_epochs=history.best_epochs.tolist(),
+        n_epochs=len(deciding),
+        settled_epoch=settled,
+        numerics=reached,
+    )
+    write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
+    write_json(LOSSES, loss_records(history))
+    resume.remove()
+    console.say(
+        f"the {'training' if history.val_losses is None else 'validation'} loss "
+        + (f"settled at epoch {settled}" if settled else "had settled, but has risen again")
+        + f"; {max(manifest.best_epochs)} of {len(deciding)} epochs would have been enough"
+    )
+
+
+def key_of(params: Params, reached: str) -> str:
+    """A hash of all that a training depends on: inputs, parameters, code and numerics."""
+    import torch
+
+    digest = hashlib.sha256(f"{torch.__version__} {reached}\n".encode())
+    digest.update(params.model.model_dump_json().encode())
+    digest.update(params.train.model_dump_json().encode())
+    modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "vintage"]
+    code = sorted(str(module.__file__) for module in modules)
+    inputs = [TENSORS / name for name in ("train.safetensors", "val.safetensors", "schema.json")]
+    for path in [*inputs, Path(__file__), *map(Path, code)]:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    console.run(main)

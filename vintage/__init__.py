@@ -1,0 +1,1 @@
+"""What the pipeline's stages share: functions that compute and know no paths."""

@@ -1,0 +1,144 @@
+"""Check what the pipeline put out: every file by itself, and all of them against each other."""
+
+import json
+import math
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vintage.checkpoint import Manifest, read_checkpoint
+from vintage.console import InputError, one_line
+from vintage.evaluation import class_table, plain_scores, scores_with_bounds
+from vintage.files import read_json
+from vintage.params import Params
+from vintage.predictions import Predictions, read_predictions
+from vintage.tensors import Examples, Schema, read_examples
+from vintage.twins import duplicate_groups
+
+PARTS = ("train", "val", "test")
+
+
+def check_outputs(root: Path, params: Params) -> Iterator[str]:
+    """Check the outputs under `root`; yields one line for each thing that is wrong.
+
+    A file that is missing, cut or foreign is wrong, too, and never raises.
+    """
+    try:
+        _, manifest, schema = read_checkpoint(root / "data/checkpoint")
+        parts = {
+            name: read_examples(root / f"data/tensors/{name}.safetensors", schema) for name in PARTS
+        }
+        predictions = read_predictions(root / "metrics/predictions.csv")
+        evaluation = read_json(root / "metrics/evaluation.json")
+        losses = read_json(root / "metrics/losses.json")
+    except InputError as error:
+        yield str(error)
+        return
+    yield from _check_split(parts, schema, twins_together=params.split.group_by == "duplicates")
+    yield from _check_losses(losses, manifest)
+    yield from _check_predictions(predictions, parts["test"], schema)
+    yield from _check_evaluation(evaluation, predictions, params)
+
+
+def check_dvc_status(root: Path) -> Iterator[str]:
+    """Yields one line for each stage that is not up to date, as `dvc status` sees it."""
+    done = subprocess.run(
+        ["dvc", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        yield f"dvc status failed: {one_line(lines[-1])}"
+        return
+    for stage in json.loads(done.stdout):
+        yield f"stage {stage} is not up to date; run `dvc repro`"
+
+
+def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: bool) -> Iterator[str]:
+    for name, examples in parts.items():
+        path = f"data/tensors/{name}.safetensors"
+        expected = getattr(schema.rows, name)
+        if len(examples.rows) != expected:
+            yield f"{path}: holds {len(examples.rows)} rows, but the schema counts {expected}"
+    rows = np.concatenate([examples.rows for examples in parts.values()])
+    part = np.repeat(np.arange(len(parts)), [len(examples.rows) for examples in parts.values()])
+    unique, first = np.unique(rows, return_index=True)
+    if len(unique) < len(rows):
+        row = np.delete(rows, first)[0]
+        yield f"data/tensors: row {row} stands in the split more than once"
+    if twins_together:
+        features = np.concatenate([examples.features for examples in parts.values()])
+        groups = duplicate_groups(features)
+        lowest, highest = np.full((2, groups.max() + 1), [[len(parts)], [-1]])
+        np.minimum.at(lowest, groups, part)
+        np.maximum.at(highest, groups, part)
+        torn = np.flatnonzero(lowest[groups] < highest[groups])
+        if len(torn):
+            yield f"data/tensors: row {rows[torn[0]]} has a twin on the other side of the split"
+
+
+def _check_losses(losses: Any, manifest: Manifest) -> Iterator[str]:
+    path = "metrics/losses.json"
+    try:
+        epochs = [record["epoch"] for record in losses]
+        values = [(record["train_loss"], record["val_loss"]) for record in losses]
+        finite = all(
+            math.isfinite(train) and (val is None or math.isfinite(val)) for train, val in values
+        )
+    except (TypeError, KeyError):
+        yield f"{path}: is no list of records with epoch, train_loss and val_loss"
+        return
+    if epochs != list(range(1, manifest.n_epochs + 1)):
+        yield f"{path}: its epochs are not 1 to {manifest.n_epochs}, one record for each"
+    if not finite:
+        yield f"{path}: a loss is not finite"
+
+
+def _check_predictions(predictions: Predictions, test: Examples, schema: Schema) -> Iterator[str]:
+    path = "metrics/predictions.csv"
+    if predictions.classes != schema.classes:
+        yield f"{path}: its classes are {predictions.classes}, and the schema's {schema.classes}"
+    elif not np.array_equal(predictions.rows, test.rows):
+        yield f"{path}: its rows are not the test rows"
+    elif not np.array_equal(predictions.labels, test.labels):
+        yield f"{path}: its actual classes are not those of the test rows"
+    probabilities = predictions.probabilities
+    if not ((probabilities >= 0).all() and (probabilities <= 1).all()):
+        yield f"{path}: a probability is not between 0 and 1"
+    wrong = np.flatnonzero(~(np.abs(probabilities.sum(axis=1) - 1) < 1e-9))
+    if len(wrong):
+        yield f"{path}: the probabilities of row {predictions.rows[wrong[0]]} do not sum to one"
+
+
+def _check_evaluation(evaluation: Any, predictions: Predictions, params: Params) -> Iterator[str]:
+    path = "metrics/evaluation.json"
+    labels, probabilities, groups = (
+        predictions.labels,
+        predictions.probabilities,
+        predictions.groups,
+    )
+    recomputed: dict[str, dict[str, Any]] = {
+        "test": scores_with_bounds(labels, probabilities, groups, params.evaluate),
+        "classes": class_table(
+            labels, probabilities, groups, predictions.classes, params.evaluate.confidence
+        ),
+    }
+    if not isinstance(evaluation, dict):
+        yield f"{path}: is no object of scores"
+        return
+    for section, scores in recomputed.items():
+        found = evaluation.get(section)
+        if found == scores:
+            continue
+        differing = sorted(
+            name for name, value in scores.items()
+            if not isinstance(found, dict) or found.get(name) != value
+        )  # fmt: skip
+        yield (
+            f"{path}: {section}.{differing[0] if differing else '?'} is not what "
+            "metrics/predictions.csv gives; run `dvc repro`"
+        )
+    if set(evaluation.get("train") or {}) != set(plain_scores(labels, probabilities)):
+        yield f"{path}: section train does not hold every metric"

@@ -1,0 +1,71 @@
+"""The checkpoint folder: weights, what they are, and the schema; the folder alone can predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vintage.console import InputError, one_line
+from vintage.files import read_json, write_bytes, write_json
+from vintage.network import Ensemble, load_ensemble
+from vintage.params import ModelParams
+from vintage.tensors import Schema, read_schema, write_schema
+
+_Epoch = Annotated[int, Field(ge=1)]
+
+
+class Manifest(BaseModel):
+    """`model.json`: what the weights are and how they came about.
+
+    Attributes:
+        model: the architecture, as in params.yaml.
+        seeds: of each replica's initial weights.
+        best_epochs: the epoch that each replica kept, from 1.
+        n_epochs: how many were trained.
+        settled_epoch: from which the loss stays within 2 % of its lowest; None if it rises again.
+        numerics: what `vintage.numerics.pin` reached.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: ModelParams
+    seeds: Annotated[list[int], Field(min_length=1)]
+    best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
+    n_epochs: _Epoch
+    settled_epoch: _Epoch | None
+    numerics: str
+
+
+def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schema: Schema) -> None:
+    """Write `model.safetensors`, `model.json` and `schema.json` into `folder`."""
+    state = {name: value.cpu().contiguous() for name, value in ensemble.state_dict().items()}
+    write_bytes(folder / "model.safetensors", safetensors.torch.save(state))
+    write_json(folder / "model.json", manifest.model_dump())
+    write_schema(folder / "schema.json", schema)
+
+
+def read_checkpoint(folder: Path) -> tuple[Ensemble, Manifest, Schema]:
+    """Read what `write_checkpoint` wrote.
+
+    Raises:
+        InputError: a file is missing, cut, foreign, or does not fit the others.
+    """
+    schema = read_schema(folder / "schema.json")
+    path = folder / "model.json"
+    try:
+        manifest = Manifest.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path}: {key}: {one_line(first['msg'])}; delete the checkpoint and run `dvc repro`"
+        ) from None
+    ensemble = load_ensemble(
+        folder / "model.safetensors",
+        manifest.model,
+        n_features=len(schema.features),
+        n_classes=len(schema.classes),
+        n_replicas=len(manifest.seeds),
+    )
+    return ensemble, manifest, schema

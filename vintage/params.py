@@ -1,0 +1,152 @@
+"""`params.yaml`, strict and typed: an unknown, missing or impossible value is refused."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vintage.console import InputError, one_line
+
+PARAMS_PATH = Path("params.yaml")
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+A_SEED = "a whole number from 0 to 4294967295"
+A_FRACTION = "a number above 0 and below 1"
+
+
+class _Section(BaseModel):
+    """A section refuses unknown keys; a field's description says what is allowed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DataParams(_Section):
+    path: str = Field(min_length=1, description="the path of a CSV or Parquet file")
+    target: str = Field(min_length=1, description="the name of a column")
+    ignore: list[str] = Field(description="a list of column names, [] for none")
+
+
+class SplitParams(_Section):
+    seed: Seed = Field(description=A_SEED)
+    test_size: Literal["auto"] | Fraction = Field(description=f"auto, or {A_FRACTION}")
+    val_size: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
+    stratify: bool = Field(description="true or false")
+    group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")
+
+
+class ModelParams(_Section):
+    name: Literal["mlp"] = Field(description="mlp")
+    hidden: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
+        max_length=64, description="a list of at most 64 whole numbers from 1 to 65536"
+    )
+    dropout: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
+    normalize: Literal["standard", "none"] = Field(description="standard or none")
+
+
+class TrainParams(_Section):
+    seed: Seed = Field(description=A_SEED)
+    replicas: int = Field(ge=1, le=1024, description="a whole number from 1 to 1024")
+    epochs: int = Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
+    learning_rate: float = Field(gt=0, le=1000, description="a number above 0, at most 1000")
+    weight_decay: float = Field(ge=0, le=1000, description="a number from 0 to 1000")
+    batch_size: Literal["auto"] | Count = Field(description="auto, or a whole number from 1")
+    patience: int = Field(ge=0, description="a whole number from 0")
+    calibration: Literal["temperature", "none"] = Field(description="temperature or none")
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto, cpu or cuda")
+    numerics: Literal["portable", "fast"] = Field(description="portable or fast")
+
+
+class EvaluateParams(_Section):
+    confidence: Fraction = Field(description=A_FRACTION)
+    resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
+    seed: Seed = Field(description=A_SEED)
+
+
+class Params(_Section):
+    """All of `params.yaml`; its keys are documented there."""
+
+    data: DataParams = Field(description="a section")
+    split: SplitParams = Field(description="a section")
+    model: ModelParams = Field(description="a section")
+    train: TrainParams = Field(description="a section")
+    evaluate: EvaluateParams = Field(description="a section")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with floats such as `1e-3`, which YAML 1.1 takes for text, and no repeated key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands here twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def load_params(path: Path = PARAMS_PATH) -> Params:
+    """Read and check all of `params.yaml`.
+
+    Raises:
+        InputError: no such file, no YAML, or a key that is unknown, missing or out of range.
+    """
+    return parse_params(_load_yaml(path), path)
+
+
+def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
+    """Check parameters that are already read; `source` is named in the error."""
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: found no sections; it needs {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_describe(error)}") from None
+
+
+def _load_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository's root") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise InputError(f"{path}{where}: not valid YAML: {problem}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """The first wrong key, what was found there and what may stand there."""
+    problem = error.errors(include_url=False)[0]
+    # pydantic's location goes on into list items and branches of a union
+    *sections, name = (str(part) for part in problem["loc"][:2])
+    model = _model_of(sections[0]) if sections else Params
+    key = ".".join([*sections, name])
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a known key; known are {', '.join(model.model_fields)}"
+    allowed = model.model_fields[name].description
+    if problem["type"] == "missing":
+        return f"{key} is missing; it takes {allowed}"
+    found = one_line(repr(problem["input"]))
+    return f"{key}: found {found[:100]}; allowed is {allowed}"
+
+
+def _model_of(section: str) -> type[BaseModel]:
+    annotation = Params.model_fields[section].annotation
+    assert isinstance(annotation, type)
+    assert issubclass(annotation, BaseModel)
+    return annotation

@@ -1,0 +1,95 @@
+"""`predictions.csv`: each test row's actual and predicted class and its probabilities."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vintage.console import InputError
+from vintage.files import write_bytes
+
+FIXED = ("row", "actual", "predicted")
+PROBABILITY = "probability_"
+GROUP = "group"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test rows and what was predicted for them.
+
+    Attributes:
+        rows: int64 `[n]`, the rows' numbers in the table.
+        labels: int64 `[n]`, indices into `classes`.
+        probabilities: float64 `[n, n_classes]`.
+        groups: int64 `[n]`: rows of equal features have the same number.
+    """
+
+    classes: list[str]
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.int64]
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write CSV; a probability has as many digits as bring back the same float64."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    classes = predictions.classes
+    writer.writerow([*FIXED, *(PROBABILITY + name for name in classes), GROUP])
+    for row, label, probabilities, group in zip(
+        predictions.rows.tolist(),
+        predictions.labels.tolist(),
+        predictions.probabilities.tolist(),
+        predictions.groups.tolist(),
+        strict=True,
+    ):
+        predicted = probabilities.index(max(probabilities))
+        writer.writerow([row, classes[label], classes[predicted], *probabilities, group])
+    write_bytes(path, text.getvalue().encode("utf-8"))
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote; InputError if it is missing or anything else."""
+    try:
+        return parse_predictions(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
+
+
+def parse_predictions(content: bytes, source: str) -> Predictions:
+    """As `read_predictions`, from bytes; `source` is named in errors.
+
+    Raises:
+        InputError: not the table that `write_predictions` writes.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+        header = lines[0]
+        n_fixed = len(FIXED)
+        names = header[n_fixed:-1]
+        if tuple(header[:n_fixed]) != FIXED or header[-1] != GROUP:
+            raise ValueError(f"the header is {','.join(header)[:80]!r}")
+        if not names or not all(name.startswith(PROBABILITY) for name in names):
+            raise ValueError(f"no column is named {PROBABILITY}<class>")
+        classes = [name.removeprefix(PROBABILITY) for name in names]
+        ids = {name: index for index, name in enumerate(classes)}
+        body = lines[1:]
+        if any(len(line) != len(header) for line in body) or not body:
+            raise ValueError("a row has more or fewer cells than the header, or there is none")
+        predictions = Predictions(
+            classes=classes,
+            rows=np.array([int(line[0]) for line in body], dtype=np.int64),
+            labels=np.array([ids[line[1]] for line in body], dtype=np.int64),
+            probabilities=np.array([line[n_fixed:-1] for line in body], dtype=np.float64),
+            groups=np.array([int(line[-1]) for line in body], dtype=np.int64),
+        )
+        best = predictions.probabilities.argmax(axis=1).tolist()
+        if [line[2] for line in body] != [classes[index] for index in best]:
+            raise ValueError("a predicted class is not the most probable one")
+    except (ValueError, KeyError, IndexError, csv.Error) as error:
+        raise InputError(f"{source}: not a table of predictions: {error}") from None
+    return predictions

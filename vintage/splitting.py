@@ -1,0 +1,115 @@
+"""Who goes to train, validation and test: whole groups, so that no twin crosses over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from vintage.console import InputError
+from vintage.params import SplitParams
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers, each int64 and ascending, and the classes too rare to be held out."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+    train_only: list[int]
+
+
+def auto_test_size(n_rows: int) -> float:
+    """The usual rule: 30 % under 1,000 rows, 20 % up to a million, then at most 100,000 rows."""
+    if n_rows < 1_000:
+        return 0.3
+    if n_rows <= 1_000_000:
+        return 0.2
+    return min(0.1, 100_000 / n_rows)
+
+
+def split_rows(
+    labels: npt.NDArray[np.int64], groups: Indices, classes: Sequence[str], params: SplitParams
+) -> Split:
+    """Share out whole groups with scikit-learn's `train_test_split`, stratified by their class.
+
+    A group's class is its most frequent label. Where stratification is asked for, a class with a
+    single group cannot be on both sides and goes to train.
+
+    Args:
+        labels: int64 `[n_rows]`.
+        groups: int64 `[n_rows]`, numbered from 0 without gaps.
+        classes: the name of each label, for errors.
+        params: `val_size` and `test_size` are shares of all groups.
+
+    Raises:
+        InputError: the sizes leave a part empty or too small to hold every class.
+    """
+    size = auto_test_size(len(labels)) if params.test_size == "auto" else params.test_size
+    if size + params.val_size >= 1:
+        raise InputError(
+            f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
+            "leave nothing to train on; their sum must be below 1"
+        )
+    group_labels = _majority_labels(labels, groups)
+    n_groups = len(group_labels)
+    rest, test, train_only = _hold_out(
+        "test_size", np.arange(n_groups), group_labels, int(np.ceil(size * n_groups)), params
+    )
+    val = np.empty(0, dtype=np.int64)
+    if params.val_size:
+        n_val = int(np.ceil(params.val_size * n_groups))
+        rest, val, rare = _hold_out("val_size", rest, group_labels, n_val, params)
+        train_only = sorted({*train_only, *rare})
+    part = np.zeros(n_groups, dtype=np.int8)
+    part[val], part[test] = 1, 2
+    rows = part[groups]
+    train_labels = set(labels[rows == 0].tolist())
+    for label, name in enumerate(classes):
+        if label not in train_labels:
+            raise InputError(
+                f"params.yaml: this split leaves no row of class {name!r} in train; "
+                "set split.stratify to true, another split.seed or smaller sizes"
+            )
+    train, val, test = (np.flatnonzero(rows == index) for index in range(3))
+    return Split(train, val, test, train_only)
+
+
+def _hold_out(
+    key: str, groups: Indices, group_labels: npt.NDArray[np.int64], n_held: int, params: SplitParams
+) -> tuple[Indices, Indices, list[int]]:
+    """Split `groups` into the rest and `n_held` held-out ones; also name the classes kept back."""
+    labels = group_labels[groups]
+    counts = np.bincount(labels)
+    rare = np.flatnonzero(counts == 1) if params.stratify else np.empty(0, dtype=np.int64)
+    is_rare = np.isin(labels, rare)
+    pool, kept_back = groups[~is_rare], groups[is_rare]
+    n_classes = int((counts > 1).sum()) if params.stratify else 1
+    n_rest = len(pool) - n_held
+    if min(n_held, n_rest) < n_classes:
+        raise InputError(
+            f"params.yaml: split.{key} holds out {n_held} of {len(pool)} groups, and each side "
+            f"needs at least {n_classes}, one for each class; change split.{key}"
+            + (" or set split.stratify to false" if params.stratify else "")
+        )
+    rest, held = train_test_split(
+        pool,
+        test_size=n_held,
+        random_state=params.seed,
+        stratify=group_labels[pool] if params.stratify else None,
+    )
+    return np.concatenate([rest, kept_back]), held, rare.tolist()
+
+
+def _majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
+    """The most frequent label of each group, the lowest of equally frequent ones."""
+    n_labels = int(labels.max()) + 1
+    pairs, counts = np.unique(groups * n_labels + labels, return_counts=True)
+    pair_groups, pair_labels = np.divmod(pairs, n_labels)
+    order = np.lexsort((pair_labels, -counts, pair_groups))
+    _, first = np.unique(pair_groups[order], return_index=True)
+    return np.asarray(pair_labels[order][first])
