@@ -23,7 +23,8 @@ def main() -> None:
     from vintage import figures
     from vintage.checkpoint import read_checkpoint
     from vintage.evaluation import class_table, plain_scores, replica_scores, scores_with_bounds
-    from vintage.files import read_json, write_bytes, write_json
+    from vintage.files import write_bytes, write_json
+    from vintage.losses import read_losses
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples
@@ -34,7 +35,7 @@ def main() -> None:
         name: read_examples(TENSORS / f"{name}.safetensors", schema)
         for name in ("train", "val", "test")
     }
-    losses = read_json(METRICS / "losses.json")
+    losses = read_losses(METRICS / "losses.json")
     ensemble.to(device := choose_device(params.train.device, params.train.numerics))
     by_replica = {
         name: ensemble.predict_proba(torch.from_numpy(part.features).to(device)).cpu().numpy()

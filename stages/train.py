@@ -23,8 +23,8 @@ def main() -> None:
     import torch
 
     from vintage.checkpoint import Manifest, write_checkpoint
-    from vintage.files import write_json
     from vintage.fitting import fit, fit_temperature, loss_records, settled_epoch
+    from vintage.losses import write_losses
     from vintage.network import Ensemble, choose_device
     from vintage.progress import Progress
     from vintage.resume import ResumeFile
@@ -64,7 +64,7 @@ def main() -> None:
         numerics=reached,
     )
     write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
-    write_json(LOSSES, loss_records(history))
+    write_losses(LOSSES, loss_records(history))
     resume.remove()
     console.say(
         f"the {'training' if history.val_losses is None else 'validation'} loss "

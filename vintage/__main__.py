@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from vintage import console, numerics
 
@@ -12,7 +13,7 @@ def show() -> int:
     from vintage.files import read_json
     from vintage.show import score_lines
 
-    for line in score_lines(read_json(Path("metrics/evaluation.json"))):
+    for line in score_lines(read_json(Path("metrics/evaluation.json"), dict[str, Any])):
         console.say(line)
     return 0
 

@@ -1,7 +1,6 @@
 """Check what the pipeline put out: every file by itself, and all of them against each other."""
 
 import json
-import math
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from vintage.checkpoint import Manifest, read_checkpoint
 from vintage.console import InputError, one_line
 from vintage.evaluation import class_table, plain_scores, scores_with_bounds
 from vintage.files import read_json
+from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
 from vintage.tensors import Examples, Schema, read_examples
@@ -32,8 +32,8 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
             name: read_examples(root / f"data/tensors/{name}.safetensors", schema) for name in PARTS
         }
         predictions = read_predictions(root / "metrics/predictions.csv")
-        evaluation = read_json(root / "metrics/evaluation.json")
-        losses = read_json(root / "metrics/losses.json")
+        evaluation = read_json(root / "metrics/evaluation.json", dict[str, Any])
+        losses = read_losses(root / "metrics/losses.json")
     except InputError as error:
         yield str(error)
         return
@@ -79,21 +79,11 @@ def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: boo
             yield f"data/tensors: row {rows[torn[0]]} has a twin on the other side of the split"
 
 
-def _check_losses(losses: Any, manifest: Manifest) -> Iterator[str]:
-    path = "metrics/losses.json"
-    try:
-        epochs = [record["epoch"] for record in losses]
-        values = [(record["train_loss"], record["val_loss"]) for record in losses]
-        finite = all(
-            math.isfinite(train) and (val is None or math.isfinite(val)) for train, val in values
+def _check_losses(losses: list[LossRecord], manifest: Manifest) -> Iterator[str]:
+    if [record.epoch for record in losses] != list(range(1, manifest.n_epochs + 1)):
+        yield (
+            f"metrics/losses.json: its epochs are not 1 to {manifest.n_epochs}, one record for each"
         )
-    except (TypeError, KeyError):
-        yield f"{path}: is no list of records with epoch, train_loss and val_loss"
-        return
-    if epochs != list(range(1, manifest.n_epochs + 1)):
-        yield f"{path}: its epochs are not 1 to {manifest.n_epochs}, one record for each"
-    if not finite:
-        yield f"{path}: a loss is not finite"
 
 
 def _check_predictions(predictions: Predictions, test: Examples, schema: Schema) -> Iterator[str]:
@@ -112,7 +102,9 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
         yield f"{path}: the probabilities of row {predictions.rows[wrong[0]]} do not sum to one"
 
 
-def _check_evaluation(evaluation: Any, predictions: Predictions, params: Params) -> Iterator[str]:
+def _check_evaluation(
+    evaluation: dict[str, Any], predictions: Predictions, params: Params
+) -> Iterator[str]:
     path = "metrics/evaluation.json"
     labels, probabilities, groups = (
         predictions.labels,
@@ -125,9 +117,6 @@ def _check_evaluation(evaluation: Any, predictions: Predictions, params: Params)
             labels, probabilities, groups, predictions.classes, params.evaluate.confidence
         ),
     }
-    if not isinstance(evaluation, dict):
-        yield f"{path}: is no object of scores"
-        return
     for section, scores in recomputed.items():
         found = evaluation.get(section)
         if found == scores:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from vintage.console import InputError, one_line
-from vintage.files import read_json, write_bytes, write_json
+from vintage.files import Strict, read_json, write_bytes, write_json
 from vintage.network import Ensemble, load_ensemble
 from vintage.params import ModelParams
 from vintage.tensors import Schema, read_schema, write_schema
@@ -15,7 +14,7 @@ from vintage.tensors import Schema, read_schema, write_schema
 _Epoch = Annotated[int, Field(ge=1)]
 
 
-class Manifest(BaseModel):
+class Manifest(Strict):
     """`model.json`: what the weights are and how they came about.
 
     Attributes:
@@ -26,8 +25,6 @@ class Manifest(BaseModel):
         settled_epoch: from which the loss stays within 2 % of its lowest; None if it rises again.
         numerics: what `vintage.numerics.pin` reached.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: ModelParams
     seeds: Annotated[list[int], Field(min_length=1)]
@@ -52,15 +49,7 @@ def read_checkpoint(folder: Path) -> tuple[Ensemble, Manifest, Schema]:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
     schema = read_schema(folder / "schema.json")
-    path = folder / "model.json"
-    try:
-        manifest = Manifest.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{path}: {key}: {one_line(first['msg'])}; delete the checkpoint and run `dvc repro`"
-        ) from None
+    manifest = read_json(folder / "model.json", Manifest)
     ensemble = load_ensemble(
         folder / "model.safetensors",
         manifest.model,

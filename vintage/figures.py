@@ -4,7 +4,6 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.font_manager as fonts
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vintage.losses import LossRecord
 from vintage.scoring import N_BINS, Floats, Labels, confidence_bins
 
 LONGEST_NAME = 16
@@ -41,20 +41,22 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def training_curves(records: Sequence[dict[str, Any]], best_epochs: Sequence[int]) -> Figure:
+def training_curves(records: Sequence[LossRecord], best_epochs: Sequence[int]) -> Figure:
     """Train and validation loss by epoch, from the records of `losses.json`.
 
     The band is one standard deviation of the replicas; the line marks the median kept epoch.
     """
     figure, axes = new_figure(6.4, 4)
-    epochs = [record["epoch"] for record in records]
+    epochs = [record.epoch for record in records]
     for name, label, color in (("train", "train", TRAIN), ("val", "validation", VAL)):
-        losses = np.array([record[f"{name}_loss"] for record in records], dtype=np.float64)
+        losses, spread = (
+            np.array([getattr(record, f"{name}_{column}") for record in records], dtype=np.float64)
+            for column in ("loss", "loss_std")
+        )
         if np.isnan(losses).all():
             continue
         axes.plot(epochs, losses, label=label, color=color)
-        if f"{name}_loss_std" in records[0]:
-            spread = np.array([record[f"{name}_loss_std"] for record in records], dtype=np.float64)
+        if not np.isnan(spread).all():
             axes.fill_between(
                 epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0
             )

@@ -3,9 +3,11 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vintage.console import InputError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from vintage.console import InputError, one_line
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -29,17 +31,27 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(path, (text + "\n").encode("utf-8"))
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file that the pipeline wrote.
+class Strict(BaseModel):
+    """A record that refuses unknown keys, other types, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Content = TypeVar("Content")
+
+
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Read a JSON file that the pipeline wrote, and check that it is of `kind`.
 
     Raises:
-        InputError: the file is missing, cut or no JSON.
+        InputError: the file is missing, cut, no JSON, or of another kind.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not valid JSON ({error}); delete it and run `dvc repro`"
-        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])
+        raise InputError(f"{path}: {problem}; delete it and run `dvc repro`") from None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vintage.adamw import FusedAdamW
 from vintage.console import InputError
+from vintage.losses import LossRecord
 from vintage.network import Ensemble
 from vintage.params import TrainParams
 from vintage.resume import ResumeFile
@@ -169,22 +170,18 @@ def settled_epoch(losses: Tensor) -> int | None:
     return epoch if epoch <= len(losses) else None
 
 
-def loss_records(history: History) -> list[dict[str, float | int | None]]:
-    """One record an epoch for `losses.json`: the replicas' mean and, from two on, their spread.
-
-    Losses are given to 9 digits, which tell every float32 apart.
-    """
-    n_epochs, n_replicas = history.train_losses.shape
-    records: list[dict[str, float | int | None]] = []
-    for index in range(n_epochs):
-        record: dict[str, float | int | None] = {"epoch": index + 1}
-        for name, losses in (("train", history.train_losses), ("val", history.val_losses)):
+def loss_records(history: History) -> list[LossRecord]:
+    """One record an epoch: the replicas' mean and, from two replicas on, their spread."""
+    columns = {"train_loss": history.train_losses, "val_loss": history.val_losses}
+    records = []
+    for index in range(len(history.train_losses)):
+        values: dict[str, float | None] = {}
+        for name, losses in columns.items():
             row = None if losses is None else losses[index].double().numpy()
-            record[f"{name}_loss"] = None if row is None else _nine_digits(row.mean())
-            if n_replicas > 1:
-                spread = None if row is None else _nine_digits(row.std(ddof=1))
-                record[f"{name}_loss_std"] = spread
-        records.append(record)
+            values[name] = None if row is None else _nine_digits(row.mean())
+            if history.train_losses.shape[1] > 1:
+                values[f"{name}_std"] = None if row is None else _nine_digits(row.std(ddof=1))
+        records.append(LossRecord.model_validate({"epoch": index + 1, **values}))
     return records
 
 
@@ -223,6 +220,7 @@ def _batches(
 
 
 def _nine_digits(value: float) -> float:
+    """As many digits as tell every float32 apart."""
     return float(f"{value:.9g}")
 
 

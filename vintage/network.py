@@ -48,7 +48,7 @@ class Ensemble(nn.Module):
         networks = []
         for seed in seeds:
             torch.manual_seed(seed)
-            networks.append(_mlp(params, n_features, n_classes))
+            networks.append(NETWORKS[params.name](params, n_features, n_classes))
         self.n_replicas = len(seeds)
         self.layers = nn.Sequential(*(_replicate(same) for same in zip(*networks, strict=True)))
         self.register_buffer("mean", torch.zeros(n_features))
@@ -132,6 +132,9 @@ def _mlp(params: ModelParams, n_features: int, n_classes: int) -> nn.Sequential:
         if params.dropout:
             layers.append(nn.Dropout(params.dropout))
     return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+
+
+NETWORKS = {"mlp": _mlp}
 
 
 def _replicate(layers: Sequence[nn.Module]) -> nn.Module:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from vintage.console import InputError, one_line
+from vintage.files import Strict
 
 PARAMS_PATH = Path("params.yaml")
 
@@ -19,19 +20,13 @@ A_SEED = "a whole number from 0 to 4294967295"
 A_FRACTION = "a number above 0 and below 1"
 
 
-class _Section(BaseModel):
-    """A section refuses unknown keys; a field's description says what is allowed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class DataParams(_Section):
+class DataParams(Strict):
     path: str = Field(min_length=1, description="the path of a CSV or Parquet file")
     target: str = Field(min_length=1, description="the name of a column")
     ignore: list[str] = Field(description="a list of column names, [] for none")
 
 
-class SplitParams(_Section):
+class SplitParams(Strict):
     seed: Seed = Field(description=A_SEED)
     test_size: Literal["auto"] | Fraction = Field(description=f"auto, or {A_FRACTION}")
     val_size: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
@@ -39,7 +34,7 @@ class SplitParams(_Section):
     group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")
 
 
-class ModelParams(_Section):
+class ModelParams(Strict):
     name: Literal["mlp"] = Field(description="mlp")
     hidden: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
         max_length=64, description="a list of at most 64 whole numbers from 1 to 65536"
@@ -48,7 +43,7 @@ class ModelParams(_Section):
     normalize: Literal["standard", "none"] = Field(description="standard or none")
 
 
-class TrainParams(_Section):
+class TrainParams(Strict):
     seed: Seed = Field(description=A_SEED)
     replicas: int = Field(ge=1, le=1024, description="a whole number from 1 to 1024")
     epochs: int = Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
@@ -61,13 +56,13 @@ class TrainParams(_Section):
     numerics: Literal["portable", "fast"] = Field(description="portable or fast")
 
 
-class EvaluateParams(_Section):
+class EvaluateParams(Strict):
     confidence: Fraction = Field(description=A_FRACTION)
     resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
     seed: Seed = Field(description=A_SEED)
 
 
-class Params(_Section):
+class Params(Strict):
     """All of `params.yaml`; its keys are documented there."""
 
     data: DataParams = Field(description="a section")

@@ -5,6 +5,7 @@ from typing import Any
 
 from vintage.console import InputError
 
+FIGURES = ("losses", "confusion", "calibration")
 NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -34,7 +35,7 @@ def score_lines(evaluation: Any) -> Iterator[str]:
         raise InputError(
             "metrics/evaluation.json: not what the evaluate stage writes; run `dvc repro`"
         ) from None
-    yield "figures: metrics/figures/losses.png, confusion.png, calibration.png"
+    yield "figures: " + "  ".join(f"metrics/figures/{name}.png" for name in FIGURES)
 
 
 def _shown(value: float | None) -> str:

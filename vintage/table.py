@@ -3,6 +3,7 @@
 Rows are counted from 0 at the first row below the header, here, in errors and in the outputs.
 """
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,23 +52,21 @@ def read_table(path: Path) -> pa.Table:
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
             or empty column names.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; set data.path in params.yaml")
+    if not path.is_file():
+        raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
     try:
         if path.suffix in (".parquet", ".pq"):
             table = pyarrow.parquet.ParquetFile(path).read()
         else:
             table = _read_csv(path)
         names = table.column_names
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; set data.path in params.yaml") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; data.path takes a CSV or Parquet file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: the header is not UTF-8; save the table as UTF-8") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
+    except PermissionError:
+        raise
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
         raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
     _check_names(path, names)
     if table.num_rows == 0:
@@ -128,8 +127,12 @@ class _Place:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    if path.stat().st_size == 0:
+    with path.open("rb") as file:
+        head = file.read(2)
+    if not head:
         raise InputError(f"{path}: is empty; it needs a header and rows")
+    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
     skipped: list[Any] = []
 
     def refuse(row: Any) -> str:
@@ -194,11 +197,8 @@ def _numbers(column: pa.ChunkedArray, place: _Place) -> npt.NDArray[np.float32]:
 
 def _text_error(column: pa.ChunkedArray, place: _Place) -> InputError:
     for row, cell in enumerate(_cells(column)):
-        if isinstance(cell, bytes):
-            try:
-                cell.decode("utf-8")
-            except UnicodeDecodeError:
-                return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
+        if isinstance(cell, bytes) and not _is_utf8(cell):
+            return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
         if not cell.strip():
             return place.error(row, "the cell is empty; fill it or drop the row")
         try:
@@ -215,7 +215,8 @@ def _encode_target(
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
     column = _decoded(column)
     if pa.types.is_binary(column.type):
-        raise _text_error(column, place)
+        rows = (row for row, cell in enumerate(_cells(column)) if not _is_utf8(cell))
+        raise place.error(next(rows, 0), "the cell is not UTF-8 text; save the table as UTF-8")
     if not (_is_text(column.type) or _is_number(column.type) or pa.types.is_boolean(column.type)):
         raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
     empty = pc.is_null(column)
@@ -280,6 +281,14 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _is_utf8(cell: str | bytes) -> bool:
+    try:
+        cell.decode("utf-8") if isinstance(cell, bytes) else None
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _first(mask: pa.ChunkedArray) -> int:

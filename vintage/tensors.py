@@ -11,25 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from vintage.console import InputError, one_line
-from vintage.files import read_json, write_bytes, write_json
+from vintage.files import Strict, read_json, write_bytes, write_json
 
 _Count = Annotated[int, Field(ge=0)]
 
 
-class Feature(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class Feature(Strict):
     name: str
     kind: Literal["numeric"]
 
 
-class RowCounts(BaseModel):
+class RowCounts(Strict):
     """How many rows of the table went where; `repeated` repeat the features of an earlier row."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     train: _Count
     val: _Count
@@ -37,10 +33,8 @@ class RowCounts(BaseModel):
     repeated: _Count
 
 
-class Schema(BaseModel):
+class Schema(Strict):
     """What the numbers in the tensor files mean: the columns of the table and the classes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     target: str
     classes: Annotated[list[str], Field(min_length=2)]
@@ -62,14 +56,7 @@ def write_schema(path: Path, schema: Schema) -> None:
 
 def read_schema(path: Path) -> Schema:
     """Read a schema; InputError if the file is missing or no schema."""
-    try:
-        return Schema.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{path}: {key}: {one_line(first['msg'])}; delete it and run `dvc repro`"
-        ) from None
+    return read_json(path, Schema)
 
 
 def write_examples(path: Path, examples: Examples) -> None:

@@ -1,0 +1,146 @@
+"""Real clones of the project, in which the tests run the real `dvc`, and processes to run it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+GIT_USER = {
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    root: Path
+
+    def run(
+        self, *command: str, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy; its code is the copy's, because it is run from there."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment() | (env or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{command} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def stage(self, name: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", f"stages.{name}", check=check)
+
+    def repro(self, *options: str) -> list[str]:
+        """Run `dvc repro` and tell which stages really ran."""
+        return re.findall(
+            r"^Running stage '(\w+)'", self.run("dvc", "repro", *options).stdout, re.M
+        )
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def set_params(self, **changes: object) -> None:
+        """Set parameters by dotted key, such as `set_params(**{"train.epochs": 3})`."""
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            section, name = key.split(".")
+            params[section][name] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def copy_to(self, folder: Path) -> "Project":
+        shutil.copytree(self.root, folder, symlinks=True)
+        return Project(folder)
+
+    def outputs(self) -> dict[str, bytes]:
+        """The bytes of every output and of dvc.lock, by path."""
+        folders = ("data/tensors", "data/checkpoint", "metrics")
+        files = [path for folder in folders for path in (self.root / folder).rglob("*")]
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in [*files, self.root / "dvc.lock"]
+            if path.is_file() and path.name != ".gitignore"
+        }
+
+
+def environment() -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return inherited | GIT_USER | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def copy_working_tree(folder: Path) -> Project:
+    """Put what Git tracks, as it is in the working tree, into a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder)
+    for command in ("init -q -b main", "add -A", "commit -q -m start"):
+        project.run("git", *command.split())
+    return project
+
+
+@pytest.fixture(scope="session")
+def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_working_tree(tmp_path_factory.mktemp("fresh") / "project")
+
+
+@pytest.fixture(scope="session")
+def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = _fresh.copy_to(tmp_path_factory.mktemp("reproduced") / "project")
+    project.repro()
+    return project
+
+
+@pytest.fixture
+def fresh(_fresh: Project, tmp_path: Path) -> Project:
+    """A clone in which nothing was run."""
+    return _fresh.copy_to(tmp_path / "project")
+
+
+@pytest.fixture
+def reproduced(_reproduced: Project, tmp_path: Path) -> Project:
+    """A clone after `dvc repro` with the default parameters, its cache included."""
+    return _reproduced.copy_to(tmp_path / "project")
+
+
+Edit = Callable[[Project], None]
+
+
+def only_error(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """The one line of error of a command that must fail with `code`."""
+    lines: Sequence[str] = done.stderr.strip().splitlines()
+    assert done.returncode == code, f"exit code {done.returncode}:\n{done.stdout}{done.stderr}"
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]

@@ -1,0 +1,147 @@
+"""What a stage uses is what `dvc.yaml` declares: by its imports, its code and its system calls."""
+
+import ast
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Project
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STRACE = shutil.which("strace")
+
+
+def imported_modules(path: Path, seen: set[Path] | None = None) -> set[Path]:
+    """The project's modules that a file imports, wherever in it and through others."""
+    seen = set() if seen is None else seen
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            base = ROOT / name.replace(".", "/")
+            for file in (base.with_suffix(".py"), base / "__init__.py"):
+                if file.exists() and file not in seen:
+                    seen.add(file)
+                    imported_modules(file, seen)
+    return seen
+
+
+def used_params(stage: str) -> set[str]:
+    """The `params.section` and `params.section.key` that a stage's script reads."""
+    used = set()
+    for node in ast.walk(ast.parse((ROOT / f"stages/{stage}.py").read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Attribute):
+            continue
+        chain = ast.unparse(node).split(".")
+        if chain[0] == "params":
+            used.add(".".join(chain[1:3]))
+    # `params.train.seed` holds `params.train` as a node of its own; keep the longest
+    return {key for key in used if not any(other.startswith(f"{key}.") for other in used)} | {
+        key for key in used if key in whole_sections(stage)
+    }
+
+
+def whole_sections(stage: str) -> set[str]:
+    """Sections that a stage hands on as a whole, such as `fit(params.train)`."""
+    tree = ast.parse((ROOT / f"stages/{stage}.py").read_text(encoding="utf-8"))
+    inner = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    chains = [
+        ast.unparse(n)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and id(n) not in inner
+    ]
+    return {
+        chain.removeprefix("params.") for chain in chains if re.fullmatch(r"params\.\w+", chain)
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_declared_modules_are_the_imported_ones(stage: str) -> None:
+    script = ROOT / f"stages/{stage}.py"
+    imported = {str(path.relative_to(ROOT)) for path in {script, *imported_modules(script)}}
+    declared = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert declared == imported
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_declared_parameters_are_the_read_ones(stage: str) -> None:
+    declared = set(STAGES[stage].get("params", []))
+    used = used_params(stage)
+    whole = {key for key in declared if "." not in key}
+    for key in used:
+        assert key in declared or key.partition(".")[0] in whole, f"{key} is not declared"
+    for key in declared:
+        assert any(u == key or u.startswith(f"{key}.") for u in used), f"{key} is not read"
+
+
+def test_every_key_of_a_section_is_read_somewhere() -> None:
+    code = "\n".join(
+        p.read_text() for folder in ("stages", "vintage") for p in (ROOT / folder).glob("*.py")
+    )
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, keys in params.items():
+        for key in keys:
+            assert re.search(rf"params(\.{section})?\.{key}\b", code), (
+                f"{section}.{key} is not read"
+            )
+
+
+def declared_paths(stage: str) -> tuple[set[str], set[str]]:
+    spec = STAGES[stage]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    reads = {dep.replace("${data.path}", params["data"]["path"]) for dep in spec["deps"]}
+    listed = [out for kind in ("outs", "metrics", "plots") for out in spec.get(kind, [])]
+    writes = {out if isinstance(out, str) else next(iter(out)) for out in listed}
+    return reads | {"params.yaml"}, writes
+
+
+OPENED = re.compile(
+    r"\b(?:openat|open|creat|rename|renameat2?|unlink|unlinkat|truncate)\((.*)\) = (\d+)"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(STRACE is None and "CI" not in os.environ, reason="strace is not installed")
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_system_calls_touch_declared_files_only(reproduced: Project, stage: str) -> None:
+    reads, writes = declared_paths(stage)
+    log = reproduced.root.parent / "strace.log"
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    reproduced.run("strace", "-f", "-qq", "-y", "-e", "trace=file", "-o", str(log), *command)
+    touched = touched_files(log.read_text(errors="replace"), reproduced.root)
+    own = {"data/resume/train.safetensors"} if stage == "train" else set()
+    for path, writing in touched:
+        allowed = writes | own if writing else reads | writes | own
+        inside = any(path == a or path.startswith(f"{a}/") for a in allowed)
+        assert inside, f"{stage} {'writes' if writing else 'reads'} {path}, undeclared"
+    read = {path for path, _ in touched}
+    for dep in reads - {dep for dep in reads if dep.endswith("__init__.py")}:
+        assert any(p == dep or p.startswith(f"{dep}/") for p in read), f"{stage} never reads {dep}"
+
+
+def touched_files(log: str, root: Path) -> set[tuple[str, bool]]:
+    """The repository's files that were opened, renamed or removed, and whether to write."""
+    touched = set()
+    for line in log.splitlines():
+        match = OPENED.search(line)
+        if not match:
+            continue
+        writing = bool(re.search(r"O_WRONLY|O_RDWR|O_CREAT|rename|unlink|truncate|creat\(", line))
+        for name in re.findall(r'"([^"]*)"', match[1]):
+            path = Path(os.path.normpath(root / name))
+            if not path.is_relative_to(root):
+                continue
+            relative = str(path.relative_to(root))
+            temporary = re.sub(r"(^|/)\.([^/]+)\.\d+\.tmp$", r"\1\2", relative)
+            hidden = "__pycache__" in relative or relative.startswith(".venv")
+            if not hidden and (path.is_file() or writing):
+                touched.add((temporary, writing))
+    return touched

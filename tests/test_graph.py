@@ -1,0 +1,124 @@
+"""Only what changed reruns, on the real graph with the real `dvc`."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Edit, Project
+
+pytestmark = pytest.mark.slow
+
+EVERYTHING = ["split", "train", "evaluate"]
+
+
+def edit(path: str, old: str, new: str) -> Edit:
+    return lambda project: project.edit(path, old, new)
+
+
+def rewrite_numbers(project: Project) -> None:
+    """Write `0.7` as `0.70`: another text of the same table."""
+    path = project.root / "data/wine.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    rows = [",".join(cell + "0" if "." in cell else cell for cell in r.split(",")) for r in rows]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert "0.70," in path.read_text(encoding="utf-8")
+
+
+CHANGES: dict[str, tuple[Edit, list[str]]] = {
+    "a comment in params.yaml": (edit("params.yaml", "# of Adam", "# Adam's"), []),
+    "train.learning_rate": (
+        edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02"),
+        ["train", "evaluate"],
+    ),
+    "an evaluate key": (edit("params.yaml", "confidence: 0.95", "confidence: 0.9"), ["evaluate"]),
+    "split.seed": (edit("params.yaml", "seed: 42 # draws who", "seed: 7 # draws who"), EVERYTHING),
+    "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
+    "numbers written as other text": (rewrite_numbers, ["split"]),
+    "vintage/figures.py": (
+        edit("vintage/figures.py", '"""Figures as PNG', '"""Figures, as PNG'),
+        ["evaluate"],
+    ),
+    "vintage/table.py": (edit("vintage/table.py", '"""Read a', '"""Reads a'), ["split"]),
+}
+
+
+def test_nothing_changed(reproduced: Project) -> None:
+    assert reproduced.repro() == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_reruns_only(reproduced: Project, change: str) -> None:
+    apply, expected = CHANGES[change]
+    apply(reproduced)
+    assert reproduced.repro() == expected
+    assert reproduced.repro() == []
+
+
+def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "epochs: 100", "epochs: 5")
+    assert reproduced.repro() == ["train", "evaluate"]
+    before = reproduced.outputs()
+    reproduced.edit("params.yaml", "epochs: 5", "epochs: 6")
+    assert reproduced.repro() == ["train", "evaluate"]
+    assert reproduced.outputs() != before
+    reproduced.edit("params.yaml", "epochs: 6", "epochs: 5")
+    assert reproduced.repro() == []
+    assert reproduced.outputs() == before
+
+
+def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Project) -> None:
+    reproduced.run("dvc", "exp", "run", "-S", "train.learning_rate=0.003")
+    assert "learning_rate: 0.003" in (reproduced.root / "params.yaml").read_text(encoding="utf-8")
+    shown = json.loads(reproduced.run("dvc", "metrics", "diff", "--json").stdout)
+    assert shown["metrics/evaluation.json"]["test.log_loss"]["diff"] != 0
+
+
+def test_dvc_plots_show_and_diff_draw_curves_and_confusion(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    reproduced.repro()
+    for command in (["show"], ["diff", "HEAD"]):
+        reproduced.run("dvc", "plots", *command, "--out", "shown")
+        page = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
+        for text in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
+            assert text in page, f"{text!r} is not shown by dvc plots {command[0]}"
+        shutil.rmtree(reproduced.root / "shown")
+
+
+def test_a_clone_runs_its_own_code(reproduced: Project) -> None:
+    reproduced.edit("stages/evaluate.py", 'f"scored {', 'f"this clone scored {')
+    assert "this clone scored" in reproduced.run("dvc", "repro").stdout
+
+
+def test_a_failed_run_loses_nothing(reproduced: Project) -> None:
+    """DVC removes a stage's outputs before it runs; both ways back restore every byte."""
+    before = reproduced.outputs()
+    for way_back in (
+        ["git checkout -q .", "dvc checkout"],
+        ["git checkout -q params.yaml", "dvc repro"],
+    ):
+        reproduced.edit("params.yaml", "target: quality", "target: colour")
+        failed = reproduced.run("dvc", "repro", check=False)
+        assert failed.returncode != 0
+        assert "error: data/wine.csv: data.target names 'colour'" in failed.stderr
+        assert reproduced.outputs() != before
+        for command in way_back:
+            reproduced.run(*command.split())
+        assert reproduced.outputs() == before
+
+
+def test_the_tensors_are_what_the_table_says(reproduced: Project) -> None:
+    from vintage.tensors import read_examples, read_schema
+
+    table = pd.read_csv(reproduced.root / "data/wine.csv")
+    tensors = reproduced.root / "data/tensors"
+    schema = read_schema(tensors / "schema.json")
+    for name in ("train", "val", "test"):
+        examples = read_examples(tensors / f"{name}.safetensors", schema)
+        rows = table.iloc[examples.rows]
+        expected = rows.drop(columns="quality").to_numpy(dtype="float32")
+        assert (examples.features == expected).all()
+        assert [schema.classes[label] for label in examples.labels] == [
+            str(grade) for grade in rows["quality"]
+        ]

@@ -1,0 +1,139 @@
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Project, only_error
+from vintage.console import InputError
+from vintage.params import Params, load_params, parse_params
+
+DEFAULTS: dict[str, dict[str, Any]] = load_params(ROOT / "params.yaml").model_dump()
+
+
+def with_value(key: str, value: object) -> dict[str, Any]:
+    params: dict[str, Any] = copy.deepcopy(DEFAULTS)
+    *sections, name = key.split(".")
+    target = params
+    for section in sections:
+        target = target[section]
+    target[name] = value
+    return params
+
+
+def every_key() -> list[str]:
+    return [f"{section}.{name}" for section, values in DEFAULTS.items() for name in values]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.learning_rate", 1),
+        ("train.batch_size", 10**9),
+        ("train.batch_size", "auto"),
+        ("split.test_size", "auto"),
+        ("split.val_size", 0),
+        ("model.hidden", []),
+        ("data.ignore", ["pH"]),
+    ],
+)
+def test_a_value_in_range_is_taken(key: str, value: object) -> None:
+    parse_params(with_value(key, value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("train.learning_rate", "fast", "a number above 0"),
+        ("train.learning_rate", 0, "a number above 0"),
+        ("train.learning_rate", True, "a number above 0"),
+        ("train.learning_rate", float("nan"), "a number above 0"),
+        ("train.epochs", 10.5, "a whole number"),
+        ("train.batch_size", "all", "auto, or a whole number"),
+        ("train.seed", -1, "a whole number from 0"),
+        ("split.test_size", 1.0, "auto, or a number above 0 and below 1"),
+        ("split.stratify", "yes", "true or false"),
+        ("model.hidden", [0], "whole numbers from 1"),
+        ("model.name", "cnn", "mlp"),
+        ("train.numerics", None, "portable or fast"),
+        ("data.ignore", "pH", "a list of column names"),
+        ("train", 3, "a section"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(key: str, value: object, allowed: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_params(with_value(key, value))
+    message = str(error.value)
+    assert f"{key}: found {value[0] if isinstance(value, list) else value!r}" in message
+    assert allowed in message
+
+
+@pytest.mark.parametrize("key", [*every_key(), *DEFAULTS])
+def test_a_missing_key_is_named(key: str) -> None:
+    params = copy.deepcopy(DEFAULTS)
+    section, _, name = key.partition(".")
+    if name:
+        del params[section][name]
+    else:
+        del params[section]
+    with pytest.raises(InputError, match=f"{re.escape(key)} is missing"):
+        parse_params(params)
+
+
+@pytest.mark.parametrize("key", ["train.momentum", "extra"])
+def test_an_unknown_key_is_named(key: str) -> None:
+    with pytest.raises(InputError, match=f"{key} is not a known key; known are "):
+        parse_params(with_value(key, 1))
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "+1e-3", "0.001", "1.0e-3", ".1e-2"])
+def test_every_way_to_write_a_number_is_a_number(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    source = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path.write_text(re.sub(r"learning_rate: \S+", f"learning_rate: {text}", source))
+    assert load_params(path).train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "a: [", "a: 1\na: 2", "a: 2024-13-45", "? [1]\n: 2", "[" * 5000, "a: \x00"]
+)
+def test_what_is_no_params_file_gives_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_params(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_key_of_params_yaml_is_commented() -> None:
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    settings = [line for line in lines if re.match(r"  \w+:", line)]
+    assert len(settings) == len(every_key())
+    assert all(" # " in line for line in settings)
+
+
+def test_dvc_yaml_knows_the_same_keys() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    declared = {key for stage in stages.values() for key in stage.get("params", [])}
+    sections = set(Params.model_fields)
+    assert declared <= sections | set(every_key())
+    assert sections <= declared, "a section that no stage depends on"
+
+
+@pytest.mark.parametrize("stage", ["split", "train", "evaluate"])
+def test_a_stage_with_wrong_params_writes_nothing(reproduced: Project, stage: str) -> None:
+    before = reproduced.outputs()
+    reproduced.edit("params.yaml", "epochs: 100", "epochs: many")
+    assert "train.epochs: found 'many'" in only_error(reproduced.stage(stage))
+    assert reproduced.outputs() == before
+
+
+@pytest.mark.parametrize("key", ["data.target", "data.ignore", "split.group_by"])
+def test_a_name_that_is_no_column_is_named(fresh: Project, key: str) -> None:
+    fresh.set_params(**{key: ["colour"] if key == "data.ignore" else "colour"})
+    error = only_error(fresh.stage("split"))
+    assert f"{key} names 'colour', which is no column; the columns are fixed acidity" in error
+    assert not (fresh.root / "data/tensors/schema.json").exists()

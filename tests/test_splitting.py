@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from vintage.console import InputError
+from vintage.params import SplitParams
+from vintage.splitting import Split, auto_test_size, split_rows
+from vintage.twins import duplicate_groups
+
+
+def params(**changes: object) -> SplitParams:
+    defaults = {"seed": 42, "test_size": 0.2, "val_size": 0.2, "stratify": True, "group_by": "none"}
+    return SplitParams.model_validate({**defaults, **changes})
+
+
+def split(labels: list[int], groups: list[int], **changes: object) -> Split:
+    ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    names = [str(label) for label in range(max(labels) + 1)]
+    return split_rows(np.array(labels, dtype=np.int64), ids, names, params(**changes))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=200),
+    st.integers(0, 5),
+)
+def test_every_row_is_in_one_part_and_no_group_in_two(
+    rows: list[tuple[int, int]], seed: int
+) -> None:
+    labels, groups = (list(column) for column in zip(*rows, strict=True))
+    try:
+        parts = split(labels, groups, seed=seed)
+    except InputError as error:
+        assert "params.yaml: " in str(error)  # noqa: PT017
+        return
+    everything = np.concatenate([parts.train, parts.val, parts.test])
+    assert sorted(everything.tolist()) == list(range(len(rows)))
+    sides = [{groups[row] for row in part} for part in (parts.train, parts.val, parts.test)]
+    assert not (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
+    assert {labels[row] for row in parts.train} == set(range(max(labels) + 1)) & set(labels)
+
+
+def test_without_groups_and_strata_it_is_train_test_split() -> None:
+    labels = [0, 1] * 500
+    parts = split(labels, list(range(1000)), val_size=0, stratify=False)
+    train, test = train_test_split(np.arange(1000), test_size=0.2, random_state=42)
+    assert parts.train.tolist() == sorted(train)
+    assert parts.test.tolist() == sorted(test)
+    assert len(parts.val) == 0
+
+
+def test_stratification_keeps_the_shares() -> None:
+    labels = [0] * 700 + [1] * 200 + [2] * 100
+    parts = split(labels, list(range(1000)))
+    for part in (parts.val, parts.test):
+        assert np.bincount(np.array(labels)[part]).tolist() == [140, 40, 20]
+
+
+def test_a_class_of_one_group_goes_to_train_whole() -> None:
+    labels = [0] * 50 + [1] * 50 + [2] * 3
+    groups = [*range(100), 100, 100, 100]
+    parts = split(labels, groups)
+    assert parts.train_only == [2]
+    assert {100, 101, 102} <= set(parts.train.tolist())
+
+
+def test_the_class_of_a_group_is_its_most_frequent_one() -> None:
+    labels = [0, 1, 1] * 40
+    groups = [index // 3 for index in range(120)]
+    parts = split(labels, groups)
+    assert len(parts.test) == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"test_size": 0.6, "val_size": 0.4}, "their sum must be below 1"),
+        ({"test_size": 0.01}, "split.test_size holds out 1 of 100 groups"),
+        ({"val_size": 0.01}, "split.val_size holds out 1 of 80 groups"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes: dict[str, object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        split([0, 1, 2, 3] * 25, list(range(100)), **changes)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "size"),
+    [(999, 0.3), (1_000, 0.2), (1_000_000, 0.2), (1_000_001, 0.1), (10**7, 0.01)],
+)
+def test_auto_test_size(n_rows: int, size: float) -> None:
+    assert auto_test_size(n_rows) == pytest.approx(size, rel=1e-5)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 1), st.integers(-1, 1)), min_size=1, max_size=50))
+def test_twins_are_found(rows: list[tuple[int, int]]) -> None:
+    features = np.array(rows, dtype=np.float32)
+    features[features == 0] *= -1  # some zeros are negative
+    groups = duplicate_groups(features)
+    for i, row in enumerate(rows):
+        for j, other in enumerate(rows):
+            assert (groups[i] == groups[j]) == (row == other)

@@ -1,0 +1,241 @@
+"""The training: the plain recipe, the replicas, and what a run leaves behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import Project, only_error
+
+PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
+PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
+PLAIN_TRAIN = {"train.patience": 0, "train.replicas": 1, "train.weight_decay": 0.0}
+
+# The plain loop, with nothing of this project but its pinned numerics: PyTorch draws other initial
+# weights with other instruction sets.
+PLAIN_RECIPE = """
+import json, sys
+from vintage import numerics
+numerics.pin()
+import pandas as pd, torch
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+seed, hidden = int(sys.argv[1]), json.loads(sys.argv[2])
+table = pd.read_csv("data/wine.csv")
+x, y = table.drop(columns="quality"), table["quality"].astype("category").cat.codes
+x, _, y, _ = train_test_split(x, y, test_size=0.2, random_state=42)
+rows = sorted(x.index.tolist())
+x, y = torch.tensor(x.to_numpy(), dtype=torch.float32), torch.tensor(y.to_numpy()).long()
+widths = [11, *hidden]
+layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in zip(widths, widths[1:])]
+model = nn.Sequential(*sum(layers, []), nn.Linear(widths[-1], 6))
+torch.manual_seed(seed)
+for layer in model:
+    if isinstance(layer, nn.Linear):
+        layer.reset_parameters()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+losses = []
+for epoch in range(100):
+    optimizer.zero_grad()
+    loss = nn.CrossEntropyLoss()(model(x), y)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+print(json.dumps({"rows": rows, "losses": losses}))
+"""
+
+
+def losses_of(project: Project) -> list[dict[str, Any]]:
+    losses: list[dict[str, Any]] = json.loads((project.root / "metrics/losses.json").read_text())
+    return losses
+
+
+def train(project: Project, **changes: Any) -> list[dict[str, Any]]:
+    project.set_params(**changes)
+    project.stage("train", check=True)
+    return losses_of(project)
+
+
+@pytest.fixture
+def split_only(reproduced: Project) -> Project:
+    """A small project whose split stage is done, and whose training is short."""
+    reproduced.set_params(**{"train.epochs": 8, "train.replicas": 3})
+    return reproduced
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [42, 1, 2])
+@pytest.mark.parametrize("hidden", [[64, 32], [16]])
+def test_it_agrees_with_the_plain_recipe(fresh: Project, seed: int, hidden: list[int]) -> None:
+    import sys
+
+    from vintage.tensors import read_examples, read_schema
+
+    fresh.set_params(**PLAIN_SPLIT, **PLAIN_MODEL, **PLAIN_TRAIN)
+    fresh.set_params(**{"train.seed": seed, "model.hidden": hidden})
+    fresh.stage("split", check=True)
+    fresh.stage("train", check=True)
+    done = fresh.run(sys.executable, "-c", PLAIN_RECIPE, str(seed), json.dumps(hidden))
+    expected = json.loads(done.stdout)
+
+    tensors = fresh.root / "data/tensors"
+    rows = read_examples(tensors / "train.safetensors", read_schema(tensors / "schema.json")).rows
+    assert rows.tolist() == expected["rows"]
+    found = [record["train_loss"] for record in losses_of(fresh)]
+    assert found[:50] == pytest.approx(expected["losses"][:50], rel=1e-5)
+    assert found[99] == pytest.approx(expected["losses"][99], rel=0.03)
+
+
+def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
+    """The mean curve of three replicas is the mean of three single runs, to 1e-5 for 50 epochs."""
+    same = {"train.epochs": 50, "model.dropout": 0.0}
+    together = train(split_only, **same)
+    alone = [
+        train(split_only, **same, **{"train.replicas": 1, "train.seed": 42 + replica})
+        for replica in range(3)
+    ]
+    for key in ("train_loss", "val_loss"):
+        mean = np.mean([[record[key] for record in losses] for losses in alone], axis=0)
+        assert [record[key] for record in together] == pytest.approx(mean.tolist(), rel=1e-5)
+
+
+def test_a_replica_alone_starts_from_the_same_weights() -> None:
+    from vintage.network import Ensemble
+    from vintage.params import ModelParams
+
+    model = ModelParams(name="mlp", hidden=[8, 4], dropout=0.5, normalize="none")
+    together = Ensemble(model, 5, 3, seeds=[7, 8, 9]).state_dict()
+    for replica, seed in enumerate([7, 8, 9]):
+        alone = Ensemble(model, 5, 3, seeds=[seed]).state_dict()
+        for name, value in alone.items():
+            if name.startswith("layers"):
+                assert (value[0] == together[name][replica]).all()
+
+
+def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Project) -> None:
+    losses = train(split_only, **{"train.replicas": 1, "train.epochs": 60, "model.dropout": 0.0})
+    val_losses = [record["val_loss"] for record in losses]
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert manifest["best_epochs"] == [int(np.argmin(val_losses)) + 1]
+    split_only.set_params(**{"train.calibration": "none"})
+    split_only.stage("train", check=True)
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    assert evaluation["val"]["log_loss"] == pytest.approx(min(val_losses), abs=2e-6)
+
+
+def test_patience_stops_early(split_only: Project) -> None:
+    losses = train(
+        split_only,
+        **{
+            "train.patience": 3,
+            "train.epochs": 500,
+            "train.replicas": 2,
+            "train.learning_rate": 0.1,
+        },
+    )
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert len(losses) == manifest["n_epochs"] < 500
+    assert len(losses) == max(manifest["best_epochs"]) + 3 or len(losses) > 3
+
+
+def test_without_validation_rows_the_last_epoch_counts(split_only: Project) -> None:
+    split_only.set_params(**{"split.val_size": 0})
+    split_only.stage("split", check=True)
+    losses = train(split_only)
+    assert [record["val_loss"] for record in losses] == [None] * 8
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert manifest["best_epochs"] == [8, 8, 8]
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    assert set(evaluation["val"].values()) == {None}
+
+
+def test_mini_batches_learn_and_a_large_batch_is_the_full_one(split_only: Project) -> None:
+    full = train(split_only)
+    assert train(split_only, **{"train.batch_size": 100_000}) == full
+    small = train(split_only, **{"train.batch_size": 64})
+    assert small[-1]["train_loss"] < full[-1]["train_loss"]
+
+
+def test_the_losses_have_one_record_an_epoch_and_their_spread(split_only: Project) -> None:
+    losses = train(split_only)
+    assert [record["epoch"] for record in losses] == list(range(1, 9))
+    assert set(losses[0]) == {
+        "epoch", "train_loss", "train_loss_std", "val_loss", "val_loss_std",
+    }  # fmt: skip
+    single = train(split_only, **{"train.replicas": 1})
+    assert set(single[0]) == {"epoch", "train_loss", "val_loss"}
+
+
+def test_a_loss_that_explodes_is_named(split_only: Project) -> None:
+    split_only.set_params(**{"train.learning_rate": 1000.0, "model.normalize": "none"})
+    split_only.set_params(**{"train.epochs": 200, "train.weight_decay": 0.1})
+    error = only_error(split_only.stage("train"))
+    assert "the loss is no longer finite at epoch" in error
+    assert "lower train.learning_rate" in error
+
+
+def test_the_normalization_is_fitted_on_train_rows_only(split_only: Project) -> None:
+    """Other test rows leave every fitted constant, the checkpoint included, as it was."""
+    from vintage.tensors import read_examples, read_schema
+
+    tensors = split_only.root / "data/tensors"
+    schema = read_schema(tensors / "schema.json")
+    rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
+    split_only.set_params(**{"split.group_by": "none"})
+    split_only.stage("split", check=True)
+    rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
+    split_only.stage("train", check=True)
+    before = checkpoint(split_only.root)
+    table = (split_only.root / "data/wine.csv").read_text().splitlines()
+    for row in rows:
+        *cells, grade = table[row + 1].split(",")
+        table[row + 1] = ",".join([*(str(float(cell) * 3 + 1) for cell in cells), grade])
+    (split_only.root / "data/wine.csv").write_text("\n".join(table) + "\n")
+    split_only.stage("split", check=True)
+    split_only.stage("train", check=True)
+    after = checkpoint(split_only.root)
+    assert after["model.safetensors"] == before["model.safetensors"]
+    assert after["model.json"] == before["model.json"]
+
+
+def checkpoint(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "data/checkpoint").iterdir()}
+
+
+def test_settled_epoch() -> None:
+    import torch
+
+    from vintage.fitting import settled_epoch
+
+    def settled(*losses: float) -> int | None:
+        return settled_epoch(torch.tensor(losses))
+
+    assert settled(3, 2, 1.01, 1) == 3
+    assert settled(3, 2, 1, 1.5) is None
+    assert settled(3, 1, 1.5, 1.01) == 4
+    assert settled(1, 1) == 1
+
+
+def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project) -> None:
+    scores = {}
+    for calibration in ("none", "temperature"):
+        split_only.set_params(**{"train.calibration": calibration, "train.weight_decay": 0.0})
+        split_only.set_params(**{"train.epochs": 100, "split.val_size": 0.2})
+        split_only.stage("train", check=True)
+        split_only.stage("evaluate", check=True)
+        scores[calibration] = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    assert scores["none"]["temperature"] == 1
+    assert scores["temperature"]["val"]["log_loss"] <= scores["none"]["val"]["log_loss"]
+
+
+def test_params_of_the_plain_recipe_exist(fresh: Project) -> None:
+    params = yaml.safe_load((fresh.root / "params.yaml").read_text())
+    for key in [*PLAIN_SPLIT, *PLAIN_MODEL, *PLAIN_TRAIN]:
+        section, name = key.split(".")
+        assert name in params[section]

@@ -1,0 +1,30 @@
+"""`losses.json`: the loss of every epoch."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from vintage.files import Strict, read_json, write_json
+
+
+class LossRecord(Strict):
+    """Mean loss of the replicas after an epoch, counted from 1, and its standard deviation.
+
+    The validation loss is None without validation rows, a standard deviation of one replica, too.
+    """
+
+    epoch: Annotated[int, Field(ge=1)]
+    train_loss: float
+    val_loss: float | None
+    train_loss_std: float | None = None
+    val_loss_std: float | None = None
+
+
+def write_losses(path: Path, records: list[LossRecord]) -> None:
+    write_json(path, [record.model_dump(exclude_unset=True) for record in records])
+
+
+def read_losses(path: Path) -> list[LossRecord]:
+    """Read what `write_losses` wrote; InputError if it is missing or anything else."""
+    return read_json(path, list[LossRecord])
