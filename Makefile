@@ -1,6 +1,7 @@
 # make repro   install, run the pipeline, show the scores
 # make test    install, run every test and check
 # make check   check what the pipeline put out
+# make stale   name the stages whose inputs are not those of the committed results
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,11 +9,11 @@ INSTALLED := $(VENV)/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: repro test check lint lock clean
+.PHONY: repro test check stale lint lock clean
 
 repro: $(INSTALLED)
 	dvc repro
-	vintage show
+	python -m vintage show
 
 test: $(INSTALLED)
 	ruff check .
@@ -21,7 +22,10 @@ test: $(INSTALLED)
 	pytest -n 2
 
 check: $(INSTALLED)
-	vintage check
+	python -m vintage check
+
+stale: $(INSTALLED)
+	python -m vintage stale
 
 lint: $(INSTALLED)
 	ruff check --fix .
@@ -39,5 +43,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]
-	build/lock/bin/python -m pip freeze --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
+	build/lock/bin/python -m pip freeze --all --exclude pip --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
 	mv requirements.lock.tmp requirements.lock

@@ -1,7 +1,7 @@
 """Evaluate: checkpoint -> scores, predictions, figures.        python -m stages.evaluate
 
 Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/losses.json;
-        params: evaluate, train.numerics, train.device
+        params: evaluate.confidence, evaluate.resamples, evaluate.seed, train.numerics, train.device
 Writes  metrics/evaluation.json, metrics/predictions.csv, metrics/figures/
 """
 
@@ -46,7 +46,14 @@ def main() -> None:
     probabilities = by_replica["test"].mean(axis=0)
 
     evaluation = {
-        "test": scores_with_bounds(test.labels, probabilities, groups, params.evaluate),
+        "test": scores_with_bounds(
+            test.labels,
+            probabilities,
+            groups,
+            params.evaluate.confidence,
+            params.evaluate.resamples,
+            params.evaluate.seed,
+        ),
         "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
         "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
         "classes": class_table(

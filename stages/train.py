@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from vintage import console, numerics
-from vintage.params import Params, load_params
+from vintage.params import ModelParams, TrainParams, load_params
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -44,7 +44,7 @@ def main() -> None:
         (torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device))
         for part in (train, val)
     )
-    resume = ResumeFile(RESUME, key_of(params, reached))
+    resume = ResumeFile(RESUME, key_of(params.model, params.train, reached))
     with Progress(params.train.epochs) as progress:
         history = fit(
             ensemble, train_tensors, val_tensors, params.train, resume, report=progress.update
@@ -73,13 +73,13 @@ def main() -> None:
     )
 
 
-def key_of(params: Params, reached: str) -> str:
+def key_of(model: ModelParams, train: TrainParams, reached: str) -> str:
     """A hash of all that a training depends on: inputs, parameters, code and numerics."""
     import torch
 
     digest = hashlib.sha256(f"{torch.__version__} {reached}\n".encode())
-    digest.update(params.model.model_dump_json().encode())
-    digest.update(params.train.model_dump_json().encode())
+    digest.update(model.model_dump_json().encode())
+    digest.update(train.model_dump_json().encode())
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "vintage"]
     code = sorted(str(module.__file__) for module in modules)
     inputs = [TENSORS / name for name in ("train.safetensors", "val.safetensors", "schema.json")]

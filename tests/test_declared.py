@@ -13,6 +13,7 @@ import yaml
 from tests.conftest import ROOT, Project
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 STRACE = shutil.which("strace")
 
 
@@ -35,32 +36,20 @@ def imported_modules(path: Path, seen: set[Path] | None = None) -> set[Path]:
 
 
 def used_params(stage: str) -> set[str]:
-    """The `params.section` and `params.section.key` that a stage's script reads."""
+    """What a stage's script reads: `section.key`, a whole `section` that it hands on, or all."""
     used = set()
+    inner: set[int] = set()  # of a longer chain: `params.train` in `params.train.seed`
     for node in ast.walk(ast.parse((ROOT / f"stages/{stage}.py").read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Attribute):
-            continue
-        chain = ast.unparse(node).split(".")
-        if chain[0] == "params":
-            used.add(".".join(chain[1:3]))
-    # `params.train.seed` holds `params.train` as a node of its own; keep the longest
-    return {key for key in used if not any(other.startswith(f"{key}.") for other in used)} | {
-        key for key in used if key in whole_sections(stage)
-    }
-
-
-def whole_sections(stage: str) -> set[str]:
-    """Sections that a stage hands on as a whole, such as `fit(params.train)`."""
-    tree = ast.parse((ROOT / f"stages/{stage}.py").read_text(encoding="utf-8"))
-    inner = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    chains = [
-        ast.unparse(n)
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Attribute) and id(n) not in inner
-    ]
-    return {
-        chain.removeprefix("params.") for chain in chains if re.fullmatch(r"params\.\w+", chain)
-    }
+        if isinstance(node, ast.Attribute) and id(node) not in inner:
+            chain = ast.unparse(node).split(".")
+            if chain[0] == "params":
+                inner |= {id(child) for child in ast.walk(node)}
+                used.add(".".join(chain[1:3]))
+        elif isinstance(node, ast.Call) and any(
+            isinstance(argument, ast.Name) and argument.id == "params" for argument in node.args
+        ):
+            used |= set(PARAMS)
+    return used
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,25 +1,25 @@
-"""Commands for people: `vintage show`, `vintage check`.        python -m vintage --help"""
+"""Commands for people, beside `dvc repro`.        python -m vintage --help"""
 
 import argparse
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vintage import console, numerics
 
 
-def show() -> int:
+def show(_: argparse.Namespace) -> int:
     """Print the scores with their intervals and where the figures are."""
+    from vintage.evaluation import Evaluation
     from vintage.files import read_json
     from vintage.show import score_lines
 
-    for line in score_lines(read_json(Path("metrics/evaluation.json"), dict[str, Any])):
+    for line in score_lines(read_json(Path("metrics/evaluation.json"), Evaluation)):
         console.say(line)
     return 0
 
 
-def check() -> int:
-    """Check the outputs; exit code 1 if something is wrong."""
+def check(_: argparse.Namespace) -> int:
+    """Check what the pipeline put out; exit code 1 if something is wrong."""
     numerics.pin()
     from vintage.check import check_dvc_status, check_outputs
     from vintage.params import load_params
@@ -32,17 +32,57 @@ def check() -> int:
     return 1 if problems else 0
 
 
-COMMANDS = {"show": show, "check": check}
+def stale(_: argparse.Namespace) -> int:
+    """Name the stages whose inputs are not those of the committed results."""
+    numerics.pin()
+    from vintage.check import stale_stages
+
+    console.say(", ".join(stale_stages(Path())) or "none")
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Tell whether B's predictions are better than A's, metric by metric.
+
+    Exit code 1 says only that B is worse, and only with --fail-if-worse; any error is 2.
+    """
+    numerics.pin()
+    from vintage.compare import FORMATS, compare_revisions, is_worse
+    from vintage.revisions import read_revision
+
+    try:
+        a, b = read_revision(arguments.a), read_revision(arguments.b)
+        comparison = compare_revisions(a, b)
+        for line in FORMATS[arguments.format](comparison):
+            console.say(line)
+    except (OSError, MemoryError) as error:
+        raise console.InputError(str(error) or "not enough memory") from None
+    return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="vintage", description="Commands beside `dvc repro`.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, command in COMMANDS.items():
+    parser = argparse.ArgumentParser(prog="vintage", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         summary = (command.__doc__ or "").partition("\n")[0]
-        commands.add_parser(name, help=summary, description=summary)
-    arguments = parser.parse_args(sys.argv[1:])
-    console.run(COMMANDS[arguments.command])
+        added = commands.add_parser(command.__name__, help=summary, description=summary)
+        added.set_defaults(command=command)
+        return added
+
+    add(show)
+    add(check)
+    add(stale)
+    comparing = add(compare)
+    revision = "Git revision, branch, tag, DVC experiment, or `workspace`"
+    comparing.add_argument("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {revision}")
+    comparing.add_argument("b", metavar="REV_B", nargs="?", default="workspace", help="B: the same")
+    comparing.add_argument("--format", choices=("table", "md", "json"), default="table")
+    comparing.add_argument(
+        "--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric"
+    )
+    arguments = parser.parse_args()
+    console.run(lambda: arguments.command(arguments))
 
 
 if __name__ == "__main__":

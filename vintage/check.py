@@ -10,11 +10,12 @@ import numpy as np
 
 from vintage.checkpoint import Manifest, read_checkpoint
 from vintage.console import InputError, one_line
-from vintage.evaluation import class_table, plain_scores, scores_with_bounds
+from vintage.evaluation import Evaluation, class_table, scores_with_bounds
 from vintage.files import read_json
 from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
+from vintage.scoring import LOWER_IS_BETTER
 from vintage.tensors import Examples, Schema, read_examples
 from vintage.twins import duplicate_groups
 
@@ -32,7 +33,7 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
             name: read_examples(root / f"data/tensors/{name}.safetensors", schema) for name in PARTS
         }
         predictions = read_predictions(root / "metrics/predictions.csv")
-        evaluation = read_json(root / "metrics/evaluation.json", dict[str, Any])
+        evaluation = read_json(root / "metrics/evaluation.json", Evaluation)
         losses = read_losses(root / "metrics/losses.json")
     except InputError as error:
         yield str(error)
@@ -41,19 +42,50 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
     yield from _check_losses(losses, manifest)
     yield from _check_predictions(predictions, parts["test"], schema)
     yield from _check_evaluation(evaluation, predictions, params)
+    yield from _check_required(evaluation, params)
 
 
 def check_dvc_status(root: Path) -> Iterator[str]:
     """Yields one line for each stage that is not up to date, as `dvc status` sees it."""
+    for stage in _dvc_status(root):
+        yield f"stage {stage} is not up to date; run `dvc repro`"
+
+
+def stale_stages(root: Path) -> list[str]:
+    """The stages whose inputs, as far as they are there, are not those in `dvc.lock`.
+
+    In a fresh clone the tensors and the checkpoint are missing, which makes no stage stale.
+    """
+    stale = []
+    for stage, changes in _dvc_status(root).items():
+        for change in changes:
+            if change == "changed command" or (
+                isinstance(change, dict)
+                and set(_states(change.get("changed deps", {}))) & {"modified", "new"}
+            ):
+                stale.append(stage)
+                break
+    return stale
+
+
+def _states(changes: dict[str, Any]) -> Iterator[str]:
+    """The states in what `dvc status` says of dependencies; those of parameters are one deeper."""
+    for state in changes.values():
+        if isinstance(state, dict):
+            yield from state.values()
+        else:
+            yield state
+
+
+def _dvc_status(root: Path) -> dict[str, list[Any]]:
     done = subprocess.run(
         ["dvc", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
-        yield f"dvc status failed: {one_line(lines[-1])}"
-        return
-    for stage in json.loads(done.stdout):
-        yield f"stage {stage} is not up to date; run `dvc repro`"
+        raise InputError(f"dvc status failed: {one_line(lines[-1])}")
+    status: dict[str, list[Any]] = json.loads(done.stdout)
+    return status
 
 
 def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: bool) -> Iterator[str]:
@@ -103,7 +135,7 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
 
 
 def _check_evaluation(
-    evaluation: dict[str, Any], predictions: Predictions, params: Params
+    evaluation: Evaluation, predictions: Predictions, params: Params
 ) -> Iterator[str]:
     path = "metrics/evaluation.json"
     labels, probabilities, groups = (
@@ -112,22 +144,40 @@ def _check_evaluation(
         predictions.groups,
     )
     recomputed: dict[str, dict[str, Any]] = {
-        "test": scores_with_bounds(labels, probabilities, groups, params.evaluate),
+        "test": scores_with_bounds(
+            labels,
+            probabilities,
+            groups,
+            params.evaluate.confidence,
+            params.evaluate.resamples,
+            params.evaluate.seed,
+        ),
         "classes": class_table(
             labels, probabilities, groups, predictions.classes, params.evaluate.confidence
         ),
     }
     for section, scores in recomputed.items():
-        found = evaluation.get(section)
-        if found == scores:
-            continue
+        found = getattr(evaluation, section)
         differing = sorted(
-            name for name, value in scores.items()
-            if not isinstance(found, dict) or found.get(name) != value
-        )  # fmt: skip
-        yield (
-            f"{path}: {section}.{differing[0] if differing else '?'} is not what "
-            "metrics/predictions.csv gives; run `dvc repro`"
+            name for name in {*scores, *found} if found.get(name) != scores.get(name)
         )
-    if set(evaluation.get("train") or {}) != set(plain_scores(labels, probabilities)):
-        yield f"{path}: section train does not hold every metric"
+        if differing:
+            yield (
+                f"{path}: {section}.{differing[0]} is not what metrics/predictions.csv gives; "
+                "run `dvc repro`"
+            )
+
+
+def _check_required(evaluation: Evaluation, params: Params) -> Iterator[str]:
+    """The gate: each score of `evaluate.require` must be as good as its bound."""
+    for metric, bound in params.evaluate.require.items():
+        value = evaluation.test[metric]
+        if value is None:
+            yield f"evaluate.require: {metric} is not defined for these test rows"
+            continue
+        missed = value - bound if metric in LOWER_IS_BETTER else bound - value
+        if missed > 0:
+            yield (
+                f"evaluate.require: {metric} is {value:.6f} and misses its bound {bound:.6g} "
+                f"by {missed:.6f}"
+            )

@@ -1,11 +1,13 @@
 """What `evaluation.json` and `baseline.json` say of a model's predictions, as plain numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from vintage.params import EvaluateParams
+from vintage.files import Strict
 from vintage.scoring import (
     METRICS,
     Floats,
@@ -19,6 +21,74 @@ from vintage.scoring import (
 DIGITS = 6
 
 Number = float | None
+Scores = dict[str, Number]
+
+BOUNDED = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_low", "_high")]
+SPREAD = [f"{name}{suffix}" for name in METRICS for suffix in ("_mean", "_std")]
+PER_CLASS = ("precision", "recall", "recall_low", "recall_high", "f1", "support")
+
+
+class Epochs(Strict):
+    """Of the training: see `vintage.checkpoint.Manifest`; `enough` is the last one kept."""
+
+    trained: int
+    settled: int | None
+    enough: int
+
+
+class Evaluation(Strict):
+    """`evaluation.json`: what is known of a checkpoint, each score by its name.
+
+    Attributes:
+        test: every metric `m` with its interval, `m_low` and `m_high`.
+        classes: by class name, what `class_table` gives.
+        replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
+        temperature: what the logits are divided by.
+        numerics: what `vintage.numerics.pin` reached.
+    """
+
+    test: Scores
+    train: Scores
+    val: Scores
+    classes: dict[str, Scores] = Field(min_length=2)
+    epochs: Epochs
+    temperature: float
+    numerics: str
+    replicas: Scores | None = None
+
+    @model_validator(mode="after")
+    def _every_score_is_there(self) -> Self:
+        _check_names("test", self.test, BOUNDED)
+        _check_names("train", self.train, METRICS)
+        _check_names("val", self.val, METRICS)
+        if self.replicas is not None:
+            _check_names("replicas", self.replicas, SPREAD)
+        for name, scores in self.classes.items():
+            _check_names(f"classes.{name}", scores, PER_CLASS)
+        return self
+
+    def replica_stds(self) -> dict[str, float]:
+        """By metric, the standard deviation over replicas, as far as it is defined."""
+        found = {name: (self.replicas or {}).get(f"{name}_std") for name in METRICS}
+        return {name: std for name, std in found.items() if std is not None}
+
+
+class Baselines(Strict):
+    """`baseline.json`: by model, every metric with its interval."""
+
+    models: dict[str, Scores]
+
+    @model_validator(mode="after")
+    def _every_score_is_there(self) -> Self:
+        for name, scores in self.models.items():
+            _check_names(f"models.{name}", scores, BOUNDED)
+        return self
+
+
+def _check_names(section: str, scores: Mapping[str, object], names: Collection[str]) -> None:
+    if set(scores) != set(names):
+        wrong = sorted(set(scores) ^ set(names))
+        raise ValueError(f"{section}.{wrong[0]} is missing or unknown")
 
 
 def rounded(value: float) -> Number:
@@ -26,7 +96,7 @@ def rounded(value: float) -> Number:
     return None if math.isnan(value) else round(float(value), DIGITS)
 
 
-def plain_scores(labels: Labels, probabilities: Floats) -> dict[str, Number]:
+def plain_scores(labels: Labels, probabilities: Floats) -> Scores:
     """Every metric by name; None for all of them without rows."""
     if not len(labels):
         return dict.fromkeys(METRICS, None)
@@ -34,12 +104,15 @@ def plain_scores(labels: Labels, probabilities: Floats) -> dict[str, Number]:
 
 
 def scores_with_bounds(
-    labels: Labels, probabilities: Floats, groups: Labels, params: EvaluateParams
-) -> dict[str, Number]:
+    labels: Labels,
+    probabilities: Floats,
+    groups: Labels,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+) -> Scores:
     """Every metric `m` by name, with its interval as `m_low` and `m_high`."""
-    intervals = score_with_intervals(
-        labels, probabilities, groups, params.confidence, params.resamples, params.seed
-    )
+    intervals = score_with_intervals(labels, probabilities, groups, confidence, n_resamples, seed)
     return {
         f"{name}{suffix}": rounded(value)
         for name, interval in intervals.items()
@@ -47,7 +120,7 @@ def scores_with_bounds(
     }
 
 
-def replica_scores(labels: Labels, probabilities: Floats) -> dict[str, Number]:
+def replica_scores(labels: Labels, probabilities: Floats) -> Scores:
     """Mean and standard deviation of each metric over the replicas alone.
 
     Args:
@@ -68,7 +141,7 @@ def class_table(
     groups: Labels,
     classes: Sequence[str],
     confidence: float,
-) -> dict[str, dict[str, Number]]:
+) -> dict[str, Scores]:
     """Precision, recall with its Wilson interval, F1 and support of each class, by its name.
 
     Rows of one group say the same thing, so the interval counts groups as trials.

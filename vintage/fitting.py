@@ -87,8 +87,8 @@ def fit(
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     params: TrainParams,
-    resume: ResumeFile,
-    report: Report,
+    resume: ResumeFile | None = None,
+    report: Report = lambda *_: None,
 ) -> History:
     """Train every replica and leave it with the weights of its best validation epoch.
 
@@ -108,8 +108,7 @@ def fit(
     size = batch_size(params, len(features))
     optimizer = FusedAdamW(ensemble.parameters(), params.learning_rate, params.weight_decay)
     progress = _Progress(ensemble, optimizer, params)
-    saved = resume.load(progress.state())
-    if saved:
+    if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
     while progress.epoch < params.epochs and not bool(progress.stopped.all()):
         index = int(progress.epoch)
@@ -133,7 +132,8 @@ def fit(
             float(progress.train_losses[index].mean()),
             float(progress.val_losses[index].mean()) if len(val[1]) else None,
         )
-        resume.save_now_and_then(progress.state)
+        if resume:
+            resume.save_now_and_then(progress.state)
     n_epochs = int(progress.epoch)
     if not len(val[1]):
         best_epochs = torch.full((ensemble.n_replicas,), n_epochs)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -56,10 +56,19 @@ class TrainParams(Strict):
     numerics: Literal["portable", "fast"] = Field(description="portable or fast")
 
 
+Metric = Literal[
+    "accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc_ovr", "calibration_error"
+]
+
+
 class EvaluateParams(Strict):
     confidence: Fraction = Field(description=A_FRACTION)
     resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
     seed: Seed = Field(description=A_SEED)
+    require: dict[Metric, float] = Field(
+        description="bounds by metric, such as {log_loss: 1.05}, or {}; the metrics are "
+        + ", ".join(get_args(Metric))
+    )
 
 
 class Params(Strict):
@@ -112,16 +121,25 @@ def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
         raise InputError(f"{source}: {_describe(error)}") from None
 
 
-def _load_yaml(path: Path) -> Any:
+def parse_yaml(text: str, source: Path = PARAMS_PATH) -> Any:
+    """What `text` says as YAML; `source` is named in the InputError if it is none."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run from the repository's root") from None
+        return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise InputError(f"{path}{where}: not valid YAML: {problem}") from None
+        raise InputError(f"{source}{where}: not valid YAML: {problem}") from None
+
+
+def _load_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository's root") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    return parse_yaml(text, path)
 
 
 def _describe(error: ValidationError) -> str:

@@ -88,6 +88,9 @@ METRICS: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
 }
 
 
+LOWER_IS_BETTER = ("log_loss", "calibration_error")
+
+
 def class_scores(labels: Labels, probabilities: Floats, weights: Floats) -> ClassScores:
     """Precision, recall, F1 and support of every class.
 

@@ -1,9 +1,8 @@
 """The scores as a short table for a terminal."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from vintage.console import InputError
+from vintage.evaluation import Evaluation
 
 FIGURES = ("losses", "confusion", "calibration")
 NAMES = {
@@ -16,25 +15,16 @@ NAMES = {
 }
 
 
-def score_lines(evaluation: Any) -> Iterator[str]:
-    """Lines with each test score, its interval, and train and validation beside it.
-
-    Raises:
-        InputError: `evaluation` is not what the evaluate stage writes.
-    """
-    try:
-        test, train, val = (evaluation[part] for part in ("test", "train", "val"))
-        yield f"{'':22}{'test':>8}   {'interval':^17}  {'train':>8}{'val':>8}"
-        for key, name in NAMES.items():
-            bounds = f"{_shown(test[f'{key}_low'])} to {_shown(test[f'{key}_high'])}"
-            yield (
-                f"{name:22}{_shown(test[key]):>8}   {bounds:^17}  "
-                f"{_shown(train[key]):>8}{_shown(val[key]):>8}"
-            )
-    except (KeyError, TypeError):
-        raise InputError(
-            "metrics/evaluation.json: not what the evaluate stage writes; run `dvc repro`"
-        ) from None
+def score_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Lines with each test score, its interval, and train and validation beside it."""
+    yield f"{'':22}{'test':>8}   {'interval':^17}  {'train':>8}{'val':>8}"
+    for key, name in NAMES.items():
+        test = evaluation.test
+        bounds = f"{_shown(test[f'{key}_low'])} to {_shown(test[f'{key}_high'])}"
+        yield (
+            f"{name:22}{_shown(test[key]):>8}   {bounds:^17}  "
+            f"{_shown(evaluation.train[key]):>8}{_shown(evaluation.val[key]):>8}"
+        )
     yield "figures: " + "  ".join(f"metrics/figures/{name}.png" for name in FIGURES)
 
 

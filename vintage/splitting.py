@@ -55,15 +55,15 @@ def split_rows(
             f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
             "leave nothing to train on; their sum must be below 1"
         )
-    group_labels = _majority_labels(labels, groups)
+    group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
-    rest, test, train_only = _hold_out(
+    rest, test, train_only = hold_out(
         "test_size", np.arange(n_groups), group_labels, int(np.ceil(size * n_groups)), params
     )
     val = np.empty(0, dtype=np.int64)
     if params.val_size:
         n_val = int(np.ceil(params.val_size * n_groups))
-        rest, val, rare = _hold_out("val_size", rest, group_labels, n_val, params)
+        rest, val, rare = hold_out("val_size", rest, group_labels, n_val, params)
         train_only = sorted({*train_only, *rare})
     part = np.zeros(n_groups, dtype=np.int8)
     part[val], part[test] = 1, 2
@@ -79,7 +79,7 @@ def split_rows(
     return Split(train, val, test, train_only)
 
 
-def _hold_out(
+def hold_out(
     key: str, groups: Indices, group_labels: npt.NDArray[np.int64], n_held: int, params: SplitParams
 ) -> tuple[Indices, Indices, list[int]]:
     """Split `groups` into the rest and `n_held` held-out ones; also name the classes kept back."""
@@ -105,7 +105,7 @@ def _hold_out(
     return np.concatenate([rest, kept_back]), held, rare.tolist()
 
 
-def _majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
+def majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
     """The most frequent label of each group, the lowest of equally frequent ones."""
     n_labels = int(labels.max()) + 1
     pairs, counts = np.unique(groups * n_labels + labels, return_counts=True)

@@ -42,6 +42,9 @@ class Schema(Strict):
     rows: RowCounts
 
 
+Features = npt.NDArray[np.float32]
+
+
 class Examples(NamedTuple):
     """Rows of the table as numbers: features float32 `[n, d]`, labels and rows int64 `[n]`."""
 

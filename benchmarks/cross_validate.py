@@ -1,0 +1,152 @@
+"""Cross-validate the network of params.yaml beside the baselines.
+
+    python -m benchmarks.cross_validate                      all rows: the table of the README
+    python -m benchmarks.cross_validate --rows development   without the test rows: to choose by
+    python -m benchmarks.cross_validate --set model.dropout=0.2 --set train.epochs=50
+
+Five rounds of five folds over groups of equal rows, stratified by class. Every model gets the same
+train and validation rows; the network holds `split.val_size` of them out by itself.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from vintage import console, numerics
+from vintage.params import PARAMS_PATH, Params, load_params, parse_params
+
+ROUNDS, FOLDS = 5, 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", choices=["all", "development"], default="all")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    parser.add_argument("--no-baselines", action="store_true")
+    arguments = parser.parse_args()
+    params = changed(load_params(), arguments.changes)
+    numerics.pin(params.train.numerics)
+    import numpy as np
+
+    from vintage.baselines import BASELINES, predict_baseline
+    from vintage.splitting import split_rows
+    from vintage.table import encode_table, read_table
+    from vintage.twins import duplicate_groups
+
+    table = encode_table(read_table(Path(params.data.path)), params.data)
+    groups = duplicate_groups(table.features)
+    rows = np.arange(len(groups))
+    if arguments.rows == "development":
+        test = split_rows(table.labels, groups, table.classes, params.split).test
+        rows = np.setdiff1d(rows, test)
+    features, labels = table.features[rows], table.labels[rows]
+    groups = np.unique(groups[rows], return_inverse=True)[1]
+
+    models = ["network"] if arguments.no_baselines else ["network", *list(BASELINES)[1:]]
+    n_classes = len(table.classes)
+    shape = (ROUNDS, len(labels), n_classes)
+    predictions = {name: np.zeros(shape) for name in models}
+    for round_, train, held in folds(labels, groups):
+        for name in models:
+            if name == "network":
+                predicted = predict_network(
+                    features[train], labels[train], groups[train], features[held], n_classes, params
+                )
+            else:
+                predicted = predict_baseline(
+                    name, features[train], labels[train], features[held], n_classes
+                )
+            predictions[name][round_, held] = predicted
+    print_table(predictions, labels, groups)
+
+
+def changed(params: Params, changes: list[str]) -> Params:
+    import yaml
+
+    content = params.model_dump()
+    for change in changes:
+        key, _, value = change.partition("=")
+        section, _, name = key.partition(".")
+        content[section][name] = yaml.safe_load(value)
+    return parse_params(content, PARAMS_PATH)
+
+
+def folds(labels, groups) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
+    """Yield (round, train rows, held-out rows)."""
+    import numpy as np
+    from sklearn.model_selection import StratifiedKFold
+
+    from vintage.splitting import majority_labels
+
+    group_labels = majority_labels(labels, groups)
+    for round_ in range(ROUNDS):
+        splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=round_)
+        for _, held in splitter.split(group_labels, group_labels):
+            is_held = np.isin(groups, held)
+            yield round_, np.flatnonzero(~is_held), np.flatnonzero(is_held)
+
+
+def predict_network(features, labels, groups, held, n_classes, params):  # type: ignore[no-untyped-def]
+    """Train as the train stage does, on all but the validation rows of `features`."""
+    import numpy as np
+    import torch
+
+    from vintage.fitting import fit, fit_temperature
+    from vintage.network import Ensemble
+    from vintage.splitting import hold_out, majority_labels
+
+    groups = np.unique(groups, return_inverse=True)[1]
+    group_labels = majority_labels(labels, groups)
+    n_groups = len(group_labels)
+    n_val = int(np.ceil(params.split.val_size * n_groups / (1 - 1 / FOLDS)))
+    is_val = np.zeros(len(labels), dtype=bool)
+    if n_val:
+        _, held_out, _ = hold_out(
+            "val_size", np.arange(n_groups), group_labels, n_val, params.split
+        )
+        is_val = np.isin(groups, held_out)
+    ensemble = Ensemble(
+        params.model,
+        features.shape[1],
+        n_classes,
+        [params.train.seed + replica for replica in range(params.train.replicas)],
+    )
+    if params.model.normalize == "standard":
+        ensemble.fit_normalization(features[~is_val])
+    train, val = (
+        (torch.from_numpy(features[part]), torch.from_numpy(labels[part]))
+        for part in (~is_val, is_val)
+    )
+    fit(ensemble, train, val, params.train)
+    if params.train.calibration == "temperature" and n_val:
+        fit_temperature(ensemble, *val)
+    return ensemble.predict_proba(torch.from_numpy(held)).mean(dim=0).numpy()
+
+
+def print_table(predictions, labels, groups) -> None:  # type: ignore[no-untyped-def]
+    """Mean scores, and the network's paired difference with a standard error over groups."""
+    import numpy as np
+
+    def per_row(probabilities):  # type: ignore[no-untyped-def]
+        actual = probabilities[:, np.arange(len(labels)), labels].clip(2.2e-16)
+        return {
+            "log loss": -np.log(actual).mean(axis=0),
+            "accuracy": (probabilities.argmax(axis=2) == labels).mean(axis=0),
+        }
+
+    rows = {name: per_row(probabilities) for name, probabilities in predictions.items()}
+    console.say("| model | log loss | network minus it | accuracy | network minus it |")
+    console.say("|---|---|---|---|---|")
+    for name, scores in rows.items():
+        cells = []
+        for metric, values in scores.items():
+            difference = rows["network"][metric] - values
+            sums = np.bincount(groups, difference - difference.mean())
+            error = np.sqrt((sums**2).sum()) / len(labels)
+            shown = "" if name == "network" else f"{difference.mean():+.4f} ± {error:.4f}"
+            cells += [f"{values.mean():.4f}", shown]
+        console.say(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    console.run(main)

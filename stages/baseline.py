@@ -1,0 +1,66 @@
+"""Baseline: tensors -> scores of scikit-learn's models.        python -m stages.baseline
+
+Reads   data/tensors/{train,val,test}.safetensors, data/tensors/schema.json;
+        params: evaluate.confidence, evaluate.resamples, evaluate.seed
+Writes  metrics/baseline.json, data/baseline/<model>.csv (predictions)
+
+Each model learns from the train and the validation rows, which is all that the network sees.
+"""
+
+from pathlib import Path
+
+from vintage import console, numerics
+from vintage.params import load_params
+
+TENSORS = Path("data/tensors")
+PREDICTIONS = Path("data/baseline")
+SCORES = Path("metrics/baseline.json")
+
+
+def main() -> None:
+    params = load_params()
+    numerics.pin()
+    import numpy as np
+
+    from vintage.baselines import BASELINES, affordable_baselines, predict_baseline
+    from vintage.evaluation import scores_with_bounds
+    from vintage.files import write_json
+    from vintage.predictions import Predictions, write_predictions
+    from vintage.tensors import read_examples, read_schema
+    from vintage.twins import duplicate_groups
+
+    schema = read_schema(TENSORS / "schema.json")
+    train, val, test = (
+        read_examples(TENSORS / f"{name}.safetensors", schema) for name in ("train", "val", "test")
+    )
+    # in the order of the table, so that the size of the validation part makes no difference
+    order = np.argsort(np.concatenate([train.rows, val.rows]))
+    features = np.concatenate([train.features, val.features])[order]
+    labels = np.concatenate([train.labels, val.labels])[order]
+    groups = test.rows[duplicate_groups(test.features)]
+
+    scores = {}
+    affordable = affordable_baselines(len(labels))
+    for name in BASELINES:
+        if name not in affordable:
+            console.say(f"{name}: left out, it takes too long for {len(labels)} rows")
+            continue
+        probabilities = predict_baseline(name, features, labels, test.features, len(schema.classes))
+        scores[name] = scores_with_bounds(
+            test.labels,
+            probabilities,
+            groups,
+            params.evaluate.confidence,
+            params.evaluate.resamples,
+            params.evaluate.seed,
+        )
+        write_predictions(
+            PREDICTIONS / f"{name}.csv",
+            Predictions(schema.classes, test.rows, test.labels, probabilities, groups),
+        )
+        console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
+    write_json(SCORES, {"models": scores})
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,92 @@
+"""The workflow is valid, safe, and made of commands that run here."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import BIN, ROOT, Project
+
+PATH = ROOT / ".github/workflows/pipeline.yml"
+WORKFLOW: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+
+
+def steps() -> list[dict[str, Any]]:
+    return [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+
+
+def test_it_is_a_valid_workflow() -> None:
+    checker = str(BIN / "check-jsonschema")
+    command = [checker, "--builtin-schema", "vendor.github-workflows", str(PATH)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_audit_finds_nothing() -> None:
+    command = [str(BIN / "zizmor"), "--offline", "--pedantic", str(PATH)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actions_are_pinned_and_permissions_are_few() -> None:
+    used = [step["uses"] for step in steps() if "uses" in step]
+    assert used
+    for action in used:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action)
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert WORKFLOW["jobs"]["comment"]["permissions"] == {"pull-requests": "write"}
+
+
+def test_every_step_is_a_command_of_this_repository() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for step in steps():
+        for target in re.findall(r"^make (?:--silent )?(\w+)", step.get("run", ""), re.M):
+            assert re.search(rf"^{target}:", makefile, re.M)
+        for script in re.findall(r"bash (\S+)", step.get("run", "")):
+            assert (ROOT / script).exists()
+
+
+def commit(project: Project, message: str) -> None:
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-q", "-m", message)
+
+
+@pytest.mark.slow
+def test_a_forced_run_gives_the_committed_bytes(fresh: Project) -> None:
+    assert "every tracked byte was reproduced" in fresh.run("bash", ".ci/reproduce").stdout
+
+
+@pytest.mark.slow
+def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
+    """Parameters without their results: what is stale, what it does, and red at the end."""
+    assert reproduced.run("python", "-m", "vintage", "stale").stdout == "none\n"
+    reproduced.edit("params.yaml", "epochs: 100", "epochs: 5")
+    commit(reproduced, "fewer epochs")
+    stale = reproduced.run("python", "-m", "vintage", "stale").stdout.strip()
+    assert stale == "train"
+    reproduced.repro()
+    comment = reproduced.run("bash", ".ci/comment", "main~1", stale).stdout
+    assert "committed inputs: train" in comment
+    assert "| train.epochs | 100 | 5 |" in comment
+    assert re.search(r"\| log loss \|.*\| worse \|", comment)
+    assert re.search(r"\| metrics/evaluation.json +\| test.log_loss", comment)
+    failed = reproduced.run("bash", ".ci/reproduce", check=False)
+    assert failed.returncode == 1
+    assert "metrics/evaluation.json" in failed.stderr
+
+
+@pytest.mark.slow
+def test_the_gate_says_which_bound_was_missed_by_how_much(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "require: {}", "require: {log_loss: 0.5, accuracy: 0.1}")
+    done = reproduced.run("python", "-m", "vintage", "check", check=False)
+    assert done.returncode == 1
+    assert re.search(
+        r"^wrong: evaluate.require: log_loss is 0\.\d+ and misses its bound 0\.5 by 0\.\d+$",
+        done.stdout,
+        re.M,
+    )
+    assert "accuracy is" not in done.stdout
+    reproduced.edit("params.yaml", "log_loss: 0.5", "log_loss: 1.15")
+    assert reproduced.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"

@@ -1,0 +1,56 @@
+"""What a user would take instead of a network: scikit-learn's models with plain settings."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from vintage.scoring import Floats, Labels
+from vintage.tensors import Features
+
+SEED = 42
+MAX_SVC_ROWS = 20_000  # its time grows with the square of the rows
+
+BASELINES: dict[str, Callable[[], Any]] = {
+    "majority_class": lambda: DummyClassifier(strategy="prior"),
+    "logistic_regression": lambda: make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=1000)
+    ),
+    "svc": lambda: make_pipeline(StandardScaler(), SVC(C=2, probability=True, random_state=SEED)),
+    "random_forest": lambda: RandomForestClassifier(n_estimators=500, random_state=SEED),
+    "hist_gradient_boosting": lambda: HistGradientBoostingClassifier(random_state=SEED),
+}
+
+
+def affordable_baselines(n_rows: int) -> list[str]:
+    """The names of `BASELINES` that can be trained on so many rows in reasonable time."""
+    return [name for name in BASELINES if name != "svc" or n_rows <= MAX_SVC_ROWS]
+
+
+def predict_baseline(
+    name: str, train: Features, labels: Labels, test: Features, n_classes: int
+) -> Floats:
+    """Train a baseline and predict.
+
+    Args:
+        train, test: float32 `[n, n_features]` and `[m, n_features]`.
+        labels: int64 `[n]`, of the train rows.
+
+    Returns:
+        Probabilities, float64 `[m, n_classes]`; 0 for a class that no train row has.
+    """
+    model = BASELINES[name]()
+    with warnings.catch_warnings():
+        # scikit-learn 1.11 removes `probability`; what it advises instead scores worse here
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
+        model.fit(train.astype(np.float64), labels)
+    probabilities = np.zeros((len(test), n_classes))
+    probabilities[:, model.classes_] = model.predict_proba(test.astype(np.float64))
+    return probabilities
