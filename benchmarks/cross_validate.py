@@ -92,7 +92,7 @@ def predict_network(features, labels, groups, held, n_classes, params):  # type:
     import torch
 
     from vintage.fitting import fit, fit_temperature
-    from vintage.network import Ensemble
+    from vintage.network import build_ensemble
     from vintage.splitting import hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
@@ -105,7 +105,7 @@ def predict_network(features, labels, groups, held, n_classes, params):  # type:
             "val_size", np.arange(n_groups), group_labels, n_val, params.split
         )
         is_val = np.isin(groups, held_out)
-    ensemble = Ensemble(
+    ensemble = build_ensemble(
         params.model,
         features.shape[1],
         n_classes,

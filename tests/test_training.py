@@ -104,13 +104,13 @@ def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
 
 
 def test_a_replica_alone_starts_from_the_same_weights() -> None:
-    from vintage.network import Ensemble
+    from vintage.network import build_ensemble
     from vintage.params import ModelParams
 
     model = ModelParams(name="mlp", hidden=[8, 4], dropout=0.5, normalize="none")
-    together = Ensemble(model, 5, 3, seeds=[7, 8, 9]).state_dict()
+    together = build_ensemble(model, 5, 3, seeds=[7, 8, 9]).state_dict()
     for replica, seed in enumerate([7, 8, 9]):
-        alone = Ensemble(model, 5, 3, seeds=[seed]).state_dict()
+        alone = build_ensemble(model, 5, 3, seeds=[seed]).state_dict()
         for name, value in alone.items():
             if name.startswith("layers"):
                 assert (value[0] == together[name][replica]).all()
