@@ -65,10 +65,10 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     reproduced.edit("params.yaml", "epochs: 100", "epochs: 5")
     commit(reproduced, "fewer epochs")
     stale = reproduced.run("python", "-m", "vintage", "stale").stdout.strip()
-    assert stale == "train"
+    assert stale == "train, report"
     reproduced.repro()
     comment = reproduced.run("bash", ".ci/comment", "main~1", stale).stdout
-    assert "committed inputs: train" in comment
+    assert "committed inputs: train, report" in comment
     assert "| train.epochs | 100 | 5 |" in comment
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
     assert re.search(r"\| metrics/evaluation.json +\| test.log_loss", comment)
@@ -80,6 +80,7 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
 @pytest.mark.slow
 def test_the_gate_says_which_bound_was_missed_by_how_much(reproduced: Project) -> None:
     reproduced.edit("params.yaml", "require: {}", "require: {log_loss: 0.5, accuracy: 0.1}")
+    assert reproduced.repro() == ["report"]
     done = reproduced.run("python", "-m", "vintage", "check", check=False)
     assert done.returncode == 1
     assert re.search(
@@ -89,4 +90,5 @@ def test_the_gate_says_which_bound_was_missed_by_how_much(reproduced: Project) -
     )
     assert "accuracy is" not in done.stdout
     reproduced.edit("params.yaml", "log_loss: 0.5", "log_loss: 1.15")
+    reproduced.repro()
     assert reproduced.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"

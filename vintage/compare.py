@@ -49,7 +49,7 @@ class Comparison:
 
 def compare_revisions(a: Revision, b: Revision) -> Comparison:
     """Compare by the settings `evaluate` of B; paired if the test rows and the target are equal."""
-    section = b.evaluate_params()
+    section = b.interval_params()
     settings = Settings(section.confidence, section.resamples, section.seed)
     params = differing_params(a.params, b.params)
     not_paired = why_not_paired(a.predictions, b.predictions)

@@ -61,10 +61,15 @@ Metric = Literal[
 ]
 
 
-class EvaluateParams(Strict):
+class IntervalParams(Strict):
+    """How intervals and differences are computed."""
+
     confidence: Fraction = Field(description=A_FRACTION)
     resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
     seed: Seed = Field(description=A_SEED)
+
+
+class EvaluateParams(IntervalParams):
     require: dict[Metric, float] = Field(
         description="bounds by metric, such as {log_loss: 1.05}, or {}; the metrics are "
         + ", ".join(get_args(Metric))

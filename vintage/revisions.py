@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from vintage.console import InputError, one_line
-from vintage.params import PARAMS_PATH, EvaluateParams, parse_yaml
+from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
 
 WORKSPACE = "workspace"
@@ -44,19 +44,15 @@ class Revision:
     replicas: int
     stds: dict[str, float]
 
-    def evaluate_params(self) -> EvaluateParams:
-        """The section `evaluate`; InputError if it cannot be used."""
-        section = {
-            key.removeprefix("evaluate."): value
-            for key, value in self.params.items()
-            if key.startswith("evaluate.")
-        }
+    def interval_params(self) -> IntervalParams:
+        """How its intervals were computed; InputError if params.yaml does not say so."""
+        values = {key: self.params.get(f"evaluate.{key}") for key in IntervalParams.model_fields}
         try:
-            return EvaluateParams.model_validate(section)
+            return IntervalParams.model_validate(values)
         except ValidationError as error:
             key = ".".join(map(str, error.errors()[0]["loc"]))
             raise InputError(
-                f"{PARAMS_PATH} of {self.name}: evaluate.{key} is missing, unknown or impossible"
+                f"{PARAMS_PATH} of {self.name}: evaluate.{key} is missing or impossible"
             ) from None
 
 
