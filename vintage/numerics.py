@@ -30,6 +30,7 @@ from vintage.console import warn
 
 _LIBRARIES = ("torch", "numpy")
 _FOREIGN = ("ATEN_", "BLIS_", "DNNL_", "GOMP_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_")
+_OF_MATPLOTLIB = ("MATPLOTLIBRC", "MPLBACKEND")
 _ONE_THREAD = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Numerics = Literal["portable", "fast"]
@@ -49,6 +50,8 @@ def pin(numerics: Numerics = "portable") -> str:
     Raises:
         RuntimeError: NumPy or PyTorch was loaded before.
     """
+    for name in _OF_MATPLOTLIB:
+        os.environ.pop(name, None)
     if numerics == "fast":
         return "fast"
     loaded = [library for library in _LIBRARIES if library in sys.modules]
