@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tests.fuzzing import cases, damaged
 from vintage.console import InputError
-from vintage.params import DataParams, load_params
+from vintage.params import DataParams, Params, load_params
 from vintage.splitting import split_rows
 from vintage.table import EncodedTable, encode_table, read_table
 from vintage.tensors import (
@@ -207,3 +208,105 @@ def test_a_table_of_odd_cells(path: Path, content: bytes) -> None:
 @given(content=damaged(WINE, TOKENS))
 def test_the_real_table_damaged(path: Path, content: bytes) -> None:
     check_against_rules(content, "quality", path)
+
+
+VALUES = [
+    *("", "~", "0", "-1", "1.5", "1e-3", ".inf", "-.inf", ".nan", "1e999", "0x10", "1_000", "010"),
+    *("true", "yes", "auto", "none", "None", "x", "[]", "{}", "[1]", "{a: 1}", "[[[[]]]]", "1:30"),
+    *("9" * 30, "9" * 5000, "0x" + "f" * 9000, ":".join(["59"] * 200), "1" + ":59" * 300 + ".5"),
+    *("2024-01-01", "2024-13-01", "2001-01-01T00:00:00+99:99", "0001-01-01T00:00:00+23:00"),
+    *("!!int ''", "!!int x", "!!float ''", "!!bool x", "!!timestamp x", "!!binary x", "!!set {1}"),
+    *("!!null x", "!!map []", "!!seq {}", "!!str []", "!!omap [1]", "!!pairs [a: 1]", "!x y"),
+    *("!!python/object/apply:os.system [echo]", "!!python/name:os.system", "!!python/tuple [1]"),
+    *("&a 1", "*a", "&b [*b]", "&c {c: *c}", "<<: *a", "<<: {x: 1}", "<<: 1", "? [1]\n: 2", "1: 2"),
+    *("'", '"', "|", ">", "%", "@", "`", "#", ":", "-", "?", ",", "...", "---", "\t", "\x00"),
+    *('"\\ud800"', '"\\x00"', '"\\n"', "\u2028", "\ufeff", "\U0001f377", "[" * 5000, "{" * 5000),
+]  # fmt: skip
+YAML_TOKENS = [
+    *(value.encode() for value in VALUES),
+    *(b"\n", b"\r", b"  ", b"\n  ", b": ", b"\n- ", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xff\xfe"),
+    *(b"data:\n", b"train:\n  ", b"epochs: 1\n", b"seed: 42", b"require: {f1_macro: 1}"),
+]  # fmt: skip
+SETTING = re.compile(rb"^  (\w+): .*$", re.MULTILINE)
+
+
+def check_params(content: bytes, path: Path) -> None:
+    """Either one line, or parameters that say what the file says."""
+    path.write_bytes(content)
+    try:
+        params = load_params(path)
+    except InputError as error:
+        message = str(error)
+        assert message.startswith(str(path))
+        assert "\n" not in message
+        assert len(message) < 1000
+        return
+    plain = yaml.safe_load(content)
+    for section, values in params.model_dump().items():
+        for key, value in values.items():
+            said = plain[section][key]
+            assert value == (float(said) if isinstance(value, float) else said), (section, key)
+
+
+@st.composite
+def set_values(draw: st.DrawFn) -> bytes:
+    """The real file with other values at some keys."""
+    content = PARAMS
+    for _ in range(draw(st.integers(1, 3))):
+        setting = draw(st.sampled_from(list(SETTING.finditer(content))))
+        value = draw(
+            st.one_of(
+                st.sampled_from(VALUES),
+                st.text(max_size=10),
+                st.floats().map(str),
+                st.integers().map(str),
+            )
+        )
+        content = (
+            content[: setting.start()]
+            + b"  "
+            + setting[1]
+            + b": "
+            + value.encode(errors="replace")
+            + content[setting.end() :]
+        )
+    return content
+
+
+yaml_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(
+                st.sampled_from(sorted(Params.model_fields)), st.text(max_size=3), st.integers()
+            ),
+            inner,
+            max_size=5,
+        ),
+    ),
+)
+
+
+@cases(0.1)
+@given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode(errors="replace"))))
+def test_any_bytes_as_params(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))
+
+
+@cases(0.05)
+@given(content=yaml_values)
+def test_any_yaml_as_params(path: Path, content: object) -> None:
+    check_params(yaml.safe_dump(content).encode(), path.with_name("params.yaml"))
+
+
+@cases(0.12)
+@given(content=set_values())
+def test_any_value_in_params(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))
+
+
+@cases(0.12)
+@given(content=damaged(PARAMS, YAML_TOKENS))
+def test_the_real_params_damaged(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))

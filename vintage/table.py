@@ -308,9 +308,8 @@ def _distinct_values(column: pa.ChunkedArray, place: _Place, if_empty: str) -> p
 
 def _check_classes(values: pa.Array, place: _Place) -> None:
     if len(values) < 2:
-        raise place.column_error(
-            f"holds one class only, {_short(_class_name(values[0].as_py()))}; a classifier needs two"
-        )
+        only = _short(_class_name(values[0].as_py()))
+        raise place.column_error(f"holds one class only, {only}; a classifier needs two")
     limit = MAX_CLASSES if _is_text(values.type) else MAX_NUMERIC_CLASSES
     if pa.types.is_floating(values.type) and not pc.all(pc.equal(values, pc.round(values))).as_py():
         limit = MAX_FRACTIONAL_CLASSES
@@ -408,8 +407,8 @@ def _first(mask: pa.ChunkedArray) -> int:
     return int(pc.index(mask, True).as_py())
 
 
-def _short(value: Any) -> str:
-    return repr(value if len(repr(value)) <= 60 else f"{str(value)[:40]}...")
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 60 else f"{name[:40]}...")
 
 
 def _reason(error: Exception) -> str:
