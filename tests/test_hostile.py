@@ -19,7 +19,7 @@ from vintage.tensors import read_schema
 COLUMNS = [
     *("../../etc/passwd", "a/b\\c", "it's", '"quoted"', "two\nlines", "cr\rlf\r\n", "tab\tbed"),
     *("=cmd|' /C calc'!A0", "+1+1", "-x", "@SUM(1)", "<script>alert(1)</script>", "|a|b|"),
-    *("**bold**", "`code`", "$x$", "[link](http://example.org)", "\U0001f377", "\u200f\u05d0\u05d1"),
+    *("**bold**", "`code`", "$x$", "[link](http://example.org)", "\U0001f377", "\u200f\u05d0"),
     *("\x00", "\x1b[31mred", "%s {0} ${HOME} $(id)", " ", "n" * 3000, "data.target: 1", "null"),
 ]  # fmt: skip
 TARGET = "=HYPERLINK(\"http://example.org\")\n|<b>*t*</b>| `../x`, '$y$'"
@@ -27,7 +27,7 @@ CLASSES = [
     "=cmd|' /C calc'!A0", "'=1+1", "@x\n|<script>alert(1)</script>|", "../a b", "\u202eolleh",
     '-"**a**", `b` $c$', "\U0001f377" * 40, "+", "\x00\t", "c" * 2000,
 ]  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 PATH = "data/=a, <b>|*'$x$.csv"
 
 
@@ -101,6 +101,7 @@ def test_the_report_shows_the_names(hostile: Project) -> None:
     assert report.startswith(f"# {escaped(TARGET)}, predicted from {escaped(PATH)}\n")
     assert "<" not in report
     assert "$" not in report
+    assert "&#36;y&#36;" in report
     for name in CLASSES:
         assert f"| {escaped(name)} |" in report
     tables = re.findall(r"(?:^\|.*\n)+", report, re.M)
@@ -128,7 +129,7 @@ def test_any_class_name_is_read_back(
     assert found.labels.tolist() == ids.tolist()
     for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")):
         for cell in row[1:3]:
-            assert not cell.startswith(FORMULA) or re.fullmatch(r"[+-]?[\d.]+", cell)
+            assert not cell.startswith(FORMULA) or re.fullmatch(r"[+-][0-9.e+-]+", cell)
 
 
 @pytest.mark.parametrize("name", ["-1", "+2", "-1.5", "-1e-07", "plain", "it's"])
