@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT
-from tests.fuzzing import cases, damaged
+from tests.conftest import ROOT, Project, only_error
+from tests.fuzzing import EXAMPLES, cases, damaged
 from vintage.console import InputError
 from vintage.params import DataParams, Params, load_params
 from vintage.splitting import split_rows
@@ -188,7 +188,7 @@ def written_tables(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode(errors="replace")
 
 
-@cases(0.08)
+@cases(0.06)
 @given(
     content=st.one_of(
         st.binary(), st.text().map(str.encode), st.text(",\n\"'\r01;x ").map(str.encode)
@@ -198,13 +198,13 @@ def test_any_bytes_as_a_table(path: Path, content: bytes) -> None:
     check_against_rules(content, "kind", path)
 
 
-@cases(0.2)
+@cases(0.18)
 @given(content=written_tables())
 def test_a_table_of_odd_cells(path: Path, content: bytes) -> None:
     check_against_rules(content, "kind", path)
 
 
-@cases(0.2)
+@cases(0.17)
 @given(content=damaged(WINE, TOKENS))
 def test_the_real_table_damaged(path: Path, content: bytes) -> None:
     check_against_rules(content, "quality", path)
@@ -249,9 +249,9 @@ def check_params(content: bytes, path: Path) -> None:
 
 
 @st.composite
-def set_values(draw: st.DrawFn) -> bytes:
-    """The real file with other values at some keys."""
-    content = PARAMS
+def set_values(draw: st.DrawFn, original: bytes) -> bytes:
+    """A file of parameters with other values at some keys."""
+    content = original
     for _ in range(draw(st.integers(1, 3))):
         setting = draw(st.sampled_from(list(SETTING.finditer(content))))
         value = draw(
@@ -288,25 +288,52 @@ yaml_values = st.recursive(
 )
 
 
-@cases(0.1)
+@pytest.mark.slow
+@cases(max(24 / EXAMPLES, 0.004), shrink=False)
+@given(data=st.data())
+def test_the_split_stage_on_bad_input(small: Project, data: st.DataObject) -> None:
+    table = data.draw(st.one_of(st.just(WINE), damaged(WINE, TOKENS)))
+    params = (small.root / "params.yaml").read_bytes()
+    if table == WINE:
+        damage = st.one_of(damaged(params, YAML_TOKENS), set_values(params))
+        (small.root / "params.yaml").write_bytes(data.draw(damage))
+    (small.root / "data/small.csv").write_bytes(table)
+    try:
+        done = small.stage("split")
+    finally:
+        (small.root / "params.yaml").write_bytes(params)
+    if done.returncode == 0:
+        assert done.stderr == ""
+    else:
+        only_error(done)
+
+
+@pytest.fixture(scope="module")
+def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = _fresh.copy_to(tmp_path_factory.mktemp("split") / "project")
+    project.edit("params.yaml", "data/wine.csv", "data/small.csv")
+    return project
+
+
+@cases(0.06)
 @given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode(errors="replace"))))
 def test_any_bytes_as_params(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
 
 
-@cases(0.05)
+@cases(0.04)
 @given(content=yaml_values)
 def test_any_yaml_as_params(path: Path, content: object) -> None:
     check_params(yaml.safe_dump(content).encode(), path.with_name("params.yaml"))
 
 
-@cases(0.12)
-@given(content=set_values())
+@cases(0.1)
+@given(content=set_values(PARAMS))
 def test_any_value_in_params(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
 
 
-@cases(0.12)
+@cases(0.1)
 @given(content=damaged(PARAMS, YAML_TOKENS))
 def test_the_real_params_damaged(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
