@@ -23,6 +23,7 @@ from vintage.console import InputError, one_line
 from vintage.params import DataParams
 
 MAX_COLUMNS = 10_000
+MAX_CELLS = 500_000_000  # 2 GB as features, and again as much while they are text
 MAX_NAME = 10_000  # characters of a column's or a class's name
 MAX_CLASSES = 1_000
 MAX_NUMERIC_CLASSES = 100
@@ -79,7 +80,9 @@ def read_table(path: Path) -> pa.Table:
         raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
     try:
         if path.suffix in (".parquet", ".pq"):
-            table = pyarrow.parquet.ParquetFile(path).read()
+            file = pyarrow.parquet.ParquetFile(path)
+            _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
+            table = file.read()
         else:
             table = _read_csv(path)
         names = table.column_names
@@ -168,9 +171,14 @@ def _read_csv(path: Path) -> pa.Table:
         names = reader.schema.names
     _check_names(path, names)
     as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
-    table = pyarrow.csv.read_csv(path, convert_options=as_text, **options)
+    batches, n_rows = [], 0
+    with pyarrow.csv.open_csv(path, convert_options=as_text, **options) as reader:
+        for batch in reader:
+            batches.append(batch)
+            n_rows += batch.num_rows
+            _check_size(path, n_rows, len(names))
     _check_quotes(path)
-    return table
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _check_quotes(path: Path) -> None:
@@ -191,6 +199,14 @@ def _check_quotes(path: Path) -> None:
                 f"{path}: line {reader.line_num}: a cell in quotation marks goes wrong ({error}); "
                 "close it, and double the marks inside of it"
             ) from None
+
+
+def _check_size(path: Path, n_rows: int, n_columns: int) -> None:
+    if n_rows * n_columns > MAX_CELLS:
+        raise InputError(
+            f"{path}: has more than {MAX_CELLS:,} cells; take fewer columns, or a sample of the "
+            "rows"
+        )
 
 
 def _check_names(path: Path, names: list[str]) -> None:
