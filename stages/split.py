@@ -7,6 +7,7 @@ Writes  data/tensors/{train,val,test}.safetensors, data/tensors/schema.json
 from pathlib import Path
 
 from vintage import console, numerics
+from vintage.console import one_line
 from vintage.params import load_params
 
 TENSORS = Path("data/tensors")
@@ -49,13 +50,14 @@ def main() -> None:
     write_schema(TENSORS / "schema.json", schema)
 
     console.say(
-        f"{params.data.path}: {len(twins)} rows, {len(schema.features)} features, "
+        f"{one_line(params.data.path)}: {len(twins)} rows, {len(schema.features)} features, "
         f"{len(table.classes)} classes of {params.data.target!r}"
     )
     for name, rows in parts.items():
         counts = np.bincount(table.labels[rows], minlength=len(table.classes))
         shares = ", ".join(
-            f"{label}: {count}" for label, count in zip(table.classes, counts, strict=True)
+            f"{one_line(label)}: {count}"
+            for label, count in zip(table.classes, counts, strict=True)
         )
         console.say(f"  {name:5} {len(rows):7} rows  ({shares})")
     together = (
@@ -65,7 +67,9 @@ def main() -> None:
     )
     console.say(f"  {n_repeated} rows repeat an earlier one; {together}")
     for label in split.train_only:
-        console.say(f"  class {table.classes[label]} has too few groups to share: all to train")
+        console.say(
+            f"  class {one_line(table.classes[label])} has too few groups to share: all to train"
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+
+# set here, so that the processes that share out the tests draw the same cases
+os.environ.setdefault("FUZZ_SEED", str(secrets.randbits(32)))
 
 GIT_USER = {
     "GIT_AUTHOR_NAME": "test",
@@ -144,3 +148,8 @@ def only_error(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     return lines[0]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(f"FUZZ_SEED={os.environ['FUZZ_SEED']} draws the same cases")

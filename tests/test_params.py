@@ -96,16 +96,37 @@ def test_every_way_to_write_a_number_is_a_number(tmp_path: Path, text: str) -> N
     assert load_params(path).train.learning_rate == 0.001
 
 
-@pytest.mark.parametrize(
-    "text", ["", "- 1", "a: [", "a: 1\na: 2", "a: 2024-13-45", "? [1]\n: 2", "[" * 5000, "a: \x00"]
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 30)
 )
-def test_what_is_no_params_file_gives_one_line(tmp_path: Path, text: str) -> None:
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"- 1", b"a: [", b"a: 1\na: 2", b"a: 2024-13-45", b"? [1]\n: 2", b"a: \x00"),
+        *(b"[" * 5000, b"a: !!bool x", b"a: !!int ''", b"a: !!timestamp x", b"1: 2", b"a: *a"),
+        *(b"a: &a [*a]", LAUGHS.encode(), b"a: " + b"x" * 200_000, b"a: \xff", b"\xff\xfea"),
+        *(b"a: !!python/object/apply:os.abort []", b"a: " + b"1:" * 40_000 + b"1", b"a: 1_:1"),
+        b"data: 0x" + b"f" * 9000,
+    ],
+)
+def test_what_is_no_params_file_gives_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_bytes(content)
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_an_alias_stands_for_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    source = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    one, two, three = source.split("seed: 42", 2)
+    path.write_text(f"{one}seed: &seed 7{two}seed: *seed{three}", encoding="utf-8")
+    assert load_params(path).train.seed == 7
 
 
 def test_every_key_of_params_yaml_is_commented() -> None:

@@ -8,8 +8,9 @@ from vintage.console import one_line
 
 
 def escaped(text: str) -> str:
-    """`text` on one line, with every mark of Markdown and HTML shown as itself."""
-    return re.sub(r"([\\`*_|\[\]~#])", r"\\\1", html.escape(one_line(text), quote=False))
+    """`text` on one line, with every mark of Markdown, HTML and formulas shown as itself."""
+    marked = re.sub(r"([\\`*_|\[\]~#])", r"\\\1", html.escape(one_line(text), quote=False))
+    return marked.replace("$", "&#36;")  # an entity begins no formula
 
 
 def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

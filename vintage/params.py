@@ -1,6 +1,7 @@
 """`params.yaml`, strict and typed: an unknown, missing or impossible value is refused."""
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,6 +12,7 @@ from vintage.console import InputError, one_line
 from vintage.files import Strict
 
 PARAMS_PATH = Path("params.yaml")
+LONGEST = 100_000  # characters; a file of parameters has a few thousand
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -87,7 +89,20 @@ class Params(Strict):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with floats such as `1e-3`, which YAML 1.1 takes for text, and no repeated key."""
+    """YAML with floats such as `1e-3`, which YAML 1.1 takes for text, and no repeated key.
+
+    An alias stands for a single value only: of lists and sections, a few lines of aliases make
+    more than any memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node and is_alias and not isinstance(node, yaml.ScalarNode):
+            raise yaml.composer.ComposerError(
+                None, None, "an alias stands for a list or section; write it out", node.start_mark
+            )
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -128,13 +143,19 @@ def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
 
 def parse_yaml(text: str, source: Path = PARAMS_PATH) -> Any:
     """What `text` says as YAML; `source` is named in the InputError if it is none."""
+    if len(text) > LONGEST:
+        raise InputError(f"{source}: has more than {LONGEST} characters; are these parameters?")
     try:
         return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:  # beside YAMLError whatever int(), dict() and the like raise
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise InputError(f"{source}{where}: not valid YAML: {problem}") from None
+        if isinstance(error, RecursionError):
+            problem = "the brackets or sections are nested too deep"
+        raise InputError(
+            f"{source}{where}: not valid YAML: {one_line(problem or 'a wrong value')[:200]}"
+        ) from None
 
 
 def _load_yaml(path: Path) -> Any:
@@ -153,14 +174,20 @@ def _describe(error: ValidationError) -> str:
     # pydantic's location goes on into list items and branches of a union
     *sections, name = (str(part) for part in problem["loc"][:2])
     model = _model_of(sections[0]) if sections else Params
-    key = ".".join([*sections, name])
-    if problem["type"] == "extra_forbidden":
+    key = one_line(".".join([*sections, name]))[:100]
+    field = model.model_fields.get(name)
+    if field is None:
         return f"{key} is not a known key; known are {', '.join(model.model_fields)}"
-    allowed = model.model_fields[name].description
     if problem["type"] == "missing":
-        return f"{key} is missing; it takes {allowed}"
-    found = one_line(repr(problem["input"]))
-    return f"{key}: found {found[:100]}; allowed is {allowed}"
+        return f"{key} is missing; it takes {field.description}"
+    return f"{key}: found {_shown(problem['input'])}; allowed is {field.description}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return one_line(reprlib.repr(value))[:100]
+    except ValueError:  # Python writes out no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _model_of(section: str) -> type[BaseModel]:

@@ -1,7 +1,14 @@
-"""`predictions.csv`: each test row's actual and predicted class and its probabilities."""
+"""`predictions.csv`: each test row's actual and predicted class and its probabilities.
+
+A class name that a spreadsheet would run as a formula has an apostrophe put in front: one that
+begins with `=`, `+`, `-`, `@`, a tab or a line break and is no plain number such as `-1.5`. So has
+one that begins with an apostrophe itself. Reading takes it off again, so every name comes back.
+"""
 
 import csv
 import io
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +21,10 @@ from vintage.files import write_bytes
 FIXED = ("row", "actual", "predicted")
 PROBABILITY = "probability_"
 GROUP = "group"
+
+ESCAPE = "'"
+FORMULA = re.compile(r"['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last are full-width = + - @
+PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,10 +47,9 @@ class Predictions:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write CSV; a probability has as many digits as bring back the same float64."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     classes = predictions.classes
-    writer.writerow([*FIXED, *(PROBABILITY + name for name in classes), GROUP])
+    names = [escaped(name) for name in classes]
+    lines = [_line([*FIXED, *(PROBABILITY + name for name in classes), GROUP])]
     for row, label, probabilities, group in zip(
         predictions.rows.tolist(),
         predictions.labels.tolist(),
@@ -48,8 +58,14 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         strict=True,
     ):
         predicted = probabilities.index(max(probabilities))
-        writer.writerow([row, classes[label], classes[predicted], *probabilities, group])
-    write_bytes(path, text.getvalue().encode("utf-8"))
+        lines.append(_line([row, names[label], names[predicted], *probabilities, group]))
+    write_bytes(path, "".join(lines).encode("utf-8"))
+
+
+def escaped(name: str) -> str:
+    """`name` as a cell that no spreadsheet runs."""
+    harmless = not FORMULA.match(name) or PLAIN_NUMBER.fullmatch(name)
+    return name if harmless else ESCAPE + name
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -83,13 +99,23 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
         predictions = Predictions(
             classes=classes,
             rows=np.array([int(line[0]) for line in body], dtype=np.int64),
-            labels=np.array([ids[line[1]] for line in body], dtype=np.int64),
+            labels=np.array([ids[line[1].removeprefix(ESCAPE)] for line in body], dtype=np.int64),
             probabilities=np.array([line[n_fixed:-1] for line in body], dtype=np.float64),
             groups=np.array([int(line[-1]) for line in body], dtype=np.int64),
         )
         best = predictions.probabilities.argmax(axis=1).tolist()
-        if [line[2] for line in body] != [classes[index] for index in best]:
+        if [line[2].removeprefix(ESCAPE) for line in body] != [classes[index] for index in best]:
             raise ValueError("a predicted class is not the most probable one")
     except (ValueError, KeyError, IndexError, csv.Error) as error:
         raise InputError(f"{source}: not a table of predictions: {error}") from None
     return predictions
+
+
+def _line(cells: Iterable[object]) -> str:
+    """A row of CSV; unlike `csv.writer` with this line end, it quotes a carriage return, too."""
+    texts = (str(cell) for cell in cells)
+    quoted = (
+        '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
+        for text in texts
+    )
+    return ",".join(quoted) + "\n"

@@ -4,7 +4,10 @@ Rows are counted from 0 at the first row below the header, here, in errors and i
 """
 
 import codecs
-from collections.abc import Iterable
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,22 @@ from vintage.console import InputError, one_line
 from vintage.params import DataParams
 
 MAX_COLUMNS = 10_000
+MAX_NAME = 10_000  # characters of a column's or a class's name
 MAX_CLASSES = 1_000
 MAX_NUMERIC_CLASSES = 100
 MAX_FRACTIONAL_CLASSES = 20
+EXACT = 2**53  # from here on float64 skips whole numbers
+
+EMPTY_FEATURE = "the cell is empty or NA; fill it, drop the row, or list the column in data.ignore"
+MISSING = ("", "NA", "N/A", "null", "NULL")
+BOOLEANS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,11 @@ class EncodedTable:
 
 def read_table(path: Path) -> pa.Table:
     """Read `path`: Parquet if its name ends so, and comma-separated text in UTF-8 otherwise.
+
+    A CSV file follows RFC 4180: a cell that holds a comma, a line break or begins with a quotation
+    mark stands in quotation marks, and those inside of it are doubled. Lines end with LF, CRLF or
+    CR; empty lines do not count. Every cell is read as text, and nothing is guessed: `encode_table`
+    decides what a text means.
 
     Raises:
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
@@ -78,6 +99,11 @@ def encode_table(
     table: pa.Table, params: DataParams, group_column: str | None = None
 ) -> EncodedTable:
     """Turn the target into class ids and every other column into a float32 feature.
+
+    A column of text whose cells all say a number, such as `-1.5`, `+2` or `3e8` with or without
+    white space around, holds numbers; one of nothing but `true` and `false` (or `True`, `TRUE`)
+    holds booleans. A cell beside them that is blank, `NA`, `N/A` or `null` is missing. In a target
+    or group column of other text, each text but a blank one stands for itself, `NA` included.
 
     Args:
         table: from `read_table`.
@@ -133,24 +159,38 @@ def _read_csv(path: Path) -> pa.Table:
         raise InputError(f"{path}: is empty; it needs a header and rows")
     if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
-    skipped: list[Any] = []
-
-    def refuse(row: Any) -> str:
-        skipped.append(row)
-        return "skip"
-
-    table = pyarrow.csv.read_csv(
-        path,
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-        convert_options=pyarrow.csv.ConvertOptions(timestamp_parsers=[]),
-    )
-    if skipped:
-        row = skipped[0]
-        raise InputError(
-            f"{path}: expected {row.expected_columns} cells in every row, as in the header, but "
-            f"{len(skipped)} rows differ; the first has {row.actual_columns}: {row.text[:60]!r}"
-        )
+    # on one thread, because with several of them a wrong row has no number; it is no slower
+    options = {
+        "read_options": pyarrow.csv.ReadOptions(use_threads=False),
+        "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
+    }
+    with pyarrow.csv.open_csv(path, **options) as reader:  # the header and no more than 1 MB
+        names = reader.schema.names
+    _check_names(path, names)
+    as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
+    table = pyarrow.csv.read_csv(path, convert_options=as_text, **options)
+    _check_quotes(path)
     return table
+
+
+def _check_quotes(path: Path) -> None:
+    """Refuse a quotation mark that is left open or closed in the middle of a cell.
+
+    pyarrow takes all that follows for one cell, as far as the next mark or the end of the file.
+    """
+    with path.open("rb") as file:
+        if not any(b'"' in chunk for chunk in iter(lambda: file.read(1 << 20), b"")):
+            return
+    with path.open(encoding="latin-1", newline="") as text:  # of the bytes only some matter
+        reader = csv.reader(text, strict=True)
+        try:
+            for _ in reader:
+                pass
+        except csv.Error as error:
+            raise InputError(
+                f"{path}: line {reader.line_num}: a cell in quotation marks goes wrong ({error}); "
+                "close it, and double the marks inside of it"
+            ) from None
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -158,33 +198,36 @@ def _check_names(path: Path, names: list[str]) -> None:
         raise InputError(
             f"{path}: has {len(names)} columns, more than {MAX_COLUMNS}; choose some of them first"
         )
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputError(f"{path}: column name {repeated[0]!r} stands in the header more than once")
     if not all(names):
         raise InputError(f"{path}: column {names.index('') + 1} has no name in the header")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InputError(f"{path}: column name {name!r} stands in the header more than once")
+        if len(name) > MAX_NAME:
+            raise InputError(
+                f"{path}: a column name has {len(name)} characters, more than {MAX_NAME}: "
+                f"{name[:40]!r}; is the first line a header?"
+            )
 
 
 def _hint(table: pa.Table) -> str:
-    names = table.column_names
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        return f"the only column is {names[0][:60]!r}: is the delimiter a comma?"
+    names = [one_line(name)[:60] for name in table.column_names]
+    if len(names) == 1 and any(mark in table.column_names[0] for mark in ";\t|"):
+        return f"the only column is {names[0]!r}: is the delimiter a comma?"
     return f"the columns are {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
 
 
 def _numbers(column: pa.ChunkedArray, place: _Place) -> npt.NDArray[np.float32]:
-    column = _decoded(column)
+    column = _typed(column)
     kind = column.type
     if _is_text(kind):
         raise _text_error(column, place)
-    if pa.types.is_null(kind):
+    if column.null_count == len(column):
         raise place.column_error("is empty; list it in data.ignore")
     if not (_is_number(kind) or pa.types.is_boolean(kind)):
         raise place.column_error(f"is of type {kind}, not numbers; list it in data.ignore")
     if column.null_count:
-        row = _first(pc.is_null(column))
-        raise place.error(row, "the cell is empty; fill it, drop the row, or list the column in "
-                               "data.ignore")  # fmt: skip
+        raise place.error(_first(pc.is_null(column)), EMPTY_FEATURE)
     wide = column.cast(pa.float64(), safe=False).to_numpy()
     with np.errstate(over="ignore"):
         numbers: npt.NDArray[np.float32] = wide.astype(np.float32)
@@ -196,78 +239,155 @@ def _numbers(column: pa.ChunkedArray, place: _Place) -> npt.NDArray[np.float32]:
 
 
 def _text_error(column: pa.ChunkedArray, place: _Place) -> InputError:
-    for row, cell in enumerate(_cells(column)):
-        if isinstance(cell, bytes) and not _is_utf8(cell):
-            return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
-        if not cell.strip():
-            return place.error(row, "the cell is empty; fill it or drop the row")
-        try:
-            float(cell)
-        except ValueError:
-            return place.error(
-                row, f"{cell[:40]!r} is not a number; correct it or list the column in data.ignore"
-            )
-    return place.column_error("holds numbers as text; store them as numbers")
+    """What to say of a column that is not numbers: its first cell that is none."""
+    if pa.types.is_binary(column.type):
+        return _not_utf8(column, place)
+
+    def all_numbers(cells: pa.ChunkedArray) -> bool:
+        numbers = _as_numbers(cells)
+        return numbers is not None and not numbers.null_count
+
+    row = _first_failure(column, all_numbers)
+    cell = column[row].as_py()
+    if cell is None or cell.strip() in MISSING:
+        return place.error(row, EMPTY_FEATURE)
+    return place.error(
+        row, f"{cell[:40]!r} is not a number; correct it or list the column in data.ignore"
+    )
+
+
+def _not_utf8(column: pa.ChunkedArray, place: _Place) -> InputError:
+    row = _first_failure(column, lambda cells: not pa.types.is_binary(_as_text(cells).type))
+    return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
+
+
+def _first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
+    """The first row that does not work, of a column that does not: by halving."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if works(column.slice(low, middle - low)):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _encode_target(
     column: pa.ChunkedArray, place: _Place
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
-    column = _decoded(column)
-    if pa.types.is_binary(column.type):
-        rows = (row for row, cell in enumerate(_cells(column)) if not _is_utf8(cell))
-        raise place.error(next(rows, 0), "the cell is not UTF-8 text; save the table as UTF-8")
+    column = _distinct_values(column, place, "the target is empty or NA; fill it or drop the row")
     if not (_is_text(column.type) or _is_number(column.type) or pa.types.is_boolean(column.type)):
         raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
-    empty = pc.is_null(column)
-    if _is_text(column.type):
-        empty = pc.or_(empty, pc.equal(pc.utf8_trim_whitespace(column), ""))
-    if pc.any(empty).as_py():
-        raise place.error(_first(empty), "the target is empty; fill it or drop the row")
-    values = sorted(pc.unique(column).to_pylist())
-    _check_classes(values, place)
+    if pa.types.is_floating(column.type):
+        infinite = pc.invert(pc.is_finite(column))
+        if pc.any(infinite).as_py():
+            row = _first(infinite)
+            raise place.error(row, f"{column[row].as_py()} is not a finite number; correct it")
+    unique = pc.unique(column)
+    _check_classes(unique, place)
+    values = sorted(unique.to_pylist())
     encoded = pc.index_in(column, value_set=pa.array(values, type=column.type))
     return encoded.to_numpy().astype(np.int64), [_class_name(value) for value in values]
 
 
-def _check_classes(values: list[Any], place: _Place) -> None:
+def _distinct_values(column: pa.ChunkedArray, place: _Place, if_empty: str) -> pa.ChunkedArray:
+    """A target or group column in a form in which equal values are equal."""
+    column = _typed(column, exact=True)
+    if pa.types.is_binary(column.type):
+        raise _not_utf8(column, place)
+    empty = pc.is_null(column)
+    if _is_text(column.type):
+        empty = pc.or_(empty, pc.equal(pc.utf8_trim_whitespace(column), ""))
+    if pc.any(empty).as_py():
+        raise place.error(_first(empty), if_empty)
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        return pc.add(column.cast(pa.float64(), safe=False), 0.0)  # makes -0.0 equal to 0.0
+    return column
+
+
+def _check_classes(values: pa.Array, place: _Place) -> None:
     if len(values) < 2:
-        raise place.column_error(f"holds one class only, {values[0]!r}; a classifier needs two")
-    if isinstance(values[0], float):
-        if not np.isfinite(values).all():
-            raise place.column_error("holds numbers that are not finite; a class needs a name")
-        whole = all(value.is_integer() for value in values)
-        limit = MAX_NUMERIC_CLASSES if whole else MAX_FRACTIONAL_CLASSES
-    else:
-        limit = MAX_NUMERIC_CLASSES if isinstance(values[0], int) else MAX_CLASSES
+        only = _short(_class_name(values[0].as_py()))
+        raise place.column_error(f"holds one class only, {only}; a classifier needs two")
+    limit = MAX_CLASSES if _is_text(values.type) else MAX_NUMERIC_CLASSES
+    if pa.types.is_floating(values.type) and not pc.all(pc.equal(values, pc.round(values))).as_py():
+        limit = MAX_FRACTIONAL_CLASSES
     if len(values) > limit:
-        kind = "different texts" if isinstance(values[0], str) else "different numbers"
+        kind = "different texts" if _is_text(values.type) else "different numbers"
         raise place.column_error(
             f"holds {len(values)} {kind}, more than {limit}: this calls for regression or names "
             "the wrong column; bin the values into classes or set another data.target"
+        )
+    if _is_text(values.type) and (longest := pc.max(pc.utf8_length(values)).as_py()) > MAX_NAME:
+        raise place.column_error(
+            f"holds a text of {longest} characters, and a class name has at most {MAX_NAME}; "
+            "set another data.target"
         )
 
 
 def _class_name(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return str(int(value))
     return str(value)
 
 
 def _encode_groups(column: pa.ChunkedArray, place: _Place) -> npt.NDArray[np.int64]:
-    column = _decoded(column)
-    if column.null_count:
-        raise place.error(_first(pc.is_null(column)), "the cell is empty; which group is it in?")
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64)
+    if pa.types.is_nested(column.type):
+        raise place.column_error(f"is of type {column.type}; a group is text or a number")
+    column = _distinct_values(column, place, "the cell is empty or NA; which group is it in?")
+    encoded = pc.index_in(column, value_set=pc.unique(column))
+    return encoded.to_numpy().astype(np.int64)
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
+    """Text as numbers or booleans where all of it says so; anything else as it is.
+
+    With `exact`, numbers so large that float64 confuses them stay text.
+    """
     if pa.types.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
-    return column
+        column = column.cast(column.type.value_type)
+    if not _is_text(column.type):
+        return column
+    text = _as_text(column)
+    if pa.types.is_binary(text.type):
+        return text
+    numbers = _as_numbers(text)
+    if numbers is not None:
+        largest = pc.max(pc.abs(numbers)).as_py()
+        return text if exact and EXACT <= (largest or 0) < np.inf else numbers
+    known = pa.array([*BOOLEANS, *MISSING], text.type)
+    places = pc.index_in(pc.ascii_trim_whitespace(text), value_set=known)
+    if places.null_count > text.null_count:
+        return text
+    values = pa.array([*BOOLEANS.values(), *(None for _ in MISSING)], pa.bool_())
+    return pa.chunked_array([values.take(chunk) for chunk in places.chunks], pa.bool_())
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """As string, unless it is not UTF-8."""
+    if pa.types.is_large_string(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return column
+
+
+def _as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """As float64, null where a cell is missing; None if some other cell is no number."""
+    try:
+        return text.cast(pa.float64())
+    except pa.ArrowInvalid:
+        pass  # the plain way is much faster, and mostly enough
+    trimmed = pc.ascii_trim_whitespace(text)
+    is_missing = pc.is_in(trimmed, value_set=pa.array(MISSING, text.type))
+    try:
+        return pc.if_else(is_missing, pa.scalar(None, text.type), trimmed).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -283,24 +403,27 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
-def _is_utf8(cell: str | bytes) -> bool:
-    try:
-        cell.decode("utf-8") if isinstance(cell, bytes) else None
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _first(mask: pa.ChunkedArray) -> int:
     return int(pc.index(mask, True).as_py())
 
 
-def _cells(column: pa.ChunkedArray) -> Iterable[Any]:
-    for chunk in column.chunks:
-        for cell in chunk:
-            value = cell.as_py()
-            yield "" if value is None else value
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 60 else f"{name[:40]}...")
 
 
 def _reason(error: Exception) -> str:
-    return one_line(str(error).partition("\n")[0])[:200]
+    """pyarrow's reason in words for people; its rows count from 1 at the header."""
+    reason = str(error)
+    if wrong := re.search(
+        r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL
+    ):
+        row, expected, found, text = wrong.groups()
+        return f"row {int(row) - 2} has {found} cells, not {expected} as the header: {text[:60]!r}"
+    if "Empty CSV" in reason:
+        return (
+            "there is no header with rows below it; the first line may be longer than 1 MB, or "
+            "leave a quotation mark open"
+        )
+    if "straddling" in reason:
+        return "a row is longer than 1 MB; is a quotation mark left open, or is this no table?"
+    return one_line(reason.partition("\n")[0])[:200]

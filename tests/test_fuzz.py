@@ -1,0 +1,312 @@
+"""Bad input by the thousand: either it works, and rightly so, or one line says what is wrong.
+
+The rules of a table are written a second time here, with Python's own CSV reader and `float`.
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import ROOT
+from tests.fuzzing import cases, damaged
+from vintage.console import InputError
+from vintage.params import DataParams, Params, load_params
+from vintage.splitting import split_rows
+from vintage.table import EncodedTable, encode_table, read_table
+from vintage.tensors import (
+    Examples,
+    Feature,
+    RowCounts,
+    Schema,
+    read_examples,
+    read_schema,
+    write_examples,
+    write_schema,
+)
+from vintage.twins import duplicate_groups
+
+WINE = b"".join((ROOT / "data/wine.csv").read_bytes().splitlines(keepends=True)[:40])
+PARAMS = (ROOT / "params.yaml").read_bytes()
+DEFAULTS = load_params(ROOT / "params.yaml")
+
+CELLS = [
+    *("0", "1", "2", "-0", "-0.0", "+1", "3.5", ".5", "5.", "1e3", "1E-3", " 1", "1 ", "\t2", "01"),
+    *("", " ", "NA", " NA", "N/A", "null", "NULL", "nan", "NaN", "-nan", "inf", "-Infinity"),
+    *("1e38", "1e39", "1e400", "1e-400", "0x1F", "0xFFFFFFFFFFFFFFFF", "1_000", "1,5", "1.000,5"),
+    *("9007199254740992", "9007199254740993", "18446744073709551616", "1" * 400, "\uff11"),
+    *("true", "True", "TRUE", "false", "False", "tRUE", "yes", "2024-01-01", "10:30", "1/2"),
+    *("2024-01-01T00:00:00Z", "x", "y", "x ", "X", "\u00e4", "a\u0308", "=1+1", "x,y", "x\ny"),
+    *('a"b', '"', '""', "x\r\ny", "\x00", "x\x00", "#", "\u200f\u0627", "\U0001f377", "z" * 300),
+]  # fmt: skip
+TOKENS = [
+    *(cell.encode() for cell in CELLS),
+    *(b",", b",,", b"\n", b"\r", b"\r\n", b"\n\n", b'"', b',"', b'",', b'"\n', b";", b"\xff"),
+    *(b"\xef\xbb\xbf", b"\xff\xfe", b"quality", b"pH", b"\xc3", b"\x1a", b"#"),
+]  # fmt: skip
+# as the reader states them: an ASCII number, with white space around
+NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t\n\r\v\f]*", re.ASCII)
+WHITE = " \t\n\r\v\f"
+TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
+MISSING = ("", "NA", "N/A", "null", "NULL")
+
+
+def prepare(path: Path, target: str, ignore: list[str] | None = None) -> EncodedTable:
+    """What the split stage does; what it writes must read back the same."""
+    params = DataParams(path=str(path), target=target, ignore=ignore or [])
+    table = encode_table(read_table(path), params)
+    groups = duplicate_groups(table.features)
+    try:
+        split = split_rows(table.labels, groups, table.classes, DEFAULTS.split)
+    except InputError:
+        return table  # too few rows to share out, which says nothing of the reading
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    schema = Schema(
+        target=target,
+        classes=table.classes,
+        features=[Feature(name=name, kind="numeric") for name in table.feature_names],
+        rows=RowCounts(repeated=0, **{name: len(rows) for name, rows in parts.items()}),
+    )
+    write_schema(path.parent / "schema.json", schema)
+    assert read_schema(path.parent / "schema.json") == schema
+    for rows in parts.values():
+        examples = Examples(table.features[rows], table.labels[rows], rows)
+        write_examples(path.parent / "part.safetensors", examples)
+        found = read_examples(path.parent / "part.safetensors", schema)
+        assert [array.tolist() for array in found] == [array.tolist() for array in examples]
+    return table
+
+
+def rows_by_rule(content: bytes) -> list[list[str]] | None:
+    """Header and rows as Python reads them; None if they do not form a table."""
+    try:
+        text = content.decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return None
+    names = rows[0]
+    return rows if all(names) and len(set(names)) == len(names) else None
+
+
+def numbers_by_rule(cells: list[str]) -> list[float] | None:
+    """A feature column as Python reads it; None if it must be refused."""
+    stripped = [cell.strip(WHITE) for cell in cells]
+    if all(cell in TRUTH for cell in stripped):
+        return [TRUTH[cell] for cell in stripped]
+    if not all(NUMBER.fullmatch(cell) for cell in cells):
+        return None
+    with np.errstate(over="ignore"):
+        numbers = [float(np.float32(float(cell))) for cell in cells]
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def names_by_rule(cells: list[str]) -> list[str] | None:
+    """A target column as class names, one a row; None if it must be refused."""
+    stripped = [cell.strip(WHITE) for cell in cells]
+    beside = [cell for cell in stripped if cell not in MISSING]
+    missing = len(beside) < len(cells)
+    if any(not cell.strip() for cell in cells):
+        return None
+    if beside and all(map(reads_as_float, beside)):
+        values = [float(cell) for cell in beside]
+        if np.isfinite(values).all() and max(map(abs, values)) >= 2**53:
+            return cells  # float64 would confuse them, so each is text
+        if missing or not np.isfinite(values).all():
+            return None
+        return [str(int(v)) if v.is_integer() else repr(v) for v in values]
+    if beside and all(cell in TRUTH for cell in beside):
+        return None if missing else [cell.lower() for cell in beside]
+    return cells
+
+
+def reads_as_float(cell: str) -> bool:
+    special = cell.removeprefix("-").removeprefix("+").lower() in ("nan", "inf", "infinity")
+    return special or bool(NUMBER.fullmatch(cell))
+
+
+def check_against_rules(content: bytes, target: str, path: Path) -> None:
+    """Read a table; what comes out, or that nothing does, must be what the rules say."""
+    path.write_bytes(content)
+    rows = rows_by_rule(content)
+    expected: tuple[list[list[float]], list[str]] | None = None
+    if rows and target in rows[0] and len(rows[0]) > 1:
+        columns = {name: [row[index] for row in rows[1:]] for index, name in enumerate(rows[0])}
+        names = names_by_rule(columns.pop(target))
+        features = [numbers_by_rule(cells) for cells in columns.values()]
+        if names and 2 <= len(set(names)) <= 20 and all(column is not None for column in features):
+            expected = [column for column in features if column is not None], names
+    try:
+        table = prepare(path, target)
+    except InputError as error:
+        message = str(error)
+        assert path.name in message
+        assert len(message) < 1000
+        assert expected is None, f"refused for no reason: {message}"
+        return
+    assert expected is not None, "taken, though the rules refuse it"
+    assert table.features.T.tolist() == expected[0]
+    assert [table.classes[label] for label in table.labels] == expected[1]
+    assert len(set(table.classes)) == len(table.classes)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz") / "table.csv"
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+@st.composite
+def written_tables(draw: st.DrawFn) -> bytes:
+    """A table of odd cells, mostly numbers, quoted where it must be and sometimes where not."""
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    n_columns = draw(st.integers(1, 3))
+    good = st.sampled_from(CELLS[:15])
+    odd = st.one_of(st.sampled_from(CELLS), st.text(max_size=5))
+    classes = st.sampled_from(draw(st.lists(st.one_of(good, odd), min_size=1, max_size=6)))
+    mixed = st.sampled_from([*CELLS[:15] * 2, draw(odd)])
+    features = [draw(st.sampled_from([good, good, mixed, odd])) for _ in range(n_columns)]
+    palettes = [classes, *features]
+    lines = [",".join(["kind", "b", "c", "d"][: n_columns + 1])]
+    for _ in range(draw(st.integers(1, 12))):
+        cells = [draw(palette) for palette in palettes]
+        must = any(mark in cell for cell in cells for mark in ',"\r\n')
+        rule = draw(st.sampled_from(["right", "right", "all", "none"]))
+        keep = rule == "none" or (rule == "right" and not must)
+        lines.append(",".join(cells if keep else map(quoted, cells)))
+    text = end.join(lines) + draw(st.sampled_from([end, "", end * 2]))
+    return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode(errors="replace")
+
+
+@cases(0.08)
+@given(
+    content=st.one_of(
+        st.binary(), st.text().map(str.encode), st.text(",\n\"'\r01;x ").map(str.encode)
+    )
+)
+def test_any_bytes_as_a_table(path: Path, content: bytes) -> None:
+    check_against_rules(content, "kind", path)
+
+
+@cases(0.2)
+@given(content=written_tables())
+def test_a_table_of_odd_cells(path: Path, content: bytes) -> None:
+    check_against_rules(content, "kind", path)
+
+
+@cases(0.2)
+@given(content=damaged(WINE, TOKENS))
+def test_the_real_table_damaged(path: Path, content: bytes) -> None:
+    check_against_rules(content, "quality", path)
+
+
+VALUES = [
+    *("", "~", "0", "-1", "1.5", "1e-3", ".inf", "-.inf", ".nan", "1e999", "0x10", "1_000", "010"),
+    *("true", "yes", "auto", "none", "None", "x", "[]", "{}", "[1]", "{a: 1}", "[[[[]]]]", "1:30"),
+    *("9" * 30, "9" * 5000, "0x" + "f" * 9000, ":".join(["59"] * 200), "1" + ":59" * 300 + ".5"),
+    *("2024-01-01", "2024-13-01", "2001-01-01T00:00:00+99:99", "0001-01-01T00:00:00+23:00"),
+    *("!!int ''", "!!int x", "!!float ''", "!!bool x", "!!timestamp x", "!!binary x", "!!set {1}"),
+    *("!!null x", "!!map []", "!!seq {}", "!!str []", "!!omap [1]", "!!pairs [a: 1]", "!x y"),
+    *("!!python/object/apply:os.system [echo]", "!!python/name:os.system", "!!python/tuple [1]"),
+    *("&a 1", "*a", "&b [*b]", "&c {c: *c}", "<<: *a", "<<: {x: 1}", "<<: 1", "? [1]\n: 2", "1: 2"),
+    *("'", '"', "|", ">", "%", "@", "`", "#", ":", "-", "?", ",", "...", "---", "\t", "\x00"),
+    *('"\\ud800"', '"\\x00"', '"\\n"', "\u2028", "\ufeff", "\U0001f377", "[" * 5000, "{" * 5000),
+]  # fmt: skip
+YAML_TOKENS = [
+    *(value.encode() for value in VALUES),
+    *(b"\n", b"\r", b"  ", b"\n  ", b": ", b"\n- ", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xff\xfe"),
+    *(b"data:\n", b"train:\n  ", b"epochs: 1\n", b"seed: 42", b"require: {f1_macro: 1}"),
+]  # fmt: skip
+SETTING = re.compile(rb"^  (\w+): .*$", re.MULTILINE)
+
+
+def check_params(content: bytes, path: Path) -> None:
+    """Either one line, or parameters that say what the file says."""
+    path.write_bytes(content)
+    try:
+        params = load_params(path)
+    except InputError as error:
+        message = str(error)
+        assert message.startswith(str(path))
+        assert "\n" not in message
+        assert len(message) < 1000
+        return
+    plain = yaml.safe_load(content)
+    for section, values in params.model_dump().items():
+        for key, value in values.items():
+            said = plain[section][key]
+            assert value == (float(said) if isinstance(value, float) else said), (section, key)
+
+
+@st.composite
+def set_values(draw: st.DrawFn) -> bytes:
+    """The real file with other values at some keys."""
+    content = PARAMS
+    for _ in range(draw(st.integers(1, 3))):
+        setting = draw(st.sampled_from(list(SETTING.finditer(content))))
+        value = draw(
+            st.one_of(
+                st.sampled_from(VALUES),
+                st.text(max_size=10),
+                st.floats().map(str),
+                st.integers().map(str),
+            )
+        )
+        content = (
+            content[: setting.start()]
+            + b"  "
+            + setting[1]
+            + b": "
+            + value.encode(errors="replace")
+            + content[setting.end() :]
+        )
+    return content
+
+
+yaml_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(
+                st.sampled_from(sorted(Params.model_fields)), st.text(max_size=3), st.integers()
+            ),
+            inner,
+            max_size=5,
+        ),
+    ),
+)
+
+
+@cases(0.1)
+@given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode(errors="replace"))))
+def test_any_bytes_as_params(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))
+
+
+@cases(0.05)
+@given(content=yaml_values)
+def test_any_yaml_as_params(path: Path, content: object) -> None:
+    check_params(yaml.safe_dump(content).encode(), path.with_name("params.yaml"))
+
+
+@cases(0.12)
+@given(content=set_values())
+def test_any_value_in_params(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))
+
+
+@cases(0.12)
+@given(content=damaged(PARAMS, YAML_TOKENS))
+def test_the_real_params_damaged(path: Path, content: bytes) -> None:
+    check_params(content, path.with_name("params.yaml"))
