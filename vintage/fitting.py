@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +135,8 @@ def fit(
     Without validation rows the last epoch counts. Full-batch or mini-batch Adam on the mean cross
     entropy of each replica; the replicas share the order of batches and nothing else. They are
     trained in parts of a fixed size, so that a part fits a core's cache, and a thread takes a part
-    at a time: how many threads there are makes no difference to the result.
+    at a time: how many threads there are makes no difference to the result. A replica that is out
+    of patience goes on with its part until all are, but nothing of it is kept any more.
 
     Args:
         ensemble: changed in place.
@@ -151,15 +153,16 @@ def fit(
         progress.restore(saved)
     has_val = len(val[1]) > 0
     with ThreadPoolExecutor(_n_threads(len(progress.parts))) as threads:
+        run: Any = map if len(progress.parts) == 1 else threads.map
         while progress.epoch < params.epochs and not bool(progress.stopped.all()):
             index = int(progress.epoch)
             batches = _batches(len(train[1]), params, progress.batch_order)
-            losses = threads.map(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
+            losses = run(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
             progress.train_losses[index] = torch.cat(list(losses))
             progress.epoch += 1
             _check_finite(progress.train_losses[index], index + 1)
             if has_val:
-                losses = threads.map(lambda part: part.losses(*val), progress.parts)
+                losses = run(lambda part: part.losses(*val), progress.parts)
                 progress.val_losses[index] = torch.cat(list(losses))
                 progress.keep_best(progress.val_losses[index], params.patience)
             report(
