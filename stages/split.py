@@ -7,12 +7,13 @@ Writes  data/tensors/{train,val,test}.safetensors, data/tensors/schema.json
 from pathlib import Path
 
 from vintage import console, numerics
-from vintage.params import load_params
 
 TENSORS = Path("data/tensors")
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     numerics.pin()
     import numpy as np

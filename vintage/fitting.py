@@ -48,6 +48,7 @@ class _Progress:
         self.stopped = torch.zeros(n_replicas, dtype=torch.bool)
         self.weights = dict(ensemble.named_parameters())
         self.best_weights = {name: w.detach().clone() for name, w in self.weights.items()}
+        self.on_cuda = ensemble.mean.is_cuda
         self.optimizer = optimizer
         self.batch_order = torch.Generator().manual_seed(params.seed)
         torch.manual_seed(params.seed)  # of dropout
@@ -73,6 +74,7 @@ class _Progress:
             **{f"optimizer.{name}": value for name, value in self.optimizer.state().items()},
             "generator.batch_order": self.batch_order.get_state(),
             "generator.dropout": torch.get_rng_state(),
+            **({"generator.cuda": torch.cuda.get_rng_state()} if self.on_cuda else {}),
         }
 
     def restore(self, saved: dict[str, Tensor]) -> None:
@@ -80,6 +82,8 @@ class _Progress:
             value.copy_(saved[name])
         self.batch_order.set_state(saved["generator.batch_order"])
         torch.set_rng_state(saved["generator.dropout"])
+        if self.on_cuda:
+            torch.cuda.set_rng_state(saved["generator.cuda"])
 
 
 def fit(
