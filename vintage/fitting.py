@@ -161,6 +161,7 @@ def fit(
             if has_val:
                 losses = threads.map(lambda part: part.losses(*val), progress.parts)
                 progress.val_losses[index] = torch.cat(list(losses))
+                _check_finite(progress.val_losses[index], index + 1)
                 progress.keep_best(progress.val_losses[index], params.patience)
             report(
                 index + 1,

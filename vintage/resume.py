@@ -39,11 +39,11 @@ class ResumeFile:
             with safetensors.safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            signature = self._signature(state)
         except Exception:  # whatever a damaged file raises, it is only ignored
             warn(f"{self.path}: ignored, because it is damaged; training starts from the beginning")
             return None
-        signature = metadata.get("signature")
-        if signature != self._signature(state):
+        if metadata.get("signature") != signature:
             warn(
                 f"{self.path}: ignored, because it is damaged or belongs to other inputs, "
                 "parameters or code; training starts from the beginning"

@@ -1,0 +1,273 @@
+"""Files between the stages, damaged by the thousand: refused or found by the check, never a crash.
+
+None of them can hold code: a pickle that is offered as one is refused without being run.
+"""
+
+import json
+import os
+import pickle
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import ROOT, Project, only_error
+from tests.fuzzing import EXAMPLES, cases, damaged
+from vintage.check import check_outputs
+from vintage.console import InputError
+from vintage.params import load_params
+from vintage.predictions import parse_predictions
+
+TENSORS = [f"data/tensors/{name}.safetensors" for name in ("train", "val", "test")]
+WEIGHTS = "data/checkpoint/model.safetensors"
+JSON = [
+    *("data/checkpoint/model.json", "data/checkpoint/schema.json", "data/tensors/schema.json"),
+    *("metrics/evaluation.json", "metrics/losses.json", "metrics/baseline.json"),
+]
+CSV = ["metrics/predictions.csv", "data/baseline/svc.csv", "data/baseline/random_forest.csv"]
+ARTIFACTS = [*TENSORS, WEIGHTS, *JSON, *CSV]
+READERS = {
+    **dict.fromkeys(TENSORS, ("train", "baseline", "evaluate")),
+    **dict.fromkeys([WEIGHTS, *JSON[:2]], ("evaluate",)),
+    JSON[2]: ("train", "baseline", "report"),
+    JSON[3]: ("report",),
+    JSON[4]: ("evaluate",),
+    JSON[5]: ("report",),
+    **dict.fromkeys(CSV, ("report",)),
+}
+MARKER = "the pickle was run"
+
+TOKENS = [
+    *(b"0", b"-1", b"9" * 30, b"1e400", b"-1e-7", b"NaN", b"Infinity", b"null", b"true", b'""'),
+    *(b"[]", b"{}", b"[" * 5000, b",", b'"', b"}", b"]", b"\n", b"\r", b"\xff", b"\x00", b"'"),
+    *(b"F64", b"BF16", b"U8", b"F32", b"I64", b'"shape":[0]', b"[4294967296,4294967296]"),
+    *(b"\x00\x00\x00\x80", b"\x00\x00\xc0\x7f", b"\xff" * 8, b"1_0", b"0x1", b"data_offsets"),
+]  # fmt: skip
+LEAVES = st.one_of(
+    st.sampled_from([None, True, 0, -1, 1, 0.5, 1e308, -1e308, 10**30, 65536, 2**31, 10**9, ""]),
+    st.sampled_from([[], {}, [1], [[]], {"": None}, "x", "relu", "\x00", "mlp", [65536] * 64]),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5).map(lambda text: text.encode(errors="replace").decode()),
+)  # fmt: skip
+
+
+def places(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    if isinstance(content, dict | list):
+        items = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in items:
+            yield from places(value, (*at, key))
+
+
+@st.composite
+def edited_json(draw: st.DrawFn, original: bytes) -> bytes:
+    """The same JSON with one value replaced, removed, doubled or taken from elsewhere in it."""
+    content = json.loads(original)
+    every = list(places(content))
+    *way, last = draw(st.sampled_from(every[1:]))
+    parent = content
+    for key in way:
+        parent = parent[key]
+    kind = draw(st.sampled_from(["replace", "replace", "remove", "copy", "rename"]))
+    if kind == "replace":
+        parent[last] = draw(LEAVES)
+    elif kind == "remove":
+        del parent[last]
+    elif kind == "copy":
+        value = content
+        for key in draw(st.sampled_from(every)):
+            value = value[key]
+        parent[last] = json.loads(json.dumps(value))
+    elif isinstance(parent, dict):
+        parent[draw(st.text(max_size=3).map(lambda t: t.encode(errors="replace").decode()))] = (
+            parent.pop(last)
+        )
+    else:
+        parent.append(parent[last])
+    return json.dumps(content).encode()
+
+
+@st.composite
+def edited_tensors(draw: st.DrawFn, original: bytes) -> bytes:
+    """The same tensors with one of them changed in value, type or shape, added or left out."""
+    tensors = safetensors.numpy.load(original)
+    name = draw(st.sampled_from(sorted(tensors)))
+    tensor = tensors[name].copy()
+    kind = draw(st.sampled_from(["value", "value", "type", "shape", "rename", "remove", "rows"]))
+    if kind == "value" and tensor.size:
+        odd = [np.nan, np.inf, 3e38, -3e38, 0, -1, 1e-45, 1, 2**62]
+        index = draw(st.integers(0, tensor.size - 1))
+        with np.errstate(all="ignore"):
+            value = np.asarray(draw(st.sampled_from(odd))).astype(tensor.dtype)
+        tensor.reshape(-1)[index if draw(st.booleans()) else slice(None)] = value
+    elif kind == "type":
+        with np.errstate(all="ignore"):
+            kinds: list[Any] = [np.float16, np.float64, np.int32, np.int64, np.bool_]
+            tensor = tensor.astype(draw(st.sampled_from(kinds)))
+    elif kind == "shape":
+        tensor = tensor.reshape(
+            draw(st.sampled_from([(-1,), (1, -1), (-1, 1), (1, *tensor.shape)]))
+        )
+    elif kind == "rows":
+        keep = draw(st.integers(0, 3))
+        tensors = {key: value[:keep] for key, value in tensors.items()}
+        return safetensors.numpy.save(tensors)
+    del tensors[name]
+    if kind != "remove":
+        tensors["x" if kind == "rename" else name] = tensor
+    return safetensors.numpy.save(tensors)
+
+
+@st.composite
+def damage(draw: st.DrawFn, originals: dict[str, bytes]) -> tuple[str, bytes]:
+    """One of the files, and what to put in its place."""
+    path = draw(st.sampled_from(ARTIFACTS))
+    original = originals[path]
+    kind = draw(st.sampled_from(["bytes", "other", "edited", "edited"]))
+    if kind == "other":
+        return path, originals[draw(st.sampled_from(ARTIFACTS))]
+    if kind == "edited" and path in JSON:
+        return path, draw(edited_json(original))
+    if kind == "edited" and path not in CSV:
+        return path, draw(edited_tensors(original))
+    return path, draw(damaged(original, TOKENS))
+
+
+@dataclass(frozen=True, repr=False)
+class Small:
+    """A project after every stage, with a small table, network and number of epochs."""
+
+    project: Project
+    originals: dict[str, bytes]
+
+    def put(self, path: str, content: bytes) -> None:
+        target = self.project.root / path
+        target.unlink(missing_ok=True)  # it may be linked to the cache
+        target.write_bytes(content)
+
+    def restore(self) -> None:
+        for path, content in self.originals.items():
+            self.put(path, content)
+
+
+@pytest.fixture(scope="module")
+def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    project = _fresh.copy_to(tmp_path_factory.mktemp("small") / "project")
+    draw = random.Random(1)
+    rows = [[draw.gauss(0, 1), draw.gauss(0, 1), draw.choice("xyz")] for _ in range(90)]
+    text = "a,b,kind\n" + "".join(f"{a:.3f},{b:.3f},{kind}\n" for a, b, kind in rows)
+    (project.root / "data/small.csv").write_text(text)
+    project.set_params(
+        **{
+            "data.path": "data/small.csv",
+            "data.target": "kind",
+            "train.epochs": 3,
+            "train.replicas": 2,
+            "model.hidden": [4],
+            "evaluate.resamples": 100,
+        }
+    )
+    project.repro()
+    return Small(project, {path: (project.root / path).read_bytes() for path in ARTIFACTS})
+
+
+@cases(0.2)
+@given(data=st.data())
+def test_the_check_survives_any_damage(small: Small, data: st.DataObject) -> None:
+    path, content = data.draw(damage(small.originals))
+    root = small.project.root
+    small.put(path, content)
+    try:
+        problems = list(check_outputs(root, load_params(root / "params.yaml")))
+    finally:
+        small.restore()
+    assert all(0 < len(problem) < 2000 for problem in problems)
+    assert not problems or content != small.originals[path]
+
+
+@cases(0.1)
+@given(data=st.data())
+def test_predictions_are_read_or_refused(small: Small, data: st.DataObject) -> None:
+    content = data.draw(damaged(small.originals[CSV[0]], TOKENS))
+    try:
+        predictions = parse_predictions(content, "p.csv")
+    except InputError as error:
+        message = str(error)
+        assert message.startswith("p.csv: ")
+        return
+    probabilities = predictions.probabilities
+    assert probabilities.shape == (len(predictions.rows), len(predictions.classes))
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+
+
+@pytest.mark.slow
+@cases(max(24 / EXAMPLES, 0.006), shrink=False)
+@given(data=st.data())
+def test_a_stage_survives_any_damage(small: Small, data: st.DataObject) -> None:
+    path, content = data.draw(damage(small.originals))
+    stage = data.draw(st.sampled_from(READERS[path]))
+    small.put(path, content)
+    try:
+        done = small.project.stage(stage)
+    finally:
+        small.restore()
+    if done.returncode == 0:
+        assert "Traceback" not in done.stderr
+    else:
+        only_error(done)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (MARKER,)
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [(path, READERS[path][0]) for path in [*TENSORS[:1], WEIGHTS, JSON[0], JSON[2], CSV[0]]],
+)
+@pytest.mark.parametrize("how", ["torch.save", "pickle"])
+def test_a_pickle_is_refused_and_not_run(small: Small, path: str, stage: str, how: str) -> None:
+    target = small.project.root / path
+    target.unlink()
+    if how == "torch.save":
+        torch.save({"weight": Malicious()}, target)
+    else:
+        target.write_bytes(pickle.dumps(Malicious()))
+    try:
+        error = only_error(small.project.stage(stage))
+        shown = small.project.run("python", "-m", "vintage", "check", check=False).stdout
+    finally:
+        small.restore()
+    assert error.startswith(f"error: {path}: ")
+    assert "Traceback" not in shown
+    assert not (small.project.root / MARKER).exists()
+
+
+FORBIDDEN = re.compile(
+    r"torch\.load|pickle|joblib|\bdill\b|\bshelve\b|\bmarshal\b|np\.load\(|allow_pickle|"
+    r"(?<![.\w])(?:eval|exec)\(|yaml\.(?!load\(text, Loader=_Loader\))(?:full_|unsafe_)?load"
+)
+
+
+def test_nothing_in_the_code_can_run_a_file() -> None:
+    folders = ("stages", "vintage", "benchmarks")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 20
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+        for file in files
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if FORBIDDEN.search(line)
+    ]
+    assert not found
