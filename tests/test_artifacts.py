@@ -8,9 +8,7 @@ import os
 import pickle
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -120,7 +118,7 @@ def edited_tensors(draw: st.DrawFn, original: bytes) -> bytes:
         )
     elif kind == "rows":
         keep = draw(st.integers(0, 3))
-        tensors = {key: value[:keep] for key, value in tensors.items()}
+        tensors = {key: np.atleast_1d(value)[:keep] for key, value in tensors.items()}
         return safetensors.numpy.save(tensors)
     del tensors[name]
     if kind != "remove":
@@ -143,12 +141,12 @@ def damage(draw: st.DrawFn, originals: dict[str, bytes]) -> tuple[str, bytes]:
     return path, draw(damaged(original, TOKENS))
 
 
-@dataclass(frozen=True, repr=False)
 class Small:
     """A project after every stage, with a small table, network and number of epochs."""
 
-    project: Project
-    originals: dict[str, bytes]
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.originals = {path: (project.root / path).read_bytes() for path in ARTIFACTS}
 
     def put(self, path: str, content: bytes) -> None:
         target = self.project.root / path
@@ -178,7 +176,7 @@ def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Small:
         }
     )
     project.repro()
-    return Small(project, {path: (project.root / path).read_bytes() for path in ARTIFACTS})
+    return Small(project)
 
 
 @cases(0.2)
@@ -225,6 +223,79 @@ def test_a_stage_survives_any_damage(small: Small, data: st.DataObject) -> None:
         assert "Traceback" not in done.stderr
     else:
         only_error(done)
+
+
+def edited(original: bytes, key: str, value: object) -> bytes:
+    content = json.loads(original)
+    content[key] = value
+    return json.dumps(content).encode()
+
+
+def scaled(original: bytes, factor: np.float32) -> bytes:
+    tensors = safetensors.numpy.load(original)
+    for name, tensor in tensors.items():
+        if name != "mean":
+            tensors[name] = np.where(tensor < 0, -factor, factor).astype(np.float32)
+    return safetensors.numpy.save(tensors)
+
+
+def one_class(original: bytes) -> bytes:
+    tensors = safetensors.numpy.load(original)
+    return safetensors.numpy.save({**tensors, "labels": np.zeros_like(tensors["labels"])})
+
+
+HUGE = {"name": "mlp", "hidden": [65536] * 64, "dropout": 0, "normalize": "none"}
+MODEL, SCHEMA, EVALUATION, LOSSES, BASELINE = (JSON[index] for index in (0, 2, 3, 4, 5))
+BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
+    "a network that no memory holds": (
+        "evaluate", MODEL, lambda old: edited(old, "model", HUGE), "layers.0.weight"),
+    "a million replicas": (
+        "evaluate", MODEL, lambda old: edited(old, "seeds", [1] * 10**6), "at most 1024"),
+    "a best epoch beyond the last": (
+        "evaluate", MODEL, lambda old: edited(old, "best_epochs", [3, 4]), "beyond the last"),
+    "two classes of one name": (
+        "train", SCHEMA, lambda old: edited(old, "classes", ["x", "x", "z"]), "name of another"),
+    "no test rows": (
+        "train", SCHEMA,
+        lambda old: edited(old, "rows", {"train": 63, "val": 9, "test": 0, "repeated": 0}),
+        "rows.test"),
+    "an epoch too few": (
+        "evaluate", LOSSES, lambda old: json.dumps(json.loads(old)[1:]).encode(), "2 epochs"),
+    "a loss that no drawing holds": (
+        "evaluate", LOSSES, lambda old: old.replace(b'"train_loss": 1.', b'"train_loss": 1e308', 1),
+        "0.train_loss"),
+    "a class renamed": (
+        "report", EVALUATION, lambda old: old.replace(b'"x": {', b'"w": {'), "its classes are not"),
+    "a path as a baseline's name": (
+        "report", BASELINE, lambda old: old.replace(b'"svc"', b'"../svc"'), "models."),
+    "a row number that no integer holds": (
+        "report", CSV[1], lambda old: old.replace(b"\n8,", b"\n1%030d," % 0, 1), "table of"),
+    "a probability that is none": (
+        "report", CSV[1], lambda old: re.sub(rb"0\.\d+", b"nan", old, count=1), "from 0 to 1"),
+    "a row twice": (
+        "report", CSV[0], lambda old: old.replace(b"\n8,", b"\n17,", 1), "stands there twice"),
+    "a row too few": (
+        "report", CSV[1], lambda old: old[: old.rindex(b"\n", 0, -1) + 1], "does not fit"),
+    "weights that overflow": (
+        "evaluate", WEIGHTS, lambda old: scaled(old, np.float32(3e38)), "is not finite"),
+    "a temperature of zero": (
+        "evaluate", WEIGHTS, lambda old: scaled(old, np.float32(0)), "is not positive"),
+    "rows of one class": (
+        "baseline", TENSORS[0], one_class, "all of one class"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_stage_names_what_does_not_fit(small: Small, case: str) -> None:
+    stage, path, change, expected = BAD[case]
+    small.put(path, change(small.originals[path]))
+    if case == "rows of one class":
+        small.put(TENSORS[1], one_class(small.originals[TENSORS[1]]))
+    try:
+        error = only_error(small.project.stage(stage))
+    finally:
+        small.restore()
+    assert expected in error
 
 
 class Malicious:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import Project, only_error
+from tests.conftest import ROOT, Project, only_error
+from vintage.network import build_ensemble
+from vintage.params import load_params
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
 PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
@@ -239,3 +241,10 @@ def test_params_of_the_plain_recipe_exist(fresh: Project) -> None:
     for key in [*PLAIN_SPLIT, *PLAIN_MODEL, *PLAIN_TRAIN]:
         section, name = key.split(".")
         assert name in params[section]
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
+def test_a_constant_feature_keeps_scale_1(value: float) -> None:
+    ensemble = build_ensemble(load_params(ROOT / "params.yaml").model, 1, 2, seeds=[0])
+    ensemble.fit_normalization(np.full((7, 1), value, dtype=np.float32))
+    assert ensemble.scale.tolist() == [1]

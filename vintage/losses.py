@@ -7,7 +7,6 @@ from pydantic import Field
 
 from vintage.files import Strict, read_json, write_json
 
-
 Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e39
 
 
