@@ -38,6 +38,11 @@ def main() -> None:
     order = np.argsort(np.concatenate([train.rows, val.rows]))
     features = np.concatenate([train.features, val.features])[order]
     labels = np.concatenate([train.labels, val.labels])[order]
+    if len(np.unique(labels)) < 2:
+        raise console.InputError(
+            f"{TENSORS / 'train.safetensors'}: its rows are all of one class; delete it and run "
+            "`dvc repro`"
+        )
     groups = test.rows[duplicate_groups(test.features)]
 
     scores = {}

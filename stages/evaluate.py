@@ -37,6 +37,11 @@ def main() -> None:
         for name in ("train", "val", "test")
     }
     losses = read_losses(METRICS / "losses.json")
+    if len(losses) != manifest.n_epochs:
+        raise console.InputError(
+            f"{METRICS / 'losses.json'}: counts {len(losses)} epochs, and the checkpoint "
+            f"{manifest.n_epochs}; run `dvc repro`"
+        )
     ensemble.to(device := choose_device(params.train.device, params.train.numerics))
     by_replica = {
         name: ensemble.predict_proba(torch.from_numpy(part.features).to(device)).cpu().numpy()

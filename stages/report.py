@@ -19,7 +19,7 @@ def main() -> None:
 
     params = load_params()
     numerics.pin()
-    from vintage.differences import Model, Settings, Spread, paired_differences
+    from vintage.differences import Model, Settings, Spread, paired_differences, why_not_paired
     from vintage.evaluation import Baselines, Evaluation
     from vintage.files import read_json, write_bytes
     from vintage.predictions import read_predictions
@@ -32,17 +32,30 @@ def main() -> None:
     if evaluation.replicas:
         spread = Spread(evaluation.replica_stds(), params.train.replicas)
     network = Model(read_predictions(METRICS / "predictions.csv"), spread)
+    schema = read_schema(SCHEMA)
+    _check_classes("predictions.csv", network.predictions.classes, schema.classes)
+    _check_classes("evaluation.json", list(evaluation.classes), schema.classes)
     settings = Settings(params.evaluate.confidence, params.evaluate.resamples, params.evaluate.seed)
-    differences = {
-        name: paired_differences(
-            Model(read_predictions(BASELINES / f"{name}.csv")), network, settings
-        )
-        for name in baselines
-    }
-    results = Results(read_schema(SCHEMA), evaluation, baselines, differences)
+    differences = {}
+    for name in baselines:
+        path = BASELINES / f"{name}.csv"
+        baseline = read_predictions(path)
+        if reason := why_not_paired(baseline, network.predictions):
+            raise console.InputError(
+                f"{path}: does not fit {METRICS / 'predictions.csv'}: {reason}; run `dvc repro`"
+            )
+        differences[name] = paired_differences(Model(baseline), network, settings)
+    results = Results(schema, evaluation, baselines, differences)
     page = "\n".join(report_lines(results, params)) + "\n"
     write_bytes(METRICS / "report.md", page.encode("utf-8"))
     console.say(f"see {METRICS / 'report.md'}")
+
+
+def _check_classes(name: str, found: list[str], expected: list[str]) -> None:
+    if sorted(found) != sorted(expected):
+        raise console.InputError(
+            f"{METRICS / name}: its classes are not those of {SCHEMA}; run `dvc repro`"
+        )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     from vintage.checkpoint import Manifest, write_checkpoint
     from vintage.fitting import fit, fit_temperature, loss_records, settled_epoch
     from vintage.losses import write_losses
-    from vintage.network import build_ensemble, choose_device
+    from vintage.network import build_ensemble, check_size, choose_device
     from vintage.progress import Progress
     from vintage.resume import ResumeFile
     from vintage.tensors import read_examples, read_schema
@@ -41,6 +41,7 @@ def main() -> None:
     device = choose_device(params.train.device, params.train.numerics)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
+    check_size(params.model, len(schema.features), len(schema.classes), len(seeds))
     ensemble = build_ensemble(params.model, len(schema.features), len(schema.classes), seeds)
     if params.model.normalize == "standard":
         ensemble.fit_normalization(train.features)

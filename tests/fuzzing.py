@@ -10,21 +10,22 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3000"))
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def cases(share: float) -> Callable[[Test], Test]:
-    """Run a property test on this share of all cases."""
+def cases(share: float, shrink: bool = True) -> Callable[[Test], Test]:
+    """Run a property test on this share of all cases; `shrink` to the smallest that fails."""
 
     def decorate(test: Test) -> Test:
         limits = settings(
             max_examples=max(1, round(share * EXAMPLES)),
             deadline=20_000,  # milliseconds; a case takes a few, so this is a hang
             database=None,
+            phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])],
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         )

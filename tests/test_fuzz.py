@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT
-from tests.fuzzing import cases, damaged
+from tests.conftest import ROOT, Project, only_error
+from tests.fuzzing import EXAMPLES, cases, damaged
 from vintage.console import InputError
 from vintage.params import DataParams, Params, load_params
 from vintage.splitting import split_rows
@@ -249,9 +249,9 @@ def check_params(content: bytes, path: Path) -> None:
 
 
 @st.composite
-def set_values(draw: st.DrawFn) -> bytes:
-    """The real file with other values at some keys."""
-    content = PARAMS
+def set_values(draw: st.DrawFn, original: bytes) -> bytes:
+    """A file of parameters with other values at some keys."""
+    content = original
     for _ in range(draw(st.integers(1, 3))):
         setting = draw(st.sampled_from(list(SETTING.finditer(content))))
         value = draw(
@@ -288,6 +288,33 @@ yaml_values = st.recursive(
 )
 
 
+@pytest.mark.slow
+@cases(max(24 / EXAMPLES, 0.004), shrink=False)
+@given(data=st.data())
+def test_the_split_stage_on_bad_input(small: Project, data: st.DataObject) -> None:
+    table = data.draw(st.one_of(st.just(WINE), damaged(WINE, TOKENS)))
+    params = (small.root / "params.yaml").read_bytes()
+    if table == WINE:
+        damage = st.one_of(damaged(params, YAML_TOKENS), set_values(params))
+        (small.root / "params.yaml").write_bytes(data.draw(damage))
+    (small.root / "data/small.csv").write_bytes(table)
+    try:
+        done = small.stage("split")
+    finally:
+        (small.root / "params.yaml").write_bytes(params)
+    if done.returncode == 0:
+        assert done.stderr == ""
+    else:
+        only_error(done)
+
+
+@pytest.fixture(scope="module")
+def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = _fresh.copy_to(tmp_path_factory.mktemp("split") / "project")
+    project.edit("params.yaml", "data/wine.csv", "data/small.csv")
+    return project
+
+
 @cases(0.1)
 @given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode(errors="replace"))))
 def test_any_bytes_as_params(path: Path, content: bytes) -> None:
@@ -301,7 +328,7 @@ def test_any_yaml_as_params(path: Path, content: object) -> None:
 
 
 @cases(0.12)
-@given(content=set_values())
+@given(content=set_values(PARAMS))
 def test_any_value_in_params(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import Project, only_error
+from tests.conftest import ROOT, Project, only_error
+from vintage.network import build_ensemble
+from vintage.params import load_params
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
 PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
@@ -251,3 +253,10 @@ def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
     in_a_file = split_only.run(sys.executable, "-m", "stages.train")
     assert re.search(r"^epoch 8/8  train_loss \d\.\d+  val_loss \d\.\d+$", in_a_file.stdout, re.M)
     assert in_a_file.stderr == ""
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
+def test_a_constant_feature_keeps_scale_1(value: float) -> None:
+    ensemble = build_ensemble(load_params(ROOT / "params.yaml").model, 1, 2, seeds=[0])
+    ensemble.fit_normalization(np.full((7, 1), value, dtype=np.float32))
+    assert ensemble.scale.tolist() == [1]

@@ -1,17 +1,17 @@
 """The checkpoint folder: weights, what they are, and the schema; the folder alone can predict."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import safetensors.torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vintage.files import Strict, read_json, write_bytes, write_json
 from vintage.network import Ensemble, load_ensemble
 from vintage.params import ModelParams
 from vintage.tensors import Schema, read_schema, write_schema
 
-_Epoch = Annotated[int, Field(ge=1)]
+_Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Manifest(Strict):
@@ -27,11 +27,19 @@ class Manifest(Strict):
     """
 
     model: ModelParams
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1, max_length=1024)]
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch
     settled_epoch: _Epoch | None
     numerics: str
+
+    @model_validator(mode="after")
+    def _the_epochs_fit(self) -> Self:
+        if len(self.best_epochs) != len(self.seeds):
+            raise ValueError(f"{len(self.seeds)} seeds, but {len(self.best_epochs)} best epochs")
+        if max(*self.best_epochs, self.settled_epoch or 1) > self.n_epochs:
+            raise ValueError(f"an epoch is beyond the last, {self.n_epochs}")
+        return self
 
 
 def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schema: Schema) -> None:

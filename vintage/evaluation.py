@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -65,6 +65,8 @@ class Evaluation(Strict):
             _check_names("replicas", self.replicas, SPREAD)
         for name, scores in self.classes.items():
             _check_names(f"classes.{name}", scores, PER_CLASS)
+            if scores["support"] is None:
+                raise ValueError(f"classes.{name}.support is null")
         return self
 
     def replica_stds(self) -> dict[str, float]:
@@ -76,7 +78,7 @@ class Evaluation(Strict):
 class Baselines(Strict):
     """`baseline.json`: by model, every metric with its interval."""
 
-    models: dict[str, Scores]
+    models: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,100}$")], Scores]
 
     @model_validator(mode="after")
     def _every_score_is_there(self) -> Self:

@@ -60,5 +60,5 @@ def read_json(path: Path, kind: type[Content]) -> Content:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])
+        problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])[:200]
         raise InputError(f"{path}: {problem}; delete it and run `dvc repro`") from None

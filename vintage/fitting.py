@@ -164,6 +164,7 @@ def fit(
             if has_val:
                 losses = run(lambda part: part.losses(*val), progress.parts)
                 progress.val_losses[index] = torch.cat(list(losses))
+                _check_finite(progress.val_losses[index], index + 1)
                 progress.keep_best(progress.val_losses[index], params.patience)
             report(
                 index + 1,

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from vintage.files import Strict, read_json, write_json
 
+Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e39
+
 
 class LossRecord(Strict):
     """Mean loss of the replicas after an epoch, counted from 1, and its standard deviation.
@@ -14,11 +16,11 @@ class LossRecord(Strict):
     The validation loss is None without validation rows, a standard deviation of one replica, too.
     """
 
-    epoch: Annotated[int, Field(ge=1)]
-    train_loss: float
-    val_loss: float | None
-    train_loss_std: float | None = None
-    val_loss_std: float | None = None
+    epoch: Annotated[int, Field(ge=1, le=1_000_000)]
+    train_loss: Loss
+    val_loss: Loss | None
+    train_loss_std: Loss | None = None
+    val_loss_std: Loss | None = None
 
 
 def write_losses(path: Path, records: list[LossRecord]) -> None:

@@ -15,6 +15,7 @@ from vintage.params import ModelParams
 from vintage.tensors import read_safetensors
 
 CHUNK_ROWS = 8192
+MAX_WEIGHTS = 2**28
 
 
 class ReplicatedLinear(nn.Module):
@@ -83,7 +84,9 @@ class Ensemble(nn.Module):
         same on every CPU.
         """
         deviation = features.std(axis=0, dtype=np.float64)
-        deviation[deviation == 0] = 1
+        # by its values, because the deviation of equal ones is often not quite 0
+        is_constant = features.min(axis=0) == features.max(axis=0)
+        deviation[is_constant | (deviation.astype(np.float32) == 0)] = 1
         self.mean.copy_(torch.from_numpy(features.mean(axis=0, dtype=np.float64)))
         self.scale.copy_(torch.from_numpy(deviation))
 
@@ -100,8 +103,19 @@ class Ensemble(nn.Module):
         return torch.cat([self(chunk) for chunk in features.split(CHUNK_ROWS)], dim=1)
 
     def predict_proba(self, features: Tensor) -> Tensor:
-        """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one."""
-        return (self.predict_logits(features).double() / self.temperature.double()).softmax(dim=-1)
+        """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one.
+
+        Raises:
+            InputError: features or weights so large that the network's output is not finite.
+        """
+        logits = self.predict_logits(features).double() / self.temperature.double()
+        finite = logits.isfinite().all(dim=-1).all(dim=0)
+        if not bool(finite.all()):
+            raise InputError(
+                f"the network's output for {int((~finite).sum())} of {len(finite)} rows is not "
+                "finite; look for extreme values in the table, or lower train.learning_rate"
+            )
+        return logits.softmax(dim=-1)
 
     def parts(self, size: int) -> list["Ensemble"]:
         """Ensembles of at most `size` replicas each, which share the memory of this one."""
@@ -136,6 +150,17 @@ def build_ensemble(
     return Ensemble(layers, len(seeds), n_features)
 
 
+def check_size(params: ModelParams, n_features: int, n_classes: int, n_replicas: int) -> None:
+    """Refuse a network whose training would need more than about 6 GB for its weights alone."""
+    widths = [n_features, *params.hidden, n_classes]
+    n_weights = n_replicas * sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+    if n_weights > MAX_WEIGHTS:
+        raise InputError(
+            f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
+            f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
+        )
+
+
 def choose_device(device: str, numerics: str) -> torch.device:
     """The device of `train.device`; `auto` is CUDA where there is one and numerics is `fast`.
 
@@ -161,8 +186,9 @@ def load_ensemble(
     Raises:
         InputError: the file is missing, cut, or holds another network.
     """
-    ensemble = build_ensemble(params, n_features, n_classes, seeds=range(n_replicas))
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
+    with torch.device("meta"):  # shapes without memory, until they are known to be those of `path`
+        ensemble = build_ensemble(params, n_features, n_classes, seeds=range(n_replicas))
     for name, expected in ensemble.state_dict().items():
         found = state.get(name)
         if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
@@ -173,7 +199,11 @@ def load_ensemble(
             )
         if not bool(found.isfinite().all()):
             raise InputError(f"{path}: tensor {name!r} is not finite; run `dvc repro`")
-    ensemble.load_state_dict(state, strict=False)
+        if name in ("scale", "temperature") and not bool((found > 0).all()):
+            raise InputError(f"{path}: tensor {name!r} is not positive; run `dvc repro`")
+    if unknown := sorted(set(state) - set(ensemble.state_dict())):
+        raise InputError(f"{path}: holds a tensor {unknown[0]!r} of no use; run `dvc repro`")
+    ensemble.to_empty(device="cpu").load_state_dict(state)
     return ensemble
 
 

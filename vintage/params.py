@@ -52,7 +52,7 @@ class TrainParams(Strict):
     learning_rate: float = Field(gt=0, le=1000, description="a number above 0, at most 1000")
     weight_decay: float = Field(ge=0, le=1000, description="a number from 0 to 1000")
     batch_size: Literal["auto"] | Count = Field(description="auto, or a whole number from 1")
-    patience: int = Field(ge=0, description="a whole number from 0")
+    patience: int = Field(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")
     calibration: Literal["temperature", "none"] = Field(description="temperature or none")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto, cpu or cuda")
     numerics: Literal["portable", "fast"] = Field(description="portable or fast")
@@ -66,7 +66,7 @@ Metric = Literal[
 class IntervalParams(Strict):
     """How intervals and differences are computed."""
 
-    confidence: Fraction = Field(description=A_FRACTION)
+    confidence: float = Field(gt=0, le=0.9999, description="a number above 0, at most 0.9999")
     resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
     seed: Seed = Field(description=A_SEED)
 

@@ -83,7 +83,7 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
         InputError: not the table that `write_predictions` writes.
     """
     try:
-        lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
         header = lines[0]
         n_fixed = len(FIXED)
         names = header[n_fixed:-1]
@@ -94,6 +94,8 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
         classes = [name.removeprefix(PROBABILITY) for name in names]
         ids = {name: index for index, name in enumerate(classes)}
         body = lines[1:]
+        if len(ids) < len(classes):
+            raise ValueError("two classes have the same name")
         if any(len(line) != len(header) for line in body) or not body:
             raise ValueError("a row has more or fewer cells than the header, or there is none")
         predictions = Predictions(
@@ -103,12 +105,23 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
             probabilities=np.array([line[n_fixed:-1] for line in body], dtype=np.float64),
             groups=np.array([int(line[-1]) for line in body], dtype=np.int64),
         )
+        _check(predictions)
         best = predictions.probabilities.argmax(axis=1).tolist()
         if [line[2].removeprefix(ESCAPE) for line in body] != [classes[index] for index in best]:
             raise ValueError("a predicted class is not the most probable one")
-    except (ValueError, KeyError, IndexError, csv.Error) as error:
+    except KeyError as error:
+        raise InputError(f"{source}: {str(error)[:80]} is no class of the header") from None
+    except (ValueError, OverflowError, IndexError, csv.Error) as error:
         raise InputError(f"{source}: not a table of predictions: {error}") from None
     return predictions
+
+
+def _check(predictions: Predictions) -> None:
+    probabilities = predictions.probabilities
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("a probability is not a number from 0 to 1")
+    if len(np.unique(predictions.rows)) < len(predictions.rows):
+        raise ValueError("a row stands there twice")
 
 
 def _line(cells: Iterable[object]) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from vintage.console import InputError, one_line
@@ -66,7 +65,6 @@ def read_revision(name: str) -> Revision:
     predictions = parse_predictions(
         _needed(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
     )
-    _check_predictions(predictions, name)
     source = Path(f"{PARAMS_PATH} of {name}")
     params = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
     replicas = params.get("train.replicas", 1)
@@ -152,15 +150,6 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(["git", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         raise InputError("git is not installed, so that no revision can be read") from None
-
-
-def _check_predictions(predictions: Predictions, name: str) -> None:
-    where = f"{PREDICTIONS_PATH} of {name}"
-    probabilities = predictions.probabilities
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise InputError(f"{where}: a probability is not a number from 0 to 1")
-    if len(np.unique(predictions.rows)) < len(predictions.rows):
-        raise InputError(f"{where}: a row stands there twice")
 
 
 def _read_stds(content: bytes | None, name: str) -> dict[str, float]:

@@ -5,13 +5,13 @@ int64 `[n]`. It never holds code: a file from a stranger can be wrong, but not r
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vintage.console import InputError, one_line
 from vintage.files import Strict, read_json, write_bytes, write_json
@@ -27,9 +27,9 @@ class Feature(Strict):
 class RowCounts(Strict):
     """How many rows of the table went where; `repeated` repeat the features of an earlier row."""
 
-    train: _Count
+    train: Annotated[int, Field(ge=1)]
     val: _Count
-    test: _Count
+    test: Annotated[int, Field(ge=1)]
     repeated: _Count
 
 
@@ -40,6 +40,14 @@ class Schema(Strict):
     classes: Annotated[list[str], Field(min_length=2)]
     features: Annotated[list[Feature], Field(min_length=1)]
     rows: RowCounts
+
+    @model_validator(mode="after")
+    def _every_name_is_another(self) -> Self:
+        names = [feature.name for feature in self.features]
+        for kind, values in (("class", self.classes), ("feature", names)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"a {kind} has the name of another one")
+        return self
 
 
 Features = npt.NDArray[np.float32]

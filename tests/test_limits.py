@@ -1,0 +1,157 @@
+"""Tables and networks beyond all measure get one line that says what to do, and soon."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tests.conftest import Project, only_error
+from vintage.console import InputError
+from vintage.params import DataParams
+from vintage.table import encode_table, read_table
+
+MEGABYTES = 64
+
+
+def refusal(path: Path, target: str = "kind") -> str:
+    """The error of a table that must be refused within seconds."""
+    started = time.monotonic()
+    with pytest.raises(InputError) as error:
+        encode_table(read_table(path), DataParams(path=str(path), target=target, ignore=[]))
+    assert time.monotonic() - started < 20
+    return str(error.value)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 200])
+def test_a_wide_table(tmp_path: Path, n_rows: int) -> None:
+    path = tmp_path / "wide.csv"
+    header = ",".join(["kind", *(f"c{index}" for index in range(19_999))])
+    path.write_text(header + "\n" + ("x" + ",1" * 19_999 + "\n") * n_rows)
+    error = refusal(path)
+    assert "20000 columns, more than 10000; choose some" in error or "no rows" in error
+
+
+def test_a_header_line_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"{'c' * 100}{index}" for index in range(20_000)) + "\n")
+    assert "the first line may be longer than 1 MB" in refusal(path)
+
+
+def test_a_wide_parquet_table(tmp_path: Path) -> None:
+    path = tmp_path / "wide.parquet"
+    pyarrow.parquet.write_table(pa.table({f"c{index}": [1] for index in range(10_001)}), path)
+    assert "10001 columns, more than 10000" in refusal(path)
+
+
+def test_a_million_classes_by_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "float.csv"
+    values = np.random.default_rng(1).normal(size=1_000_000)
+    path.write_text("a,kind\n" + "\n".join(f"1,{value!r}" for value in values.tolist()) + "\n")
+    error = refusal(path)
+    assert "holds 1000000 different numbers, more than 20: this calls for regression" in error
+    assert "bin the values into classes or set another data.target" in error
+
+
+@pytest.mark.parametrize(
+    ("name", "n_classes", "expected"),
+    [
+        ("{}", 101, "101 different numbers, more than 100: this calls for regression"),
+        ("{}.5", 21, "21 different numbers, more than 20: this calls for regression"),
+        ("id {}", 1001, "1001 different texts, more than 1000"),
+    ],
+)
+def test_a_target_of_too_many_values(
+    tmp_path: Path, name: str, n_classes: int, expected: str
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = [f"1,{name.format(index)}\n" for index in range(n_classes)]
+    path.write_text("a,kind\n" + "".join(rows))
+    assert expected in refusal(path)
+    path.write_text("a,kind\n" + "".join(rows[1:]))
+    table = encode_table(read_table(path), DataParams(path="x", target="kind", ignore=[]))
+    assert len(table.classes) == n_classes - 1
+
+
+@pytest.mark.parametrize(
+    ("head", "filling", "expected"),
+    [
+        (b"", b"\n", "no header with rows below it"),
+        (b"", b",", "the first line may be longer than 1 MB"),
+        (b"", b"x", "the first line may be longer than 1 MB"),
+        (b"", b"\0", "the first line may be longer than 1 MB"),
+        (b"", b'"', "the first line may be longer than 1 MB"),
+        (b"a,kind\n", b"\n", "has a header but no rows"),
+        (b"a,kind\n", b",", "a row is longer than 1 MB"),
+        (b"a,kind\n", b",\n", "column 'a' is empty"),
+        (b'a,kind\n1,"', b"x\n", "a row is longer than 1 MB"),
+    ],
+)
+def test_a_huge_file_without_a_table(
+    tmp_path: Path, head: bytes, filling: bytes, expected: str
+) -> None:
+    path = tmp_path / "huge.csv"
+    with path.open("wb") as file:
+        file.write(head)
+        for _ in range(MEGABYTES):
+            file.write(filling * (2**20 // len(filling)))
+    assert expected in refusal(path)
+
+
+def test_a_cell_as_long_as_a_book(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text("a,kind\n1,x\n2," + "y" * 500_000 + "\n")
+    assert "a text of 500000 characters, and a class name has at most 10000" in refusal(path)
+    path.write_text("a" * 20_000 + ",kind\n1,x\n2,y\n")
+    assert "a column name has 20000 characters" in refusal(path)
+    path.write_text("a,kind\n1,x\n" + "y" * 500_000 + ",y\n")
+    assert len(refusal(path)) < 300
+
+
+def set_features(last: str) -> Callable[[Project], None]:
+    def change(project: Project) -> None:
+        rows = [f"{index % 7 / 10},0.1,{'xyz'[index % 3]}\n" for index in range(60)]
+        text = "a,b,kind\n" + "".join(rows) + f"{last},0.1,x\n" * 6
+        (project.root / "data/table.csv").write_text(text)
+        project.set_params(**{"data.path": "data/table.csv", "data.target": "kind"})
+        project.set_params(**{"train.epochs": 2, "evaluate.resamples": 100})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage", "expected"),
+    [
+        ({"model.hidden": [65536, 65536]}, "train", "4,295,426,051 weights in all, more than"),
+        ({"model.hidden": [65536] * 64, "train.replicas": 1024}, "train", "weights in all"),
+        ({"train.patience": 10**30}, "train", "train.patience: found 1000000"),
+        ({"evaluate.confidence": 0.9999999999999999}, "split", "at most 0.9999"),
+    ],
+)
+def test_parameters_beyond_all_measure(
+    fresh: Project, changes: dict[str, object], stage: str, expected: str
+) -> None:
+    set_features("1")(fresh)
+    fresh.set_params(**{"train.replicas": 1, "train.numerics": "portable"})
+    fresh.stage("split", check=True)
+    fresh.set_params(**changes)
+    assert expected in only_error(fresh.stage(stage))
+
+
+@pytest.mark.parametrize("value", ["3.4e38", "-3.4e38", "1e-45", "1"])
+@pytest.mark.parametrize("normalize", ["standard", "none"])
+def test_extreme_features_are_trained_on_or_refused(
+    fresh: Project, value: str, normalize: str
+) -> None:
+    set_features(value)(fresh)
+    fresh.set_params(**{"train.replicas": 2, "model.normalize": normalize})
+    for stage in ("split", "train", "evaluate", "baseline", "report"):
+        done = fresh.stage(stage)
+        if done.returncode:
+            assert "finite" in only_error(done)
+            assert stage in ("train", "evaluate")
+            return
+    assert done.stderr == ""
