@@ -179,7 +179,7 @@ def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Small:
     return Small(project)
 
 
-@cases(0.2)
+@cases(0.15)
 @given(data=st.data())
 def test_the_check_survives_any_damage(small: Small, data: st.DataObject) -> None:
     path, content = data.draw(damage(small.originals))
@@ -193,7 +193,7 @@ def test_the_check_survives_any_damage(small: Small, data: st.DataObject) -> Non
     assert not problems or content != small.originals[path]
 
 
-@cases(0.1)
+@cases(0.08)
 @given(data=st.data())
 def test_predictions_are_read_or_refused(small: Small, data: st.DataObject) -> None:
     content = data.draw(damaged(small.originals[CSV[0]], TOKENS))

@@ -188,7 +188,7 @@ def written_tables(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode(errors="replace")
 
 
-@cases(0.08)
+@cases(0.06)
 @given(
     content=st.one_of(
         st.binary(), st.text().map(str.encode), st.text(",\n\"'\r01;x ").map(str.encode)
@@ -198,13 +198,13 @@ def test_any_bytes_as_a_table(path: Path, content: bytes) -> None:
     check_against_rules(content, "kind", path)
 
 
-@cases(0.2)
+@cases(0.18)
 @given(content=written_tables())
 def test_a_table_of_odd_cells(path: Path, content: bytes) -> None:
     check_against_rules(content, "kind", path)
 
 
-@cases(0.2)
+@cases(0.17)
 @given(content=damaged(WINE, TOKENS))
 def test_the_real_table_damaged(path: Path, content: bytes) -> None:
     check_against_rules(content, "quality", path)
@@ -315,25 +315,25 @@ def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@cases(0.1)
+@cases(0.06)
 @given(content=st.one_of(st.binary(), st.text().map(lambda text: text.encode(errors="replace"))))
 def test_any_bytes_as_params(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
 
 
-@cases(0.05)
+@cases(0.04)
 @given(content=yaml_values)
 def test_any_yaml_as_params(path: Path, content: object) -> None:
     check_params(yaml.safe_dump(content).encode(), path.with_name("params.yaml"))
 
 
-@cases(0.12)
+@cases(0.1)
 @given(content=set_values(PARAMS))
 def test_any_value_in_params(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))
 
 
-@cases(0.12)
+@cases(0.1)
 @given(content=damaged(PARAMS, YAML_TOKENS))
 def test_the_real_params_damaged(path: Path, content: bytes) -> None:
     check_params(content, path.with_name("params.yaml"))

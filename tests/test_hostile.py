@@ -110,7 +110,7 @@ def test_the_report_shows_the_names(hostile: Project) -> None:
         assert len(widths) == 1, "a name broke a table"
 
 
-@cases(0.04)
+@cases(0.05)
 @given(
     classes=st.lists(st.text(max_size=6).map(lambda t: t.encode(errors="replace").decode()),
                      min_size=1, max_size=4, unique=True),
