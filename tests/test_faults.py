@@ -157,7 +157,7 @@ def test_two_runs_that_start_together(training: Training, tmp_path: Path) -> Non
     finish(project, training)
 
 
-@pytest.mark.parametrize("shell", ["/bin/bash"])
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 def test_a_stage_ends_with_its_dvc(training: Training, shell: str, tmp_path: Path) -> None:
     project = training.copy_to(tmp_path / "project")
     group = start(project, *REPRO, SHELL=shell)
