@@ -1,6 +1,7 @@
 """Real clones of the project, in which the tests run the real `dvc`, and processes to run it."""
 
 import os
+import random
 import re
 import secrets
 import shutil
@@ -148,6 +149,13 @@ def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> 
     from tests.processes import prepare_training
 
     return prepare_training(_reproduced, tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Other numbers in each run; a failing test shows the seed."""
+    print(f"seed {(seed := secrets.randbits(32))}")
+    return random.Random(seed)
 
 
 Edit = Callable[[Project], None]

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,15 +95,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def start(project: Project, *command: str) -> Group:
+def start(project: Project, *command: str, **env: str) -> Group:
     if sys.platform == "linux":  # orphans become this process's children, so that it can reap them
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    out, err = (project.root.parent / f"{project.root.name}.{name}" for name in ("out", "err"))
+    folder = Path(tempfile.mkdtemp(dir=project.root.parent))
+    out, err = folder / "out", folder / "err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         leader = subprocess.Popen(
             command,
             cwd=project.root,
-            env=environment(),
+            env=environment() | env,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,

@@ -24,13 +24,6 @@ STATE = "data/resume/train.safetensors"
 CONTINUING = re.compile(r"^continuing after epoch \d+, from data/resume/train\.safetensors$", re.M)
 
 
-@pytest.fixture
-def rng() -> random.Random:
-    seed = int.from_bytes(os.urandom(4), "big")
-    print(f"seed {seed}")
-    return random.Random(seed)
-
-
 def in_the_loop(group: Group) -> bool:
     return "epoch " in group.shown and "settled" not in group.shown
 

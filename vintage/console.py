@@ -65,8 +65,7 @@ def _listen() -> None:
     """End on the first SIGINT or SIGTERM, and on the death of the DVC that started this stage.
 
     A stage that outlives its DVC would go on writing beside, and into, the next run. The kernel
-    tells only of the parent's death; the shell in between replaces itself by its only command, as
-    bash and dash (0.5.11 and newer) do.
+    tells only of the parent's death, so `dvc.yaml` puts no shell in between, by `exec`.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +48,7 @@ class _Part:
 
     def __init__(self, network: Ensemble, params: TrainParams, first_seed: int) -> None:
         self.network = network
+        self.ended = False
         self.optimizer = FusedAdamW(network.parameters(), params.learning_rate, params.weight_decay)
         self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
         for index, dropout in enumerate(self.dropouts):
@@ -58,6 +59,8 @@ class _Part:
         self.network.train()
         total = torch.zeros(self.network.n_replicas, device=features.device)
         for rows in batches:
+            if self.ended:
+                break
             self.optimizer.zero_grad()
             losses = replica_losses(self.network(features[rows]), labels[rows])
             losses.sum().backward()
@@ -152,8 +155,7 @@ def fit(
     if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
     has_val = len(val[1]) > 0
-    with ThreadPoolExecutor(_n_threads(len(progress.parts))) as threads:
-        run: Any = map if len(progress.parts) == 1 else threads.map
+    with _threads(progress.parts) as run:
         while progress.epoch < params.epochs and not bool(progress.stopped.all()):
             index = int(progress.epoch)
             batches = _batches(len(train[1]), params, progress.batch_order)
@@ -182,6 +184,18 @@ def fit(
     return History(
         progress.train_losses[:n_epochs], progress.val_losses[:n_epochs], progress.best_epochs
     )
+
+
+@contextlib.contextmanager
+def _threads(parts: Sequence[_Part]) -> Iterator[Any]:
+    """A `map` with threads. A signal ends them after their batch: an epoch can take minutes."""
+    with ThreadPoolExecutor(_n_threads(len(parts))) as threads:
+        try:
+            yield map if len(parts) == 1 else threads.map
+        except BaseException:
+            for part in parts:
+                part.ended = True
+            raise
 
 
 def replica_losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def _mend_lock_file(root: Path) -> Iterator[str]:
         return
     try:
         read_lock_file(path)
-    except InputError as error:
+    except InputError:
         content = path.read_bytes()
         if b"\n<<<<<<< " in content:
             raise InputError(
@@ -72,11 +72,13 @@ def _mend_lock_file(root: Path) -> Iterator[str]:
             ["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, check=False
         )
         if committed.returncode:
-            raise InputError(f"{error}, and Git holds none; delete it") from None
+            raise InputError(
+                f"{LOCK_FILE}: empty or cut, and Git holds none to mend it with; delete it"
+            ) from None
         (root / DAMAGED).parent.mkdir(exist_ok=True)
         path.replace(root / DAMAGED)
         path.write_bytes(committed.stdout)
-        yield f"{LOCK_FILE}: was empty or cut; it is as in Git again, and the cut one {DAMAGED}"
+        yield f"{LOCK_FILE}: was empty or cut; it is as in Git again, and the cut one is {DAMAGED}"
 
 
 def _hold_locks(root: Path, stack: ExitStack) -> bool:
