@@ -1,4 +1,4 @@
-# make repro   install, run the pipeline, show the scores
+# make repro   install, mend what a crash left, run the pipeline, show the scores
 # make test    install, run every test and check
 # make check   check what the pipeline put out
 # make stale   name the stages whose inputs are not those of the committed results
@@ -12,6 +12,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 .PHONY: repro test check stale lint lock clean
 
 repro: $(INSTALLED)
+	python -m vintage mend
 	dvc repro
 	python -m vintage show
 

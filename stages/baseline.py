@@ -10,7 +10,6 @@ Each model learns from the train and the validation rows, which is all that the 
 from pathlib import Path
 
 from vintage import console, numerics
-from vintage.params import load_params
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -18,6 +17,8 @@ SCORES = Path("metrics/baseline.json")
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     numerics.pin()
     import numpy as np

@@ -8,7 +8,6 @@ Writes  metrics/evaluation.json, metrics/predictions.csv, metrics/figures/
 from pathlib import Path
 
 from vintage import console, numerics
-from vintage.params import load_params
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -16,6 +15,8 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     reached = numerics.pin(params.train.numerics)
     import torch

@@ -8,7 +8,6 @@ Writes  metrics/report.md
 from pathlib import Path
 
 from vintage import console, numerics
-from vintage.params import load_params
 
 METRICS = Path("metrics")
 BASELINES = Path("data/baseline")
@@ -16,6 +15,8 @@ SCHEMA = Path("data/tensors/schema.json")
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     numerics.pin()
     from vintage.differences import Model, Settings, Spread, paired_differences, why_not_paired

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from vintage import console, numerics
 from vintage.console import one_line
-from vintage.params import load_params
 
 TENSORS = Path("data/tensors")
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     numerics.pin()
     import numpy as np

@@ -7,9 +7,12 @@ Writes  data/checkpoint/, metrics/losses.json
 import hashlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vintage import console, numerics
-from vintage.params import ModelParams, TrainParams, load_params
+
+if TYPE_CHECKING:
+    from vintage.params import ModelParams, TrainParams
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -18,6 +21,8 @@ RESUME = Path("data/resume/train.safetensors")  # no output: DVC deletes those b
 
 
 def main() -> None:
+    from vintage.params import load_params
+
     params = load_params()
     reached = numerics.pin(params.train.numerics)
     import torch
@@ -74,7 +79,7 @@ def main() -> None:
     )
 
 
-def key_of(model: ModelParams, train: TrainParams, reached: str) -> str:
+def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:
     """A hash of all that a training depends on: inputs, parameters, code and numerics."""
     import torch
 

@@ -1,6 +1,7 @@
 """Real clones of the project, in which the tests run the real `dvc`, and processes to run it."""
 
 import os
+import random
 import re
 import secrets
 import shutil
@@ -9,9 +10,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from tests.processes import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -136,6 +141,21 @@ def fresh(_fresh: Project, tmp_path: Path) -> Project:
 def reproduced(_reproduced: Project, tmp_path: Path) -> Project:
     """A clone after `dvc repro` with the default parameters, its cache included."""
     return _reproduced.copy_to(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> "Training":
+    """A clone in which a training is due that takes its time; copy it before you run it."""
+    from tests.processes import prepare_training
+
+    return prepare_training(_reproduced, tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Other numbers in each run; a failing test shows the seed."""
+    print(f"seed {(seed := secrets.randbits(32))}")
+    return random.Random(seed)
 
 
 Edit = Callable[[Project], None]

@@ -248,7 +248,7 @@ HUGE = {"name": "mlp", "hidden": [65536] * 64, "dropout": 0, "normalize": "none"
 MODEL, SCHEMA, EVALUATION, LOSSES, BASELINE = (JSON[index] for index in (0, 2, 3, 4, 5))
 BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
     "a network that no memory holds": (
-        "evaluate", MODEL, lambda old: edited(old, "model", HUGE), "layers.0.weight"),
+        "evaluate", MODEL, lambda old: edited(old, "model", HUGE), "weights, where data"),
     "a million replicas": (
         "evaluate", MODEL, lambda old: edited(old, "seeds", [1] * 10**6), "at most 1024"),
     "a best epoch beyond the last": (

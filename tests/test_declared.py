@@ -134,3 +134,22 @@ def touched_files(log: str, root: Path) -> set[tuple[str, bool]]:
             if not hidden and (path.is_file() or writing):
                 touched.add((temporary, writing))
     return touched
+
+
+# half of a stage's time is imports, so that a stage loads nothing that it does not need
+NOT_NEEDED = {
+    "split": {"torch", "matplotlib"},
+    "train": {"pandas", "sklearn", "matplotlib", "pyarrow", "torch._dynamo"},
+    "evaluate": {"sklearn", "pyarrow.csv", "torch._dynamo"},
+    "baseline": {"torch", "matplotlib"},
+    "report": {"torch", "sklearn", "pandas", "matplotlib"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_loads_no_library_that_it_does_not_need(reproduced: Project, stage: str) -> None:
+    done = reproduced.run(sys.executable, "-X", "importtime", "-m", f"stages.{stage}")
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "numpy" in loaded
+    assert not loaded & NOT_NEEDED[stage]

@@ -1,6 +1,8 @@
 """The training: the plain recipe, the replicas, and what a run leaves behind."""
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,6 @@ def split_only(reproduced: Project) -> Project:
 @pytest.mark.parametrize("seed", [42, 1, 2])
 @pytest.mark.parametrize("hidden", [[64, 32], [16]])
 def test_it_agrees_with_the_plain_recipe(fresh: Project, seed: int, hidden: list[int]) -> None:
-    import sys
-
     from vintage.tensors import read_examples, read_schema
 
     fresh.set_params(**PLAIN_SPLIT, **PLAIN_MODEL, **PLAIN_TRAIN)
@@ -241,6 +241,18 @@ def test_params_of_the_plain_recipe_exist(fresh: Project) -> None:
     for key in [*PLAIN_SPLIT, *PLAIN_MODEL, *PLAIN_TRAIN]:
         section, name = key.split(".")
         assert name in params[section]
+
+
+def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
+    split_only: Project,
+) -> None:
+    command = f"stty cols 120 rows 40; {sys.executable} -m stages.train"
+    on_a_terminal = split_only.run("script", "-qec", command, "/dev/null").stdout
+    assert re.search(r"8/8 \[.*train_loss=\d\.\d+, val_loss=\d\.\d+\]", on_a_terminal)
+    assert "epoch 8/8" not in on_a_terminal
+    in_a_file = split_only.run(sys.executable, "-m", "stages.train")
+    assert re.search(r"^epoch 8/8  train_loss \d\.\d+  val_loss \d\.\d+$", in_a_file.stdout, re.M)
+    assert in_a_file.stderr == ""
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])

@@ -23,13 +23,24 @@ def check(_: argparse.Namespace) -> int:
     numerics.pin()
     from vintage.check import check_dvc_status, check_outputs
     from vintage.params import load_params
+    from vintage.stored import check_stored
 
     root = Path()
-    problems = [*check_outputs(root, load_params()), *check_dvc_status(root)]
+    params = load_params()
+    problems = [*check_outputs(root, params), *check_stored(root), *check_dvc_status(root)]
     for problem in problems:
         console.say(f"wrong: {console.one_line(problem)}")
     console.say(f"{len(problems)} problems found" if problems else "the outputs are valid")
     return 1 if problems else 0
+
+
+def mend(_: argparse.Namespace) -> int:
+    """Mend what a kill or a full disk did to DVC's own files."""
+    from vintage.mend import mend
+
+    for line in mend(Path()):
+        console.say(line)
+    return 0
 
 
 def stale(_: argparse.Namespace) -> int:
@@ -72,6 +83,7 @@ def main() -> None:
 
     add(show)
     add(check)
+    add(mend)
     add(stale)
     comparing = add(compare)
     revision = "Git revision, branch, tag, DVC experiment, or `workspace`"

@@ -160,7 +160,8 @@ def _named(revision: Revision) -> str:
 def _split_notes(params: dict[str, tuple[Any, Any]], not_paired: str | None) -> Iterator[str]:
     keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
     if not_paired and keys:
-        yield f"The test rows are others, since {' and '.join(keys)} differ."
+        differ = "differs" if len(keys) == 1 else "differ"
+        yield f"The test rows are others, since {' and '.join(keys)} {differ}."
     for side, value in zip("AB", params.get("split.group_by", ()), strict=False):
         if value == "none":
             yield (

@@ -4,19 +4,23 @@ Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 130 
 interrupted by SIGINT or SIGTERM.
 """
 
+import ctypes
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+
 
 class InputError(Exception):
     """Wrong input. The message is one line: what is wrong, where, and what would be right."""
 
 
-class Terminated(Exception):  # noqa: N818 - like KeyboardInterrupt, a request and not a fault
+class Terminated(BaseException):  # as KeyboardInterrupt: `except Exception` must not catch it
     """SIGTERM was received."""
 
 
@@ -34,12 +38,15 @@ def warn(text: str) -> None:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a stage or command and exit; a person sees one line for an error, never a traceback."""
+    """Run a stage or command and exit; a person sees one line for an error, never a traceback.
+
+    A signal is answered from here on, so `main` itself imports what takes time.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _raise_terminated)
     try:
+        _listen()
         sys.exit(main())
     except InputError as error:
         _fail(f"error: {error}", 2)
@@ -54,8 +61,24 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         _fail("terminated; run the same command again to continue", 143)
 
 
-def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _listen() -> None:
+    """End on the first SIGINT or SIGTERM, and on the death of the DVC that started this stage.
+
+    A stage that outlives its DVC would go on writing beside, and into, the next run. The kernel
+    tells only of the parent's death, so `dvc.yaml` puts no shell in between, by `exec`.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for
+            signal.signal(number, _interrupt)
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    # whoever ends a group may signal twice; the second must not tear up the first one's cleaning
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _fail(message: str, code: int) -> NoReturn:

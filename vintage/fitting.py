@@ -3,9 +3,10 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class _Part:
 
     def __init__(self, network: Ensemble, params: TrainParams, first_seed: int) -> None:
         self.network = network
+        self.ended = False
         self.optimizer = FusedAdamW(network.parameters(), params.learning_rate, params.weight_decay)
         self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
         for index, dropout in enumerate(self.dropouts):
@@ -57,6 +59,8 @@ class _Part:
         self.network.train()
         total = torch.zeros(self.network.n_replicas, device=features.device)
         for rows in batches:
+            if self.ended:
+                break
             self.optimizer.zero_grad()
             losses = replica_losses(self.network(features[rows]), labels[rows])
             losses.sum().backward()
@@ -134,7 +138,8 @@ def fit(
     Without validation rows the last epoch counts. Full-batch or mini-batch Adam on the mean cross
     entropy of each replica; the replicas share the order of batches and nothing else. They are
     trained in parts of a fixed size, so that a part fits a core's cache, and a thread takes a part
-    at a time: how many threads there are makes no difference to the result.
+    at a time: how many threads there are makes no difference to the result. A replica that is out
+    of patience goes on with its part until all are, but nothing of it is kept any more.
 
     Args:
         ensemble: changed in place.
@@ -150,16 +155,16 @@ def fit(
     if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
     has_val = len(val[1]) > 0
-    with ThreadPoolExecutor(_n_threads(len(progress.parts))) as threads:
+    with _threads(progress.parts) as run:
         while progress.epoch < params.epochs and not bool(progress.stopped.all()):
             index = int(progress.epoch)
             batches = _batches(len(train[1]), params, progress.batch_order)
-            losses = threads.map(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
+            losses = run(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
             progress.train_losses[index] = torch.cat(list(losses))
             progress.epoch += 1
             _check_finite(progress.train_losses[index], index + 1)
             if has_val:
-                losses = threads.map(lambda part: part.losses(*val), progress.parts)
+                losses = run(lambda part: part.losses(*val), progress.parts)
                 progress.val_losses[index] = torch.cat(list(losses))
                 _check_finite(progress.val_losses[index], index + 1)
                 progress.keep_best(progress.val_losses[index], params.patience)
@@ -179,6 +184,18 @@ def fit(
     return History(
         progress.train_losses[:n_epochs], progress.val_losses[:n_epochs], progress.best_epochs
     )
+
+
+@contextlib.contextmanager
+def _threads(parts: Sequence[_Part]) -> Iterator[Any]:
+    """A `map` with threads. A signal ends them after their batch: an epoch can take minutes."""
+    with ThreadPoolExecutor(_n_threads(len(parts))) as threads:
+        try:
+            yield map if len(parts) == 1 else threads.map
+        except BaseException:
+            for part in parts:
+                part.ended = True
+            raise
 
 
 def replica_losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -152,13 +152,17 @@ def build_ensemble(
 
 def check_size(params: ModelParams, n_features: int, n_classes: int, n_replicas: int) -> None:
     """Refuse a network whose training would need more than about 6 GB for its weights alone."""
-    widths = [n_features, *params.hidden, n_classes]
-    n_weights = n_replicas * sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+    n_weights = _count_weights(params, n_features, n_classes, n_replicas)
     if n_weights > MAX_WEIGHTS:
         raise InputError(
             f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
             f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
         )
+
+
+def _count_weights(params: ModelParams, n_features: int, n_classes: int, n_replicas: int) -> int:
+    widths = [n_features, *params.hidden, n_classes]
+    return n_replicas * sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
 
 
 def choose_device(device: str, numerics: str) -> torch.device:
@@ -187,8 +191,15 @@ def load_ensemble(
         InputError: the file is missing, cut, or holds another network.
     """
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
-    with torch.device("meta"):  # shapes without memory, until they are known to be those of `path`
-        ensemble = build_ensemble(params, n_features, n_classes, seeds=range(n_replicas))
+    # before the network is built, which a wrong model.json could make larger than the memory
+    n_weights = _count_weights(params, n_features, n_classes, n_replicas)
+    n_found = sum(t.numel() for name, t in state.items() if name.startswith("layers."))
+    if n_found != n_weights:
+        raise InputError(
+            f"{path}: holds {n_found} weights, where data/checkpoint/model.json calls for "
+            f"{n_weights}; delete the checkpoint and run `dvc repro`"
+        )
+    ensemble = build_ensemble(params, n_features, n_classes, seeds=range(n_replicas))
     for name, expected in ensemble.state_dict().items():
         found = state.get(name)
         if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
@@ -203,7 +214,7 @@ def load_ensemble(
             raise InputError(f"{path}: tensor {name!r} is not positive; run `dvc repro`")
     if unknown := sorted(set(state) - set(ensemble.state_dict())):
         raise InputError(f"{path}: holds a tensor {unknown[0]!r} of no use; run `dvc repro`")
-    ensemble.to_empty(device="cpu").load_state_dict(state)
+    ensemble.load_state_dict(state)
     return ensemble
 
 
