@@ -76,6 +76,10 @@ def test_the_stage_exits_with_2_and_writes_nothing(fresh: Project, case: str) ->
 def test_no_such_file_and_a_folder(fresh: Project) -> None:
     fresh.set_params(**{"data.path": "data/none.csv"})
     assert "data/none.csv: no such file" in only_error(fresh.stage("split"))
+    fresh.set_params(**{"data.path": "x" * 5000})
+    assert "cannot be read as a table: [Errno 36] File name too long" in only_error(
+        fresh.stage("split")
+    )
     fresh.set_params(**{"data.path": "data"})
     assert "data: is no file" in only_error(fresh.stage("split"))
 

@@ -74,11 +74,11 @@ def read_table(path: Path) -> pa.Table:
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
             or empty column names.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; set data.path in params.yaml")
-    if not path.is_file():
-        raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
     try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; set data.path in params.yaml")
+        if not path.is_file():
+            raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
         if path.suffix in (".parquet", ".pq"):
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
