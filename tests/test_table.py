@@ -45,6 +45,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"a,kind\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(30)),
         "this calls for regression",
     ),
+    "nan beside a huge number": (b"a,kind\n1,nan\n2,9007199254740992\n", "row 0: nan is not"),
     "all-empty column": (b"a,b,kind\n1,,x\n2,,y\n", "column 'b' is empty; list it in data.ignore"),
 }  # fmt: skip
 
