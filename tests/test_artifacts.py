@@ -272,6 +272,8 @@ BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
         "report", CSV[1], lambda old: old.replace(b"\n8,", b"\n1%030d," % 0, 1), "table of"),
     "a probability that is none": (
         "report", CSV[1], lambda old: re.sub(rb"0\.\d+", b"nan", old, count=1), "from 0 to 1"),
+    "a cell of thousands of characters": (
+        "report", CSV[1], lambda old: re.sub(rb"0\.\d+", b"[" * 5000, old, count=1), "[[["),
     "a row twice": (
         "report", CSV[0], lambda old: old.replace(b"\n8,", b"\n17,", 1), "stands there twice"),
     "a row too few": (
@@ -296,6 +298,7 @@ def test_a_stage_names_what_does_not_fit(small: Small, case: str) -> None:
     finally:
         small.restore()
     assert expected in error
+    assert len(error) < 500
 
 
 class Malicious:

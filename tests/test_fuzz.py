@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import yaml
 from hypothesis import given
@@ -286,6 +288,29 @@ yaml_values = st.recursive(
         ),
     ),
 )
+
+
+@pytest.fixture(scope="module")
+def parquet() -> bytes:
+    table = pyarrow.csv.read_csv(io.BytesIO(WINE))
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content)
+    return content.getvalue()
+
+
+@cases(0.02)
+@given(data=st.data())
+def test_a_parquet_table_damaged(path: Path, parquet: bytes, data: st.DataObject) -> None:
+    file = path.with_suffix(".parquet")
+    file.write_bytes(data.draw(damaged(parquet, TOKENS)))
+    try:
+        table = prepare(file, "quality")
+    except InputError as error:
+        message = str(error)
+        assert file.name in message
+        assert len(message) < 1000
+        return
+    assert np.isfinite(table.features).all()
 
 
 @pytest.mark.slow

@@ -47,6 +47,13 @@ def test_a_wide_parquet_table(tmp_path: Path) -> None:
     assert "10001 columns, more than 10000" in refusal(path)
 
 
+def test_more_cells_than_memory_holds(tmp_path: Path) -> None:
+    path = tmp_path / "long.parquet"
+    nothing = pa.nulls(5_000_001, pa.float32())
+    pyarrow.parquet.write_table(pa.table({f"c{index}": nothing for index in range(100)}), path)
+    assert "has more than 500,000,000 cells; take fewer columns, or a sample" in refusal(path)
+
+
 def test_a_million_classes_by_mistake(tmp_path: Path) -> None:
     path = tmp_path / "float.csv"
     values = np.random.default_rng(1).normal(size=1_000_000)

@@ -45,6 +45,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"a,kind\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(30)),
         "this calls for regression",
     ),
+    "nan beside a huge number": (b"a,kind\n1,nan\n2,9007199254740992\n", "row 0: nan is not"),
     "all-empty column": (b"a,b,kind\n1,,x\n2,,y\n", "column 'b' is empty; list it in data.ignore"),
 }  # fmt: skip
 
@@ -76,6 +77,10 @@ def test_the_stage_exits_with_2_and_writes_nothing(fresh: Project, case: str) ->
 def test_no_such_file_and_a_folder(fresh: Project) -> None:
     fresh.set_params(**{"data.path": "data/none.csv"})
     assert "data/none.csv: no such file" in only_error(fresh.stage("split"))
+    fresh.set_params(**{"data.path": "x" * 5000})
+    assert "cannot be read as a table: [Errno 36] File name too long" in only_error(
+        fresh.stage("split")
+    )
     fresh.set_params(**{"data.path": "data"})
     assert "data: is no file" in only_error(fresh.stage("split"))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vintage.console import InputError
+from vintage.console import InputError, one_line
 from vintage.files import write_bytes
 
 FIXED = ("row", "actual", "predicted")
@@ -112,7 +112,8 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
     except KeyError as error:
         raise InputError(f"{source}: {str(error)[:80]} is no class of the header") from None
     except (ValueError, OverflowError, IndexError, csv.Error) as error:
-        raise InputError(f"{source}: not a table of predictions: {error}") from None
+        problem = one_line(error)[:100]
+        raise InputError(f"{source}: not a table of predictions: {problem}") from None
     return predictions
 
 

@@ -74,11 +74,11 @@ def read_table(path: Path) -> pa.Table:
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
             or empty column names.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; set data.path in params.yaml")
-    if not path.is_file():
-        raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
     try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; set data.path in params.yaml")
+        if not path.is_file():
+            raise InputError(f"{path}: is no file; data.path takes a CSV or Parquet file")
         if path.suffix in (".parquet", ".pq"):
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
@@ -372,14 +372,18 @@ def _typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
         return text
     numbers = _as_numbers(text)
     if numbers is not None:
-        largest = pc.max(pc.abs(numbers)).as_py()
-        return text if exact and EXACT <= (largest or 0) < np.inf else numbers
+        return text if exact and _float64_confuses(numbers) else numbers
     known = pa.array([*BOOLEANS, *MISSING], text.type)
     places = pc.index_in(pc.ascii_trim_whitespace(text), value_set=known)
     if places.null_count > text.null_count:
         return text
     values = pa.array([*BOOLEANS.values(), *(None for _ in MISSING)], pa.bool_())
     return pa.chunked_array([values.take(chunk) for chunk in places.chunks], pa.bool_())
+
+
+def _float64_confuses(numbers: pa.ChunkedArray) -> bool:
+    largest = pc.max(pc.abs(numbers)).as_py() or 0
+    return EXACT <= largest < np.inf and not pc.any(pc.is_nan(numbers)).as_py()
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
