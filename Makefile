@@ -1,7 +1,7 @@
 # make repro   install, mend what a crash left, run the pipeline, show the scores
 # make test    install, run every test and check
 # make check   check what the pipeline put out
-# make stale   name the stages whose inputs are not those of the committed results
+# make stale   name the stages whose inputs are not those in dvc.lock
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: repro test check stale lint lock clean
+.PHONY: repro test check stale lint lock
 
 repro: $(INSTALLED)
 	python -m vintage mend
@@ -40,7 +40,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# pin the newest versions that pyproject.toml allows, in an environment of its own
+# pin the newest versions that pyproject.toml allows, and this torch, in an environment of its own
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]

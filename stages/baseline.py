@@ -28,7 +28,7 @@ def main() -> None:
     from vintage.files import write_json
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples, read_schema
-    from vintage.twins import duplicate_groups
+    from vintage.twins import first_twins
 
     schema = read_schema(TENSORS / "schema.json")
     train, val, test = (
@@ -43,7 +43,7 @@ def main() -> None:
             f"{TENSORS / 'train.safetensors'}: its rows are all of one class; delete it and run "
             "`dvc repro`"
         )
-    groups = test.rows[duplicate_groups(test.features)]
+    groups = first_twins(test.features, test.rows)
 
     scores = {}
     affordable = affordable_baselines(len(labels))

@@ -31,10 +31,12 @@ def main() -> None:
         group_column=params.split.group_by if by_column else None,
     )
     twins = duplicate_groups(table.features)
-    groups = {"duplicates": twins, "none": np.arange(len(twins))}.get(
-        params.split.group_by, table.groups
-    )
-    assert groups is not None
+    if table.groups is not None:
+        groups = table.groups
+    elif params.split.group_by == "duplicates":
+        groups = twins
+    else:
+        groups = np.arange(len(twins))
     split = split_rows(table.labels, groups, table.classes, params.split)
 
     parts = {"train": split.train, "val": split.val, "test": split.test}

@@ -68,7 +68,7 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     assert stale == "train, report"
     reproduced.repro()
     comment = reproduced.run("bash", ".ci/comment", "main~1", stale).stdout
-    assert "committed inputs: train, report" in comment
+    assert "committed dvc.lock: train, report" in comment
     assert "| train.epochs | 100 | 5 |" in comment
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
     assert re.search(r"\| metrics/evaluation.json +\| test.log_loss", comment)

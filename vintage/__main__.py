@@ -44,7 +44,7 @@ def mend(_: argparse.Namespace) -> int:
 
 
 def stale(_: argparse.Namespace) -> int:
-    """Name the stages whose inputs are not those of the committed results."""
+    """Name the stages whose inputs are not those in dvc.lock."""
     numerics.pin()
     from vintage.check import stale_stages
 

@@ -17,7 +17,7 @@ from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
 from vintage.scoring import LOWER_IS_BETTER
 from vintage.tensors import Examples, Schema, read_examples
-from vintage.twins import duplicate_groups
+from vintage.twins import duplicate_groups, first_twins
 
 PARTS = ("train", "val", "test")
 
@@ -126,6 +126,8 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
         yield f"{path}: its rows are not the test rows"
     elif not np.array_equal(predictions.labels, test.labels):
         yield f"{path}: its actual classes are not those of the test rows"
+    elif not np.array_equal(predictions.groups, first_twins(test.features, test.rows)):
+        yield f"{path}: its groups are not the twins among the test rows"
     wrong = np.flatnonzero(np.abs(predictions.probabilities.sum(axis=1) - 1) >= 1e-9)
     if len(wrong):
         yield f"{path}: the probabilities of row {predictions.rows[wrong[0]]} do not sum to one"

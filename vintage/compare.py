@@ -174,10 +174,12 @@ def _test_notes(
     a: Revision, b: Revision, not_paired: str | None, settings: Settings
 ) -> Iterator[str]:
     if not not_paired and equal_predictions(a.predictions, b.predictions):
+        if differing_params(a.params, b.params):
+            yield "The parameters differ all the same: has `dvc repro` run since?"
         return
     yield (
-        f"p is corrected for {len(COMPARED)} metrics (Holm); each interval holds the true "
-        f"difference with a confidence of at least {settings.confidence:.6g}."
+        f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "
+        f"{settings.confidence:.6g}; an interval without zero is a verdict."
     )
     unknown = [side for side, x in (("A", a), ("B", b)) if _model(x).spread is None]
     if unknown:

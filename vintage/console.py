@@ -55,6 +55,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         _fail(f"error: {where}{error.strerror or error}", 1)
     except MemoryError:
         _fail("error: not enough memory; use a smaller table, batch_size or number of replicas", 1)
+    except RuntimeError as error:  # PyTorch's way to say so
+        if "allocate" not in str(error):
+            raise
+        _fail("error: not enough memory; use a smaller table, batch_size or number of replicas", 1)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to continue", 130)
     except Terminated:
@@ -71,7 +75,10 @@ def _listen() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for
             signal.signal(number, _interrupt)
     if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        parent = os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the kernel was told
+            raise Terminated
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

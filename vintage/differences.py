@@ -9,14 +9,15 @@ Each metric is tested twice, and the larger p-value counts:
   Bootstrap, 1993), or of the exchanges where that is larger, with the seed-to-seed variance added.
   Without a known seed-to-seed spread, accuracy leaves this out and is McNemar's test alone.
 
-The mean of r replicas varies from training to training with std ** 2 / r, std over the replicas.
+What r replicas predict together is taken to vary from training to training with std ** 2 / r, std
+over single replicas: an approximation, since scores of a mean are no mean of scores.
 Since std is an estimate from few, the sum of variances has the degrees of freedom of Satterthwaite,
 An Approximate Distribution of Estimates of Variance Components, 1946. Part of what seeds do is seen
 by the bootstrap, too, so that it counts twice, to the careful side.
 
 The p-values are corrected by Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
-Each interval is at the level at which Holm's procedure tested its metric: it holds zero exactly
-when the verdict names no winner, and the true difference with at least the confidence asked for.
+Each interval is at the level at which Holm's procedure tested its metric, and as wide as what that
+test takes for chance: it holds zero exactly when the verdict names no winner.
 """
 
 from collections.abc import Mapping, Sequence

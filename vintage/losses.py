@@ -11,7 +11,10 @@ Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e
 
 
 class LossRecord(Strict):
-    """Mean loss of the replicas after an epoch, counted from 1, and its standard deviation.
+    """Mean loss of the replicas in an epoch, counted from 1, and its standard deviation.
+
+    The train loss is that of the steps, with dropout and before each of them; the validation loss
+    is measured after the last step, without dropout.
 
     The validation loss is None without validation rows, a standard deviation of one replica, too.
     """

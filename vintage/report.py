@@ -118,7 +118,8 @@ def _beside_baselines(results: Results) -> Iterator[str]:
     yield from table_lines(header, rows)
     yield ""
     yield (
-        "Every model learned from the same train and validation rows. The differences are paired "
+        "Every model saw the same train and validation rows; the network chose its epochs by the "
+        "latter. The differences are paired "
         f"on the {results.schema.rows.test} test rows and corrected for looking at several metrics."
     )
 
@@ -175,7 +176,8 @@ def _limits(results: Results) -> Iterator[str]:
         width = (high - low) / 2
         yield (
             f"- {n_test} test rows place the accuracy within about ±{width:.3f}: another draw of "
-            "test rows would move it so far by chance alone."
+            "as many rows of each class would move it so far by chance alone. The intervals do not "
+            "tell of another mix of classes."
         )
     rare = [
         f"{escaped(name)} ({scores['support']:.0f})"

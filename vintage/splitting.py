@@ -29,7 +29,7 @@ def auto_test_size(n_rows: int) -> float:
         return 0.3
     if n_rows <= 1_000_000:
         return 0.2
-    return min(0.1, 100_000 / n_rows)
+    return 100_000 / n_rows
 
 
 def split_rows(

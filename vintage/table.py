@@ -23,6 +23,7 @@ from vintage.console import InputError, one_line
 from vintage.params import DataParams
 
 MAX_COLUMNS = 10_000
+LONGEST_CELL = 2**24  # pyarrow itself takes no row of more than 1 MB
 MAX_CELLS = 500_000_000  # 2 GB as features, and again as much while they are text
 MAX_NAME = 10_000  # characters of a column's or a class's name
 MAX_CLASSES = 1_000
@@ -88,7 +89,7 @@ def read_table(path: Path) -> pa.Table:
         names = table.column_names
     except UnicodeDecodeError:
         raise InputError(f"{path}: the header is not UTF-8; save the table as UTF-8") from None
-    except PermissionError:
+    except (MemoryError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
@@ -190,6 +191,7 @@ def _check_quotes(path: Path) -> None:
         if not any(b'"' in chunk for chunk in iter(lambda: file.read(1 << 20), b"")):
             return
     with path.open(encoding="latin-1", newline="") as text:  # of the bytes only some matter
+        csv.field_size_limit(LONGEST_CELL)
         reader = csv.reader(text, strict=True)
         try:
             for _ in reader:
