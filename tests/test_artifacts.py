@@ -209,7 +209,7 @@ def test_predictions_are_read_or_refused(small: Small, data: st.DataObject) -> N
 
 
 @pytest.mark.slow
-@cases(max(24 / EXAMPLES, 0.006), shrink=False)
+@cases(max(24 / EXAMPLES, 0.006), in_processes=True)
 @given(data=st.data())
 def test_a_stage_survives_any_damage(small: Small, data: st.DataObject) -> None:
     path, content = data.draw(damage(small.originals))

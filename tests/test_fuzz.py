@@ -314,7 +314,7 @@ def test_a_parquet_table_damaged(path: Path, parquet: bytes, data: st.DataObject
 
 
 @pytest.mark.slow
-@cases(max(24 / EXAMPLES, 0.004), shrink=False)
+@cases(max(24 / EXAMPLES, 0.004), in_processes=True)
 @given(data=st.data())
 def test_the_split_stage_on_bad_input(small: Project, data: st.DataObject) -> None:
     table = data.draw(st.one_of(st.just(WINE), damaged(WINE, TOKENS)))
