@@ -210,7 +210,7 @@ def test_a_state_of_other_inputs_parameters_or_code_is_ignored(saved: Project, w
 @pytest.mark.parametrize(
     "changes",
     [
-        {"train.patience": 3, "train.learning_rate": 0.05},
+        {"train.patience": 10, "train.learning_rate": 0.02, "train.replicas": 32},
         {"split.val_size": 0},
         {"train.batch_size": 64, "train.epochs": 40},
         {"train.calibration": "temperature", "model.normalize": "none"},
