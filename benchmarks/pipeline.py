@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.conftest import Project, copy_working_tree, environment
 
-ROUNDS = 5
+ROUNDS = 3
 PLAIN = Path(__file__).with_name("plain_script.py")
 
 
