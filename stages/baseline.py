@@ -28,7 +28,7 @@ def main() -> None:
     from vintage.files import write_json
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples, read_schema
-    from vintage.twins import first_twins
+    from vintage.twins import dependent_rows
 
     schema = read_schema(TENSORS / "schema.json")
     train, val, test = (
@@ -43,7 +43,7 @@ def main() -> None:
             f"{TENSORS / 'train.safetensors'}: its rows are all of one class; delete it and run "
             "`dvc repro`"
         )
-    groups = first_twins(test.features, test.rows)
+    groups = dependent_rows(test.features, test.groups, test.rows)
 
     scores = {}
     affordable = affordable_baselines(len(labels))
@@ -51,7 +51,9 @@ def main() -> None:
         if name not in affordable:
             console.say(f"{name}: left out, it takes too long for {len(labels)} rows")
             continue
-        probabilities = predict_baseline(name, features, labels, test.features, len(schema.classes))
+        probabilities = predict_baseline(
+            name, schema.features, features, labels, test.features, len(schema.classes)
+        )
         scores[name] = scores_with_bounds(
             test.labels,
             probabilities,

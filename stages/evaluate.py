@@ -29,7 +29,7 @@ def main() -> None:
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples
-    from vintage.twins import first_twins
+    from vintage.twins import dependent_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
     parts = {
@@ -48,7 +48,7 @@ def main() -> None:
         for name, part in parts.items()
     }
     test = parts["test"]
-    groups = first_twins(test.features, test.rows)
+    groups = dependent_rows(test.features, test.groups, test.rows)
     probabilities = by_replica["test"].mean(axis=0)
 
     evaluation = {

@@ -5,9 +5,14 @@ Writes  data/tensors/{train,val,test}.safetensors, data/tensors/schema.json
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vintage import console, numerics
 from vintage.console import one_line
+
+if TYPE_CHECKING:
+    from vintage.dataset import Dataset
+    from vintage.tensors import Schema
 
 TENSORS = Path("data/tensors")
 
@@ -19,60 +24,72 @@ def main() -> None:
     numerics.pin()
     import numpy as np
 
-    from vintage.splitting import split_rows
-    from vintage.table import encode_table, read_table
-    from vintage.tensors import Examples, Feature, RowCounts, Schema, write_examples, write_schema
-    from vintage.twins import duplicate_groups
+    from vintage.dataset import load_dataset
+    from vintage.features import encode_features, fit_features, unknown_counts
+    from vintage.splitting import ready_made_split, split_rows
+    from vintage.tensors import Examples, RowCounts, Schema, write_examples, write_schema
 
-    by_column = params.split.group_by not in ("duplicates", "none")
-    table = encode_table(
-        read_table(Path(params.data.path)),
-        params.data,
-        group_column=params.split.group_by if by_column else None,
-    )
-    twins = duplicate_groups(table.features)
-    if table.groups is not None:
-        groups = table.groups
-    elif params.split.group_by == "duplicates":
-        groups = twins
+    data = load_dataset(params.data, params.split)
+    if data.parts is not None:
+        split = ready_made_split(data.parts, data.labels, data.classes)
     else:
-        groups = np.arange(len(twins))
-    split = split_rows(table.labels, groups, table.classes, params.split)
+        split = split_rows(data.labels, data.groups, data.classes, params.split, data.order)
+    features, dropped = fit_features(data.columns, split.train, params.data.kinds, data.source)
+    encoded = encode_features(data.columns, features, data.source)
 
     parts = {"train": split.train, "val": split.val, "test": split.test}
-    for name, rows in parts.items():
-        examples = Examples(table.features[rows], table.labels[rows], rows)
+    for name, places in parts.items():
+        rows, groups = data.source.rows[places], data.groups[places]
+        examples = Examples(encoded[places], data.labels[places], rows, groups)
         write_examples(TENSORS / f"{name}.safetensors", examples)
-    n_repeated = len(twins) - int(twins.max()) - 1
+    n_repeated = len(data.twins) - len(np.unique(data.twins))
     schema = Schema(
         target=params.data.target,
-        classes=table.classes,
-        features=[Feature(name=name, kind="numeric") for name in table.feature_names],
+        classes=data.classes,
+        features=features,
+        dropped=sorted(dropped),
         rows=RowCounts(repeated=n_repeated, **{name: len(rows) for name, rows in parts.items()}),
     )
     write_schema(TENSORS / "schema.json", schema)
-
-    console.say(
-        f"{one_line(params.data.path)}: {len(twins)} rows, {len(schema.features)} features, "
-        f"{len(table.classes)} classes of {params.data.target!r}"
-    )
-    for name, rows in parts.items():
-        counts = np.bincount(table.labels[rows], minlength=len(table.classes))
+    say_what_was_read(data, schema, dropped)
+    for name, places in parts.items():
+        counts = np.bincount(data.labels[places], minlength=len(data.classes))
         shares = ", ".join(
-            f"{one_line(label)}: {count}"
-            for label, count in zip(table.classes, counts, strict=True)
+            f"{one_line(label)}: {count}" for label, count in zip(data.classes, counts, strict=True)
         )
-        console.say(f"  {name:5} {len(rows):7} rows  ({shares})")
+        console.say(f"  {name:5} {len(places):7} rows  ({shares})")
+        for column, count in unknown_counts(encoded[places], features).items():
+            console.say(
+                f"  {count} cells of column {one_line(column)!r} in {name} hold a category that no "
+                "train row has"
+            )
+    n_torn = int(np.isin(data.twins[split.test], data.twins[split.train]).sum())
     together = (
-        "kept together with their twins"
-        if params.split.group_by == "duplicates"
-        else ("NOT kept together: a score may be too good")
+        f"NOT kept together: {n_torn} test rows have a twin in train, and a score may be too good"
+        if n_torn
+        else "kept together with their twins"
     )
     console.say(f"  {n_repeated} rows repeat an earlier one; {together}")
     for label in split.train_only:
         console.say(
-            f"  class {one_line(table.classes[label])} has too few groups to share: all to train"
+            f"  class {one_line(data.classes[label])} has too few groups to share: all to train"
         )
+
+
+def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]) -> None:
+    from collections import Counter
+
+    kinds = Counter(feature.kind for feature in schema.features)
+    console.say(
+        f"{one_line(data.source.path)}: {len(data.labels)} rows, {len(schema.features)} features, "
+        f"{len(data.classes)} classes of {schema.target!r}"
+    )
+    if set(kinds) != {"numeric"}:
+        console.say("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+    for name, reason in dropped.items():
+        console.say(f"  column {one_line(name)!r} is dropped: {reason}")
+    if data.n_unlabelled:
+        console.say(f"  {data.n_unlabelled} rows without a target are left out")
 
 
 if __name__ == "__main__":

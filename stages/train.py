@@ -28,9 +28,15 @@ def main() -> None:
     import torch
 
     from vintage.checkpoint import Manifest, write_checkpoint
-    from vintage.fitting import fit, fit_temperature, loss_records, settled_epoch
+    from vintage.fitting import (
+        balanced_weights,
+        fit,
+        fit_temperature,
+        loss_records,
+        settled_epoch,
+    )
     from vintage.losses import write_losses
-    from vintage.network import build_ensemble, check_size, choose_device
+    from vintage.network import build_ensemble, choose_device
     from vintage.progress import Progress
     from vintage.resume import ResumeFile
     from vintage.tensors import read_examples, read_schema
@@ -41,19 +47,27 @@ def main() -> None:
     device = choose_device(params.train.device, params.train.numerics)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
-    check_size(params.model, len(schema.features), len(schema.classes), len(seeds))
-    ensemble = build_ensemble(params.model, len(schema.features), len(schema.classes), seeds)
-    if params.model.normalize == "standard":
-        ensemble.fit_normalization(train.features)
-    ensemble.to(device)
+    ensemble = build_ensemble(params.model, schema, seeds, train.features).to(device)
     train_tensors, val_tensors = (
-        (torch.from_numpy(part.features).to(device), torch.from_numpy(part.labels).to(device))
+        (
+            ensemble.encode(torch.from_numpy(part.features).to(device)),
+            torch.from_numpy(part.labels).to(device),
+        )
         for part in (train, val)
     )
+    class_weights = None
+    if params.train.class_weight == "balanced":
+        class_weights = balanced_weights(train_tensors[1], len(schema.classes))
     resume = ResumeFile(RESUME, key_of(params.model, params.train, reached))
     with Progress(params.train.epochs) as progress:
         history = fit(
-            ensemble, train_tensors, val_tensors, params.train, resume, report=progress.update
+            ensemble,
+            train_tensors,
+            val_tensors,
+            params.train,
+            class_weights,
+            resume,
+            report=progress.update,
         )
     if params.train.calibration == "temperature" and len(val.rows):
         temperature = fit_temperature(ensemble, *val_tensors)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vintage.checkpoint import Manifest, read_checkpoint
 from vintage.console import InputError, one_line
@@ -15,9 +16,9 @@ from vintage.files import read_json
 from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
-from vintage.scoring import LOWER_IS_BETTER
-from vintage.tensors import Examples, Schema, read_examples
-from vintage.twins import duplicate_groups, first_twins
+from vintage.scoring import LOWER_IS_BETTER, Labels
+from vintage.tensors import Examples, Features, Schema, read_examples
+from vintage.twins import dependent_rows, duplicate_groups
 
 PARTS = ("train", "val", "test")
 
@@ -38,7 +39,8 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
     except InputError as error:
         yield str(error)
         return
-    yield from _check_split(parts, schema, twins_together=params.split.group_by == "duplicates")
+    twins_together = params.split.group_by == "duplicates" and params.split.column == "none"
+    yield from _check_split(parts, schema, twins_together)
     yield from _check_losses(losses, manifest)
     yield from _check_predictions(predictions, parts["test"], schema)
     yield from _check_evaluation(evaluation, predictions, params)
@@ -102,13 +104,37 @@ def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: boo
         yield f"data/tensors: row {row} stands in the split more than once"
     if twins_together:
         features = np.concatenate([examples.features for examples in parts.values()])
-        groups = duplicate_groups(features)
-        lowest, highest = np.full((2, groups.max() + 1), [[len(parts)], [-1]])
-        np.minimum.at(lowest, groups, part)
-        np.maximum.at(highest, groups, part)
-        torn = np.flatnonzero(lowest[groups] < highest[groups])
-        if len(torn):
-            yield f"data/tensors: row {rows[torn[0]]} has a twin on the other side of the split"
+        groups = np.concatenate([examples.groups for examples in parts.values()])
+        known = _is_known(features, schema)
+        twins = duplicate_groups(list((features + np.float32(0)).T))[known]
+        for together, among in ((groups, slice(None)), (twins, known)):
+            if torn := _torn(together, rows[among], part[among]):
+                yield f"data/tensors: row {torn[0]} has a twin on the other side of the split"
+                return
+
+
+def _is_known(features: Features, schema: Schema) -> npt.NDArray[np.bool_]:
+    """The rows that the stored features tell apart from all others: no category is unknown.
+
+    None of them, if the table has columns that are not stored.
+    """
+    known = np.full(len(features), not schema.dropped)
+    for column, feature in zip(features.T, schema.features, strict=True):
+        if feature.categories is not None:
+            known &= column != feature.unknown_code
+    return known
+
+
+def _torn(groups: Labels, rows: Labels, part: Labels) -> list[int]:
+    """The rows whose group has rows in several parts."""
+    if not len(groups):
+        return []
+    _, groups = np.unique(groups, return_inverse=True)
+    lowest, highest = np.full((2, groups.max() + 1), [[len(PARTS)], [-1]])
+    np.minimum.at(lowest, groups, part)
+    np.maximum.at(highest, groups, part)
+    torn: list[int] = rows[lowest[groups] < highest[groups]].tolist()
+    return torn
 
 
 def _check_losses(losses: list[LossRecord], manifest: Manifest) -> Iterator[str]:
@@ -126,7 +152,9 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
         yield f"{path}: its rows are not the test rows"
     elif not np.array_equal(predictions.labels, test.labels):
         yield f"{path}: its actual classes are not those of the test rows"
-    elif not np.array_equal(predictions.groups, first_twins(test.features, test.rows)):
+    elif not np.array_equal(
+        predictions.groups, dependent_rows(test.features, test.groups, test.rows)
+    ):
         yield f"{path}: its groups are not the twins among the test rows"
     wrong = np.flatnonzero(np.abs(predictions.probabilities.sum(axis=1) - 1) >= 1e-9)
     if len(wrong):

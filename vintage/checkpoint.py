@@ -59,10 +59,6 @@ def read_checkpoint(folder: Path) -> tuple[Ensemble, Manifest, Schema]:
     schema = read_schema(folder / "schema.json")
     manifest = read_json(folder / "model.json", Manifest)
     ensemble = load_ensemble(
-        folder / "model.safetensors",
-        manifest.model,
-        n_features=len(schema.features),
-        n_classes=len(schema.classes),
-        n_replicas=len(manifest.seeds),
+        folder / "model.safetensors", manifest.model, schema, n_replicas=len(manifest.seeds)
     )
     return ensemble, manifest, schema

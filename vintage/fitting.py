@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from vintage.adamw import FusedAdamW
 from vintage.console import InputError
+from vintage.layers import CheapDropout
 from vintage.losses import LossRecord
-from vintage.network import CheapDropout, Ensemble
+from vintage.network import Ensemble
 from vintage.params import TrainParams
 from vintage.resume import ResumeFile
 
@@ -46,37 +47,47 @@ class History:
 class _Part:
     """Some of the replicas with their optimizer; shares its weights' memory with the ensemble."""
 
-    def __init__(self, network: Ensemble, params: TrainParams, first_seed: int) -> None:
+    def __init__(
+        self,
+        network: Ensemble,
+        params: TrainParams,
+        class_weights: Tensor | None,
+        first_seed: int,
+    ) -> None:
         self.network = network
+        self.class_weights = class_weights
         self.ended = False
         self.optimizer = FusedAdamW(network.parameters(), params.learning_rate, params.weight_decay)
         self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
         for index, dropout in enumerate(self.dropouts):
             dropout.generator.manual_seed(first_seed * 64 + index)
 
-    def train_epoch(self, features: Tensor, labels: Tensor, batches: Sequence[Rows]) -> Tensor:
+    def train_epoch(self, inputs: Tensor, labels: Tensor, batches: Sequence[Rows]) -> Tensor:
         """One pass over the batches; the mean loss of each replica on them, float32 `[n]`."""
         self.network.train()
-        total = torch.zeros(self.network.n_replicas, device=features.device)
+        total = torch.zeros(self.network.n_replicas, device=inputs.device)
         for rows in batches:
             if self.ended:
                 break
             self.optimizer.zero_grad()
-            losses = replica_losses(self.network(features[rows]), labels[rows])
+            members = replica_losses(self.network(inputs[rows]), labels[rows], self.class_weights)
+            losses = members.view(self.network.n_replicas, -1).mean(dim=1)
             losses.sum().backward()
             self.optimizer.step()
             total += losses.detach() * len(labels[rows])
         return total / len(labels)
 
-    def losses(self, features: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
-        return replica_losses(self.network.predict_logits(features), labels)
+        return replica_losses(self.network.predict_logits(inputs), labels, self.class_weights)
 
 
 class _Progress:
     """All that changes in training, as tensors, so that it can be saved and continued."""
 
-    def __init__(self, ensemble: Ensemble, params: TrainParams) -> None:
+    def __init__(
+        self, ensemble: Ensemble, params: TrainParams, class_weights: Tensor | None
+    ) -> None:
         n_replicas = ensemble.n_replicas
         self.epoch = torch.zeros((), dtype=torch.int64)
         self.train_losses = torch.zeros(params.epochs, n_replicas)
@@ -87,7 +98,7 @@ class _Progress:
         self.weights = {name: w.detach() for name, w in ensemble.named_parameters()}
         self.best_weights = {name: weight.clone() for name, weight in self.weights.items()}
         self.parts = [
-            _Part(part, params, params.seed + index * PART_REPLICAS)
+            _Part(part, params, class_weights, params.seed + index * PART_REPLICAS)
             for index, part in enumerate(ensemble.parts(PART_REPLICAS))
         ]
         self.batch_order = torch.Generator().manual_seed(params.seed)
@@ -130,6 +141,7 @@ def fit(
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     params: TrainParams,
+    class_weights: Tensor | None = None,
     resume: ResumeFile | None = None,
     report: Report = lambda *_: None,
 ) -> History:
@@ -143,7 +155,8 @@ def fit(
 
     Args:
         ensemble: changed in place.
-        train, val: features float32 `[n, n_features]` and labels int64 `[n]`, on one device.
+        train, val: encoded rows float32 `[n, n_inputs]` and labels int64 `[n]`, on one device.
+        class_weights: of the mean losses, float32 `[n_classes]`; None counts all rows alike.
         resume: where the state is kept now and then, and found again after a crash.
         report: called after every epoch with the epoch and the mean train and validation loss.
 
@@ -151,7 +164,7 @@ def fit(
         InputError: the loss is no longer finite.
     """
     _keep_freed_memory()
-    progress = _Progress(ensemble, params)
+    progress = _Progress(ensemble, params, class_weights)
     if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
     has_val = len(val[1]) > 0
@@ -198,11 +211,31 @@ def _threads(parts: Sequence[_Part]) -> Iterator[Any]:
             raise
 
 
-def replica_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of each replica: `[n_replicas, n, n_classes]`, `[n]` -> `[n_replicas]`."""
+def replica_losses(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Mean cross entropy of each replica, float32 `[n_replicas]`.
+
+    Args:
+        logits: `[n_replicas, n, n_classes]`.
+        labels: `[n]`.
+        class_weights: `[n_classes]`, for a weighted mean.
+    """
     loss = nn.CrossEntropyLoss(reduction="none")
     losses: Tensor = loss(logits.flatten(0, 1), labels.repeat(len(logits)))
-    return losses.view(len(logits), -1).mean(dim=1)
+    losses = losses.view(len(logits), -1)
+    if class_weights is None:
+        return losses.mean(dim=1)
+    weights = class_weights[labels]
+    return (losses * (weights / weights.sum())).sum(dim=1)
+
+
+def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
+    """Weights that give every class the same share: float32 `[n_classes]`, 1 in the mean row.
+
+    Args:
+        labels: of the train rows, int64 `[n]`; every class is there.
+    """
+    counts = labels.bincount(minlength=n_classes)
+    return (len(labels) / (n_classes * counts)).float()
 
 
 def batch_size(params: TrainParams, n_rows: int) -> int:
@@ -237,16 +270,16 @@ def loss_records(history: History) -> list[LossRecord]:
     return records
 
 
-def fit_temperature(ensemble: Ensemble, features: Tensor, labels: Tensor) -> float:
+def fit_temperature(ensemble: Ensemble, inputs: Tensor, labels: Tensor) -> float:
     """Set the temperature with the lowest log loss of the mean prediction, from 1/4 to 4.
 
     It stays 1 where no other is better. Source: Guo, Pleiss, Sun and Weinberger, On Calibration
     of Modern Neural Networks, ICML 2017.
 
     Args:
-        features, labels: the validation rows, float32 `[n, n_features]` and int64 `[n]`.
+        inputs, labels: the encoded validation rows, float32 `[n, n_inputs]` and int64 `[n]`.
     """
-    logits = ensemble.predict_logits(features).double()
+    logits = ensemble.predict_logits(inputs).double()
     # powers of two at even distances; the middle one is exactly 1
     exponents = [4 * index / (TEMPERATURES - 1) - 2 for index in range(TEMPERATURES)]
 

@@ -1,114 +1,83 @@
-"""Feed-forward networks, many replicas at once, with everything fitted inside them."""
+"""Networks by name, many replicas at once, with everything fitted inside them."""
 
-import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from vintage.console import InputError
+from vintage.encoding import Encoder
+from vintage.layers import ReplicatedModule, ReplicatedSequential, replicate, replicate_layer
 from vintage.params import ModelParams
-from vintage.tensors import read_safetensors
+from vintage.tensors import Features, Schema, read_safetensors
 
 CHUNK_ROWS = 8192
+BLOCK_ROWS = 1024
 MAX_WEIGHTS = 2**28
+MAX_INPUTS = 2**30
 
-
-class ReplicatedLinear(nn.Module):
-    """`n_replicas` independent `nn.Linear` layers as one batched product.
-
-    Parameters: `weight` `[n_replicas, n_in, n_out]`, `bias` `[n_replicas, 1, n_out]`.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(bias)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """`[n_replicas, n, n_in]` -> `[n_replicas, n, n_out]`."""
-        return torch.baddbmm(self.bias, inputs, self.weight)
-
-
-class CheapDropout(nn.Module):
-    """Dropout that draws 16 random bits a unit, where PyTorch's draws 64: a third of the time.
-
-    So the share of dropped units is a multiple of 1 / 65,536; the others are scaled by what is
-    really kept. Its generator is its own, so that threads do not disturb one another.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.n_dropped = min(round(share * 2**16), 2**16 - 1)
-        self.generator = torch.Generator()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        if not self.training:
-            return inputs
-        n_words = (inputs.numel() + 3) // 4
-        words = torch.empty(n_words, dtype=torch.int64).random_(
-            -(2**63), None, generator=self.generator
-        )
-        bits = words.view(torch.int16)[: inputs.numel()].view(inputs.shape).to(inputs.device)
-        keep = bits >= self.n_dropped - 2**15
-        return inputs * (keep * (2**16 / (2**16 - self.n_dropped)))
+Layers = ReplicatedSequential | ReplicatedModule
 
 
 class Ensemble(nn.Module):
     """Replicas of one network, each with its own weights, trained and applied together.
 
-    The state is complete: beside the weights it holds the train rows' `mean` and `scale`, float32
-    `[n_features]`, and the `temperature` that the logits are divided by for a prediction.
+    The state is complete: beside the weights it holds what the encoder has fitted on the train
+    rows, the bins' `edges` of a `tabm`, and the `temperature` that the logits are divided by for a
+    prediction.
     """
 
-    mean: Tensor
-    scale: Tensor
     temperature: Tensor
 
-    def __init__(self, layers: nn.Sequential, n_replicas: int, n_features: int) -> None:
+    def __init__(self, encoder: Encoder, layers: Layers, edges: Tensor | None = None) -> None:
         super().__init__()
-        self.n_replicas = n_replicas
+        self.n_replicas = layers.n_replicas
+        self.encoder = encoder
         self.layers = layers
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("edges", edges)
         self.register_buffer("temperature", torch.ones(()))
 
-    def fit_normalization(self, features: npt.NDArray[np.float32]) -> None:
-        """Take mean and standard deviation of `features` `[n, n_features]`, in float64.
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encoded rows, float32 `[n, n_inputs]` -> logits `[n_replicas * n_members, n, n_classes]`.
 
-        A constant feature keeps scale 1. NumPy computes it, because PyTorch's `sqrt` is not the
-        same on every CPU.
+        The members of a replica, one in an `mlp`, stand together.
         """
-        deviation = features.std(axis=0, dtype=np.float64)
-        # by its values, because the deviation of equal ones is often not quite 0
-        is_constant = features.min(axis=0) == features.max(axis=0)
-        deviation[is_constant | (deviation.astype(np.float32) == 0)] = 1
-        self.mean.copy_(torch.from_numpy(features.mean(axis=0, dtype=np.float64)))
-        self.scale.copy_(torch.from_numpy(deviation))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """float32 `[n, n_features]` -> logits `[n_replicas, n, n_classes]`."""
-        normalized = (features - self.mean) / self.scale
-        logits: Tensor = self.layers(normalized.expand(self.n_replicas, -1, -1))
+        logits: Tensor = self.layers(inputs)
         return logits
 
     @torch.no_grad()
-    def predict_logits(self, features: Tensor) -> Tensor:
-        """As `forward`, in evaluation mode and in chunks of rows."""
+    def encode(self, features: Tensor) -> Tensor:
+        """float32 `[n, n_features]` as in the tensor files -> float32 `[n, n_inputs]`."""
+        return torch.cat([self.encoder(chunk) for chunk in features.split(CHUNK_ROWS)])
+
+    @torch.no_grad()
+    def predict_logits(self, inputs: Tensor) -> Tensor:
+        """Encoded rows -> `[n_replicas, n, n_classes]`, in evaluation mode, in chunks of rows.
+
+        Of several members it is the logarithm of their mean probability.
+        """
         self.eval()
-        return torch.cat([self(chunk) for chunk in features.split(CHUNK_ROWS)], dim=1)
+        logits = torch.cat([self(chunk) for chunk in inputs.split(CHUNK_ROWS)], dim=1)
+        n_members = self.layers.n_members
+        if n_members == 1:
+            return logits
+        members = logits.unflatten(0, (self.n_replicas, n_members))
+        return members.log_softmax(dim=-1).exp().mean(dim=1).clamp_min(1e-38).log()
 
     def predict_proba(self, features: Tensor) -> Tensor:
         """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one.
 
+        Every product is over `BLOCK_ROWS` rows, the last ones filled up with zeros, because its
+        sums depend on their number: so a row has the same prediction in whatever company, with
+        portable numerics to the last bit.
+
         Raises:
             InputError: features or weights so large that the network's output is not finite.
         """
-        logits = self.predict_logits(features).double() / self.temperature.double()
+        blocks = [self._predict_block(block) for block in features.split(BLOCK_ROWS)]
+        logits = torch.cat(blocks, dim=1).double() / self.temperature.double()
         finite = logits.isfinite().all(dim=-1).all(dim=0)
         if not bool(finite.all()):
             raise InputError(
@@ -117,52 +86,104 @@ class Ensemble(nn.Module):
             )
         return logits.softmax(dim=-1)
 
+    def _predict_block(self, features: Tensor) -> Tensor:
+        n_rows = len(features)
+        filled = nn.functional.pad(features, (0, 0, 0, BLOCK_ROWS - n_rows))
+        return self.predict_logits(self.encode(filled))[:, :n_rows]
+
     def parts(self, size: int) -> list["Ensemble"]:
         """Ensembles of at most `size` replicas each, which share the memory of this one."""
         return [
-            self._part(slice(start, min(start + size, self.n_replicas)))
+            Ensemble(
+                self.encoder, self.layers.part(slice(start, min(start + size, self.n_replicas)))
+            )
             for start in range(0, self.n_replicas, size)
         ]
 
-    def _part(self, replicas: slice) -> "Ensemble":
-        layers: list[nn.Module] = []
-        for layer in self.layers:
-            if isinstance(layer, ReplicatedLinear):
-                weight, bias = layer.weight.detach(), layer.bias.detach()
-                layers.append(ReplicatedLinear(weight[replicas], bias[replicas]))
-            else:
-                layers.append(copy.deepcopy(layer))
-        n_replicas = replicas.stop - replicas.start
-        part = Ensemble(nn.Sequential(*layers), n_replicas, len(self.mean))
-        part.mean, part.scale = self.mean, self.scale
-        return part
-
 
 def build_ensemble(
-    params: ModelParams, n_features: int, n_classes: int, seeds: Sequence[int]
+    params: ModelParams, schema: Schema, seeds: Sequence[int], features: Features
 ) -> Ensemble:
-    """Replicas whose initial weights are those of one network each, drawn with its seed."""
-    networks = []
-    for seed in seeds:
-        torch.manual_seed(seed)
-        networks.append(NETWORKS[params.name](params, n_features, n_classes))
-    layers = nn.Sequential(*(_replicate(same) for same in zip(*networks, strict=True)))
-    return Ensemble(layers, len(seeds), n_features)
+    """An ensemble with what is fitted on the train rows, and initial weights by seed.
 
+    The weights are those of one network each, drawn with its seed.
 
-def check_size(params: ModelParams, n_features: int, n_classes: int, n_replicas: int) -> None:
-    """Refuse a network whose training would need more than about 6 GB for its weights alone."""
-    n_weights = _count_weights(params, n_features, n_classes, n_replicas)
+    Args:
+        features: the train rows, float32 `[n, n_features]`.
+
+    Raises:
+        InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
+            layer.
+    """
+    encoder = Encoder(schema.features)
+    n_inputs = encoder.n_outputs
+    if len(features) * n_inputs > MAX_INPUTS:
+        raise InputError(
+            f"params.yaml: the categories make {n_inputs} inputs of the {len(schema.features)} "
+            f"columns, too many for {len(features)} rows; list the columns with the most "
+            "categories in data.ignore"
+        )
+    if params.name == "tabm" and not params.hidden:
+        raise InputError("params.yaml: model.hidden: found []; a tabm has at least one width")
+    encoder.fit(features, normalize=params.normalize == "standard")
+    edges = None
+    if params.name == "tabm":
+        from vintage.tabm import bin_edges
+
+        edges = bin_edges(encoder(torch.from_numpy(features))[:, : encoder.n_numeric].numpy())
+    n_weights = _count_weights(params, encoder, len(schema.classes), edges) * len(seeds)
     if n_weights > MAX_WEIGHTS:
         raise InputError(
             f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
             f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
         )
+    return _with_weights(params, encoder, len(schema.classes), seeds, edges)
 
 
-def _count_weights(params: ModelParams, n_features: int, n_classes: int, n_replicas: int) -> int:
-    widths = [n_features, *params.hidden, n_classes]
-    return n_replicas * sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+def _with_weights(
+    params: ModelParams,
+    encoder: Encoder,
+    n_classes: int,
+    seeds: Sequence[int],
+    edges: Tensor | None,
+) -> Ensemble:
+    networks = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        networks.append(_network(params, encoder, n_classes, edges))
+    if edges is not None:
+        from vintage.tabm import N_MEMBERS
+
+        return Ensemble(encoder, replicate(networks, N_MEMBERS), edges)
+    same_place = zip(*(network.children() for network in networks), strict=True)
+    layers = [replicate_layer(layers) for layers in same_place]
+    return Ensemble(encoder, ReplicatedSequential(len(seeds), layers))
+
+
+def _count_weights(
+    params: ModelParams, encoder: Encoder, n_classes: int, edges: Tensor | None
+) -> int:
+    """Of one replica, without taking the memory for them."""
+    with torch.device("meta"):
+        network = _network(params, encoder, n_classes, edges)
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _network(
+    params: ModelParams, encoder: Encoder, n_classes: int, edges: Tensor | None
+) -> nn.Module:
+    """A single network with initial weights."""
+    if edges is not None:
+        from vintage.tabm import TabM  # its packages import scikit-learn
+
+        return TabM(edges, encoder.n_outputs, params.hidden, params.dropout, n_classes)
+    widths = [encoder.n_outputs, *params.hidden]
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        if params.dropout:
+            layers.append(nn.Dropout(params.dropout))
+    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
 
 
 def choose_device(device: str, numerics: str) -> torch.device:
@@ -182,35 +203,37 @@ def choose_device(device: str, numerics: str) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def load_ensemble(
-    path: Path, params: ModelParams, n_features: int, n_classes: int, n_replicas: int
-) -> Ensemble:
-    """Read the weights of an ensemble from safetensors.
+def load_ensemble(path: Path, params: ModelParams, schema: Schema, n_replicas: int) -> Ensemble:
+    """Read the state of an ensemble from safetensors.
 
     Raises:
         InputError: the file is missing, cut, or holds another network.
     """
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
+    encoder, n_classes = Encoder(schema.features), len(schema.classes)
+    edges = state.get("edges")
+    if problem := _problem_of_edges(edges, params, encoder):
+        raise InputError(f"{path}: {problem}; run `dvc repro`")
     # before the network is built, which a wrong model.json could make larger than the memory
-    n_weights = _count_weights(params, n_features, n_classes, n_replicas)
+    n_weights = _count_weights(params, encoder, n_classes, edges) * n_replicas
     n_found = sum(t.numel() for name, t in state.items() if name.startswith("layers."))
     if n_found != n_weights:
         raise InputError(
-            f"{path}: holds {n_found} weights, where data/checkpoint/model.json calls for "
-            f"{n_weights}; delete the checkpoint and run `dvc repro`"
+            f"{path}: holds {n_found} weights, where model.json calls for {n_weights}; delete the "
+            "checkpoint and run `dvc repro`"
         )
-    ensemble = build_ensemble(params, n_features, n_classes, seeds=range(n_replicas))
+    ensemble = _with_weights(params, encoder, n_classes, range(n_replicas), edges)
     for name, expected in ensemble.state_dict().items():
         found = state.get(name)
         if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
             what = "is missing" if found is None else f"has shape {tuple(found.shape)}"
             raise InputError(
-                f"{path}: tensor {name!r} {what}, where data/checkpoint/model.json calls for "
+                f"{path}: tensor {name!r} {what}, where model.json and schema.json call for "
                 f"{tuple(expected.shape)}; delete the checkpoint and run `dvc repro`"
             )
         if not bool(found.isfinite().all()):
             raise InputError(f"{path}: tensor {name!r} is not finite; run `dvc repro`")
-        if name in ("scale", "temperature") and not bool((found > 0).all()):
+        if name in ("encoder.scale", "temperature") and not bool((found > 0).all()):
             raise InputError(f"{path}: tensor {name!r} is not positive; run `dvc repro`")
     if unknown := sorted(set(state) - set(ensemble.state_dict())):
         raise InputError(f"{path}: holds a tensor {unknown[0]!r} of no use; run `dvc repro`")
@@ -218,28 +241,15 @@ def load_ensemble(
     return ensemble
 
 
-def _mlp(params: ModelParams, n_features: int, n_classes: int) -> nn.Sequential:
-    widths = [n_features, *params.hidden]
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        if params.dropout:
-            layers.append(nn.Dropout(params.dropout))
-    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+def _problem_of_edges(edges: Tensor | None, params: ModelParams, encoder: Encoder) -> str | None:
+    if params.name != "tabm":
+        return None if edges is None else "holds a tensor 'edges' of no use"
+    from vintage.tabm import N_BINS
 
-
-NETWORKS = {"mlp": _mlp}
-
-
-def _replicate(layers: Sequence[nn.Module]) -> nn.Module:
-    """One layer for all replicas from each one's layer at the same place."""
-    first = layers[0]
-    if isinstance(first, nn.Dropout):
-        return CheapDropout(first.p)
-    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    if not linear:
-        return first
-    return ReplicatedLinear(
-        torch.stack([layer.weight.detach().T for layer in linear]),
-        torch.stack([layer.bias.detach()[None] for layer in linear]),
-    )
+    shape = (encoder.n_numeric, N_BINS + 1)
+    if edges is None or edges.shape != shape or edges.dtype != torch.float32 or not params.hidden:
+        return f"tensor 'edges' is not float32 of shape {shape}"
+    rising = edges.diff(dim=1)
+    if not bool((rising >= 0).all()) or not bool((rising > 0).any(dim=1).all()):
+        return "tensor 'edges' does not rise"
+    return None

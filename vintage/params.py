@@ -22,10 +22,19 @@ A_SEED = "a whole number from 0 to 4294967295"
 A_FRACTION = "a number above 0 and below 1"
 
 
+Kind = Literal["numeric", "categorical", "datetime"]
+
+
 class DataParams(Strict):
-    path: str = Field(min_length=1, description="the path of a CSV or Parquet file")
+    path: str = Field(min_length=1, description="the path of a CSV, Parquet or Arrow file")
     target: str = Field(min_length=1, description="the name of a column")
     ignore: list[str] = Field(description="a list of column names, [] for none")
+    kinds: dict[str, Kind] = Field(
+        description="numeric, categorical or datetime by column, such as {year: categorical}, or {}"
+    )
+    delimiter: Literal["auto", ",", ";", "\t", "|", ":", " "] = Field(
+        description='auto, or one of "," ";" "\\t" "|" ":" and " "'
+    )
 
 
 class SplitParams(Strict):
@@ -34,10 +43,12 @@ class SplitParams(Strict):
     val_size: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
     stratify: bool = Field(description="true or false")
     group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")
+    order_by: str = Field(min_length=1, description="none or the name of a column")
+    column: str = Field(min_length=1, description="none or the name of a column")
 
 
 class ModelParams(Strict):
-    name: Literal["mlp"] = Field(description="mlp")
+    name: Literal["mlp", "tabm"] = Field(description="mlp or tabm")
     hidden: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
         max_length=64, description="a list of at most 64 whole numbers from 1 to 65536"
     )
@@ -53,6 +64,7 @@ class TrainParams(Strict):
     weight_decay: float = Field(ge=0, le=1000, description="a number from 0 to 1000")
     batch_size: Literal["auto"] | Count = Field(description="auto, or a whole number from 1")
     patience: int = Field(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")
+    class_weight: Literal["none", "balanced"] = Field(description="none or balanced")
     calibration: Literal["temperature", "none"] = Field(description="temperature or none")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto, cpu or cuda")
     numerics: Literal["portable", "fast"] = Field(description="portable or fast")

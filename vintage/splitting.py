@@ -33,18 +33,25 @@ def auto_test_size(n_rows: int) -> float:
 
 
 def split_rows(
-    labels: npt.NDArray[np.int64], groups: Indices, classes: Sequence[str], params: SplitParams
+    labels: npt.NDArray[np.int64],
+    groups: Indices,
+    classes: Sequence[str],
+    params: SplitParams,
+    order: npt.NDArray[np.float64] | None = None,
 ) -> Split:
-    """Share out whole groups with scikit-learn's `train_test_split`, stratified by their class.
+    """Share out whole groups: at random with scikit-learn's `train_test_split`, or by `order`.
 
-    A group's class is its most frequent label. Where stratification is asked for, a class with a
-    single group cannot be on both sides and goes to train.
+    At random, they are stratified by their class, which is a group's most frequent label. Where
+    stratification is asked for, a class with a single group cannot be on both sides and goes to
+    train. By order, the latest groups are the test part and those before them the validation part;
+    a group is as late as its latest row.
 
     Args:
         labels: int64 `[n_rows]`.
         groups: int64 `[n_rows]`, numbered from 0 without gaps.
         classes: the name of each label, for errors.
         params: `val_size` and `test_size` are shares of all groups.
+        order: float64 `[n_rows]`, such as times.
 
     Raises:
         InputError: the sizes leave a part empty or too small to hold every class.
@@ -55,6 +62,8 @@ def split_rows(
             f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
             "leave nothing to train on; their sum must be below 1"
         )
+    if order is not None:
+        return _split_by_order(labels, groups, classes, order, (size, params.val_size))
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
     rest, test, train_only = hold_out(
@@ -65,18 +74,62 @@ def split_rows(
         n_val = int(np.ceil(params.val_size * n_groups))
         rest, val, rare = hold_out("val_size", rest, group_labels, n_val, params)
         train_only = sorted({*train_only, *rare})
-    part = np.zeros(n_groups, dtype=np.int8)
+    part = np.zeros(n_groups, dtype=np.int64)
     part[val], part[test] = 1, 2
-    rows = part[groups]
-    train_labels = set(labels[rows == 0].tolist())
+    advice = "set split.stratify to true, another split.seed or smaller sizes"
+    return _split_of(part[groups], labels, classes, advice, train_only)
+
+
+def ready_made_split(
+    parts: Indices, labels: npt.NDArray[np.int64], classes: Sequence[str]
+) -> Split:
+    """The split that a column of the table tells.
+
+    Args:
+        parts: int64 `[n_rows]`: 0 for train, 1 for validation, 2 for test.
+
+    Raises:
+        InputError: no test row, or a class without a train row.
+    """
+    if not (parts == 2).any():
+        raise InputError("params.yaml: split.column names no row of part 'test'")
+    return _split_of(parts, labels, classes, "correct the column of split.column")
+
+
+def _split_by_order(
+    labels: npt.NDArray[np.int64],
+    groups: Indices,
+    classes: Sequence[str],
+    order: npt.NDArray[np.float64],
+    sizes: tuple[float, float],
+) -> Split:
+    n_groups = int(groups.max()) + 1
+    latest = np.full(n_groups, -np.inf)
+    np.maximum.at(latest, groups, order)
+    by_time = np.argsort(latest, kind="stable")
+    n_test, n_val = (int(np.ceil(size * n_groups)) for size in sizes)
+    part = np.zeros(n_groups, dtype=np.int64)
+    part[by_time[n_groups - n_test - n_val :]] = 1
+    part[by_time[n_groups - n_test :]] = 2
+    advice = "with split.order_by, take smaller sizes, or leave that class out"
+    return _split_of(part[groups], labels, classes, advice)
+
+
+def _split_of(
+    parts: Indices,
+    labels: npt.NDArray[np.int64],
+    classes: Sequence[str],
+    advice: str,
+    train_only: Sequence[int] = (),
+) -> Split:
+    train_labels = set(labels[parts == 0].tolist())
     for label, name in enumerate(classes):
         if label not in train_labels:
             raise InputError(
-                f"params.yaml: this split leaves no row of class {name!r} in train; "
-                "set split.stratify to true, another split.seed or smaller sizes"
+                f"params.yaml: this split leaves no row of class {name!r} in train; {advice}"
             )
-    train, val, test = (np.flatnonzero(rows == index) for index in range(3))
-    return Split(train, val, test, train_only)
+    train, val, test = (np.flatnonzero(parts == index) for index in range(3))
+    return Split(train, val, test, list(train_only))
 
 
 def hold_out(

@@ -1,7 +1,8 @@
 """The one module that knows the format of tensor files and their schema.
 
-A tensor file is safetensors with `features` float32 `[n, d]`, `labels` int64 `[n]` and `rows`
-int64 `[n]`. It never holds code: a file from a stranger can be wrong, but not run.
+A tensor file is safetensors with `features` float32 `[n, d]`, `labels` int64 `[n]`, `rows` int64
+`[n]` and `groups` int64 `[n]`. It never holds code: a file from a stranger can be wrong, but cannot
+run.
 """
 
 from pathlib import Path
@@ -20,8 +21,33 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class Feature(Strict):
+    """A column of the table, and how its cells are stored as float32.
+
+    A number as it is, a date-time as days since 2000-01-01, NaN where they are missing. A category
+    as its place in `categories`; then come a code for missing, if train rows have it, and one for
+    every category that no train row has.
+
+    Attributes:
+        missing: whether a cell is missing in a train row.
+        categories: of a categorical column, as text.
+    """
+
     name: str
-    kind: Literal["numeric"]
+    kind: Literal["numeric", "datetime", "categorical"]
+    missing: bool = False
+    categories: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @property
+    def unknown_code(self) -> int:
+        return len(self.categories or []) + self.missing
+
+    @model_validator(mode="after")
+    def _the_categories_fit(self) -> Self:
+        if (self.categories is not None) != (self.kind == "categorical"):
+            raise ValueError(f"feature {self.name!r} is {self.kind}; see its categories")
+        if len(set(self.categories or [])) < len(self.categories or []):
+            raise ValueError(f"feature {self.name!r} has a category twice")
+        return self
 
 
 class RowCounts(Strict):
@@ -34,11 +60,16 @@ class RowCounts(Strict):
 
 
 class Schema(Strict):
-    """What the numbers in the tensor files mean: the columns of the table and the classes."""
+    """What the numbers in the tensor files mean: the columns of the table and the classes.
+
+    Attributes:
+        dropped: columns that are constant or empty in the train rows.
+    """
 
     target: str
     classes: Annotated[list[str], Field(min_length=2)]
     features: Annotated[list[Feature], Field(min_length=1)]
+    dropped: list[str] = Field(default=[])
     rows: RowCounts
 
     @model_validator(mode="after")
@@ -54,15 +85,23 @@ Features = npt.NDArray[np.float32]
 
 
 class Examples(NamedTuple):
-    """Rows of the table as numbers: features float32 `[n, d]`, labels and rows int64 `[n]`."""
+    """Rows of the table as numbers.
+
+    Attributes:
+        features: float32 `[n, d]`, see `Feature`.
+        labels: int64 `[n]`, places in the schema's classes.
+        rows: int64 `[n]`, the rows' numbers in the table, from 0.
+        groups: int64 `[n]`: rows of equal value depend on each other, and share a side.
+    """
 
     features: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
 
 
 def write_schema(path: Path, schema: Schema) -> None:
-    write_json(path, schema.model_dump())
+    write_json(path, schema.model_dump(exclude_defaults=True))
 
 
 def read_schema(path: Path) -> Schema:
@@ -83,8 +122,8 @@ def read_examples(path: Path, schema: Schema) -> Examples:
     tensors = read_safetensors(path)
     if set(tensors) != set(Examples._fields):
         raise InputError(
-            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}, not features, labels and "
-            "rows; delete it and run `dvc repro`"
+            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}, not "
+            f"{', '.join(Examples._fields)}; delete it and run `dvc repro`"
         )
     examples = Examples(**tensors)
     problem = _problem(examples, schema)
@@ -109,17 +148,26 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _problem(examples: Examples, schema: Schema) -> str | None:
-    features, labels, rows = examples
+    features, labels = examples.features, examples.labels
     n_features, n_classes = len(schema.features), len(schema.classes)
     kinds = [str(tensor.dtype) for tensor in examples]
-    if kinds != ["float32", "int64", "int64"]:
-        return f"features, labels and rows are {', '.join(kinds)}"
+    if kinds != ["float32", "int64", "int64", "int64"]:
+        return f"features, labels, rows and groups are {', '.join(kinds)}"
     if features.ndim != 2 or features.shape[1] != n_features:
         return f"features have shape {features.shape}, and the schema names {n_features} columns"
-    if labels.shape != (len(features),) or rows.shape != (len(features),):
-        return f"{len(features)} feature rows, but labels {labels.shape} and rows {rows.shape}"
-    if not np.isfinite(features).all():
-        return "features are not all finite"
+    for name, column in examples._asdict().items():
+        if name != "features" and column.shape != (len(features),):
+            return f"{len(features)} feature rows, but {name} {column.shape}"
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
         return f"labels reach from {labels.min()} to {labels.max()}, of {n_classes} classes"
+    return _problem_of_features(features, schema)
+
+
+def _problem_of_features(features: Features, schema: Schema) -> str | None:
+    if np.isinf(features).any():
+        return "features are not all finite"
+    for column, feature in zip(features.T, schema.features, strict=True):
+        is_code = np.isin(column, np.arange(feature.unknown_code + 1))
+        if feature.categories is not None and not is_code.all():
+            return f"column {feature.name!r} holds a code of no category"
     return None

@@ -1,36 +1,52 @@
-"""Twins: rows of the table whose features are equal."""
+"""Twins, rows of equal features, and other rows that depend on each other."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 
-def duplicate_groups(features: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def duplicate_groups(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
     """Give rows of equal features the same number, counted by first appearance.
 
     Rows are told apart by a 64-bit hash, so the cost is linear. Two different rows that share a
     hash (one chance in 10**7 for a million rows) are kept together, which leaks nothing.
 
     Args:
-        features: float32 `[n_rows, n_features]`.
+        columns: numbers `[n_rows]` each; NaN equals NaN.
 
     Returns:
         int64 `[n_rows]`.
     """
-    # adding zero makes -0.0 equal to 0.0
-    hashes = pd.util.hash_pandas_object(pd.DataFrame(features + np.float32(0)), index=False)
+    frame = pd.DataFrame(dict(enumerate(columns)), copy=False)
+    hashes = pd.util.hash_pandas_object(frame, index=False)
     return pd.factorize(hashes.to_numpy())[0].astype(np.int64)
 
 
-def first_twins(
-    features: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]
+def dependent_rows(
+    features: npt.NDArray[np.float32],
+    groups: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """For each row, the number of the first row with the same features: int64 `[n_rows]`.
+    """Join the rows that share a group or all features, directly or through others.
 
     Args:
         features: float32 `[n_rows, n_features]`.
+        groups: int64 `[n_rows]`.
         rows: int64 `[n_rows]`, the rows' numbers in the table.
+
+    Returns:
+        For each row, the number of the first row that it is joined with: int64 `[n_rows]`.
     """
-    groups = duplicate_groups(features)
-    _, first = np.unique(groups, return_index=True)
-    return rows[first][groups]
+    # adding zero makes -0.0 equal to 0.0
+    twins = duplicate_groups(list((features + np.float32(0)).T))
+    n_twins, groups = int(twins.max(initial=-1)) + 1, pd.factorize(groups)[0]
+    n_nodes = n_twins + int(groups.max(initial=-1)) + 1
+    links = coo_array((np.ones(len(twins)), (twins, n_twins + groups)), (n_nodes, n_nodes))
+    joined = connected_components(links, directed=False)[1][twins]
+    _, first, place = np.unique(joined, return_index=True, return_inverse=True)
+    return rows[first][place]

@@ -1,0 +1,86 @@
+"""What the network makes of a row's features before its first layer, with constants of its own."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vintage.tensors import Feature, Features
+
+
+class Encoder(nn.Module):
+    """Features as the tensor files hold them -> dense inputs.
+
+    First the numeric and date-time columns, of zero mean and unit variance, with the train rows'
+    median where a cell is missing; then, for each of them with missing cells in train, 1 where it
+    is missing and 0 elsewhere; then, for each category of the categorical columns, missing
+    included, 1 where it is the row's and 0 elsewhere. An unknown category is 0 everywhere.
+
+    The state is `median`, `mean` and `scale`, float32 `[n_numeric]`, fitted on train rows.
+    """
+
+    median: Tensor
+    mean: Tensor
+    scale: Tensor
+    numeric: Tensor
+    with_missing: Tensor
+    categorical: Tensor
+    codes: Tensor
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        super().__init__()
+        numeric = [i for i, feature in enumerate(features) if feature.categories is None]
+        one_hot = [
+            (index, code)
+            for index, feature in enumerate(features)
+            if feature.categories is not None
+            for code in range(feature.unknown_code)
+        ]
+        self.n_numeric = len(numeric)
+        self.all_numeric = not one_hot
+        self.register_buffer("median", torch.zeros(len(numeric)))
+        self.register_buffer("mean", torch.zeros(len(numeric)))
+        self.register_buffer("scale", torch.ones(len(numeric)))
+        indices = {
+            "numeric": numeric,
+            "with_missing": [i for i in numeric if features[i].missing],
+            "categorical": [index for index, _ in one_hot],
+        }
+        for name, values in indices.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
+        codes = torch.tensor([code for _, code in one_hot], dtype=torch.float32)
+        self.register_buffer("codes", codes, persistent=False)
+        self.n_outputs = len(numeric) + len(self.with_missing) + len(one_hot)
+
+    def fit(self, features: Features, normalize: bool) -> None:
+        """Take medians, means and standard deviations of the train rows `[n, n_features]`.
+
+        A constant column keeps scale 1. NumPy computes them in float64, because PyTorch's `sqrt` is
+        not the same on every CPU. Without `normalize`, only the medians are taken.
+        """
+        numbers = features if self.all_numeric else np.take(features, self.numeric.numpy(), axis=1)
+        missing = np.isnan(numbers)
+        for index in range(self.n_numeric):
+            known = numbers[~missing[:, index], index]
+            self.median[index] = float(np.median(known))
+        if not normalize:
+            return
+        numbers = np.where(missing, self.median.numpy(), numbers)
+        deviation = numbers.std(axis=0, dtype=np.float64)
+        # by its values, because the deviation of equal ones is often not quite 0
+        is_constant = numbers.min(axis=0) == numbers.max(axis=0)
+        deviation[is_constant | (deviation.astype(np.float32) == 0)] = 1
+        self.mean.copy_(torch.from_numpy(numbers.mean(axis=0, dtype=np.float64)))
+        self.scale.copy_(torch.from_numpy(deviation))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """float32 `[n, n_features]` -> float32 `[n, n_outputs]`."""
+        numbers = features if self.all_numeric else features[:, self.numeric]
+        numbers = torch.where(numbers.isnan(), self.median, numbers)
+        parts = [(numbers - self.mean) / self.scale]
+        if len(self.with_missing):
+            parts.append(features[:, self.with_missing].isnan().float())
+        if not self.all_numeric:
+            parts.append((features[:, self.categorical] == self.codes).float())
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]

@@ -1,0 +1,292 @@
+"""Which columns are features, of what kind each of them is, and their cells as float32.
+
+The kinds and categories are those of the train rows. They stand in the schema, by which the cells
+of every table are encoded, today's test rows as well as those that come later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vintage.cells import (
+    BOOLEANS,
+    Place,
+    as_days,
+    as_numbers,
+    first_failure,
+    is_missing,
+    is_number,
+    is_text,
+    is_time,
+    not_utf8,
+    text_of,
+    typed,
+    value_name,
+    without_missing,
+)
+from vintage.params import Kind
+from vintage.tensors import Feature, Features
+
+FREE_TEXT_SHARE = 10  # a text column with more different texts than a tenth of its rows is no class
+MIN_CATEGORIES = 20
+MAX_CATEGORIES = 1_000
+
+Columns = Mapping[str, pa.ChunkedArray]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where cells come from, for errors: the file and the number in it of each row, int64 `[n]`."""
+
+    path: str
+    rows: Indices
+
+    def place(self, column: str) -> Place:
+        return Place(self.path, column, self.rows)
+
+
+def fit_features(
+    columns: Columns, train: Indices, kinds: Mapping[str, Kind], source: Source
+) -> tuple[list[Feature], dict[str, str]]:
+    """Find each column's kind and categories in the train rows.
+
+    Numbers are numeric; text and truth values are categorical; ISO 8601 text and Parquet's times
+    are date-times. A column that is constant or empty in train is dropped.
+
+    Args:
+        columns: typed cells by name, see `vintage.cells.typed`.
+        train: the train rows' places in the columns.
+        kinds: kinds set by hand.
+
+    Returns:
+        The features, and by dropped column the reason.
+
+    Raises:
+        InputError: free text, cells that are not of the kind set by hand, or no feature left.
+    """
+    features, dropped = [], {}
+    for name, column in columns.items():
+        place = Place(source.path, name, source.rows[train])
+        feature = _fit(name, typed(column.take(pa.array(train))), kinds.get(name), place)
+        if isinstance(feature, str):
+            dropped[name] = feature
+        else:
+            features.append(feature)
+    if not features:
+        raise Place(source.path, next(iter(columns)), train).column_error(
+            "and all others are constant or empty in the train rows; no feature is left"
+        )
+    return features, dropped
+
+
+def encode_features(columns: Columns, features: Sequence[Feature], source: Source) -> Features:
+    """The cells of `features` as the schema says: float32 `[n, n_features]`.
+
+    Raises:
+        InputError: a cell that is no number, no time, not finite in 32 bits, or not UTF-8.
+    """
+    n_rows = len(source.rows)
+    encoded = np.empty((n_rows, len(features)), dtype=np.float32)
+    for index, feature in enumerate(features):
+        column, place = columns[feature.name], source.place(feature.name)
+        if feature.categories is not None:
+            encoded[:, index] = _codes(column, feature, place)
+        elif feature.kind == "datetime":
+            encoded[:, index] = _finite(_days(column, place), place)
+        else:
+            encoded[:, index] = _finite(_numbers(column, place), place)
+    return encoded
+
+
+def unknown_counts(encoded: Features, features: Sequence[Feature]) -> dict[str, int]:
+    """By column, how many cells hold a category that no train row has; without zeros."""
+    counts = {
+        feature.name: int((encoded[:, index] == feature.unknown_code).sum())
+        for index, feature in enumerate(features)
+        if feature.categories is not None
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A number for each cell, `[n]`: the same one for cells that say the same.
+
+    Two numbers are the same if they are so in 32 bits.
+    """
+    if is_number(column.type) or pa.types.is_boolean(column.type):
+        # adding zero makes -0.0 equal to 0.0
+        return column.cast(pa.float32(), safe=False).to_numpy() + np.float32(0)
+    days = None if pa.types.is_binary(column.type) else as_days(column)
+    if days is not None:
+        return days.cast(pa.float32(), safe=False).to_numpy()
+    if is_text(column.type):
+        column = text_of(column)
+        column = pc.if_else(pa.array(is_missing(column)), pa.scalar(None, column.type), column)
+    codes = pc.index_in(column, value_set=pc.unique(column.drop_null()))
+    return pc.fill_null(codes, -1).to_numpy()
+
+
+def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> Feature | str:
+    missing = is_missing(cells)
+    if is_number(cells.type):
+        missing |= np.isnan(_as_floats(cells))
+    has_missing = bool(missing.any())
+    if missing.all():
+        return "empty in the train rows"
+    kind = kind or _find_kind(cells, place)
+    if kind == "categorical":
+        categories = _categories(cells, missing)
+        if len(categories) == 1 and not has_missing:
+            return "constant in the train rows"
+        return Feature(name=name, kind=kind, missing=has_missing, categories=categories)
+    wide = _days(cells, place) if kind == "datetime" else _numbers(cells, place)
+    numbers = _finite(wide, place)[~missing]
+    if numbers.min() == numbers.max() and not has_missing:
+        return "constant in the train rows"
+    return Feature(name=name, kind=kind, missing=has_missing)
+
+
+def _find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
+    if is_number(cells.type):
+        return "numeric"
+    if pa.types.is_boolean(cells.type):
+        return "categorical"
+    if is_time(cells.type):
+        return "datetime"
+    if pa.types.is_binary(cells.type):
+        raise not_utf8(cells, place)
+    if not is_text(cells.type):
+        raise place.column_error(
+            f"is of type {cells.type}, not numbers, text or times; list it in data.ignore"
+        )
+    if as_days(cells) is not None:
+        return "datetime"
+    _refuse_free_text(cells, place)
+    return "categorical"
+
+
+def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
+    texts = without_missing(cells).drop_null()
+    distinct = pc.unique(texts)
+    limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, len(texts) // FREE_TEXT_SHARE))
+    if len(distinct) <= limit:
+        return
+    with_points = pc.replace_substring(distinct, ",", ".")
+    if as_numbers(with_points) is not None:
+        raise place.column_error(
+            "holds numbers with decimal commas; write them with points, or list it in data.ignore"
+        )
+    numbers = pc.match_substring_regex(distinct, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    if pc.mean(numbers).as_py() > 0.5:
+        raise _no_number(cells, place)
+    raise place.column_error(
+        f"holds {len(distinct)} different texts in {len(texts)} train rows, so it looks like free "
+        "text or an identifier; list it in data.ignore, or set its kind to categorical in "
+        "data.kinds"
+    )
+
+
+def _categories(cells: pa.ChunkedArray, missing: npt.NDArray[np.bool_]) -> list[str]:
+    known = pc.unique(cells.filter(pa.array(~missing)))
+    return sorted({value_name(value) for value in known.to_pylist()})
+
+
+def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArray[np.float32]:
+    """Each cell's place in the feature's categories, or the code for missing or unknown."""
+    if is_text(column.type):
+        column = text_of(column)
+        if pa.types.is_binary(column.type):
+            raise not_utf8(column, place)
+    missing = is_missing(column)
+    if pa.types.is_floating(column.type):
+        missing |= np.isnan(_as_floats(column))
+    distinct = pc.unique(column)
+    codes = {name: code for code, name in enumerate(feature.categories or [])}
+    of_distinct = np.array(
+        [_code(value, codes, feature.unknown_code) for value in distinct.to_pylist()],
+        dtype=np.float32,
+    )
+    encoded = of_distinct[pc.index_in(column, value_set=distinct).to_numpy()]
+    encoded[missing] = len(codes) if feature.missing else feature.unknown_code
+    return encoded
+
+
+def _code(value: Any, codes: Mapping[str, int], unknown: int) -> int:
+    """The code of a value; `1.0` or `TRUE` in one file are the `1` or `true` of another."""
+    name = value_name(value)
+    if name not in codes and isinstance(value, str):
+        name = value.strip()
+        if name in BOOLEANS:
+            name = value_name(BOOLEANS[name])
+        elif name not in codes:
+            try:
+                name = value_name(float(name))
+            except ValueError:
+                return unknown
+    return codes.get(name, unknown)
+
+
+def _numbers(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
+    """float64 `[n]`, NaN where a cell is missing."""
+    cells = typed(column)
+    if pa.types.is_binary(cells.type):
+        raise not_utf8(cells, place)
+    if is_text(cells.type):
+        raise _no_number(cells, place)
+    if pa.types.is_null(cells.type):
+        return np.full(len(cells), np.nan)
+    if not (is_number(cells.type) or pa.types.is_boolean(cells.type)):
+        raise place.column_error(f"is of type {cells.type}, not numbers; list it in data.ignore")
+    return _as_floats(cells)
+
+
+def _days(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
+    """float64 `[n]`, days since 2000-01-01, NaN where a cell is missing."""
+    if is_text(column.type):
+        column = text_of(column)
+        if pa.types.is_binary(column.type):
+            raise not_utf8(column, place)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    days = as_days(column) if is_text(column.type) or is_time(column.type) else None
+    if days is not None:
+        return _as_floats(days)
+    if not is_text(column.type):
+        raise place.column_error(f"is of type {column.type}, not times; see data.kinds")
+    row = first_failure(column, lambda cells: as_days(cells) is not None)
+    raise place.error(
+        row,
+        f"{column[row].as_py()[:40]!r} is no time in ISO 8601, such as 2024-02-29 or "
+        "2024-02-29T23:59:59",
+    )
+
+
+def _no_number(cells: pa.ChunkedArray, place: Place) -> Exception:
+    """What to say of a column that is not numbers: its first cell that is none."""
+    row = first_failure(cells, lambda some: as_numbers(some) is not None)
+    return place.error(
+        row,
+        f"{cells[row].as_py()[:40]!r} is not a number; correct it, list the column in data.ignore, "
+        "or set its kind to categorical in data.kinds",
+    )
+
+
+def _as_floats(cells: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    floats: npt.NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy()
+    return floats
+
+
+def _finite(wide: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        numbers: npt.NDArray[np.float32] = wide.astype(np.float32)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise place.error(row, f"{wide[row]} is not a finite 32-bit number")
+    return numbers
