@@ -121,6 +121,7 @@ class _Csv(Parts):
         self.path = path
         self.file = file
         self.again = again
+        self.n_piped = 0
         self.total = again.stat().st_size if again else None
         self.bytes = _decompressed(path, file)
         self.head = self.bytes.read(HEAD_BYTES)
@@ -134,7 +135,7 @@ class _Csv(Parts):
         self.names = _header(path, self.head, self.delimiter)
 
     def position(self) -> int:
-        return self.file.tell()
+        return self.file.tell() if self.again else self.n_piped
 
     def batches(self, names: Collection[str], numeric: Collection[str]) -> Iterator[pa.RecordBatch]:
         with refusals(self.path):
@@ -166,7 +167,9 @@ class _Csv(Parts):
                 column_types=kinds, include_columns=list(names), null_values=list(MISSING)
             ),
         ) as reader:
-            yield from reader
+            for batch in reader:
+                self.n_piped += batch.nbytes
+                yield batch
 
 
 class _Checked(io.RawIOBase):
