@@ -220,6 +220,12 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     frame.loc[7001, "pH"] = "acid"
     frame.to_csv(path, index=False)
     assert f"{path}: column 'pH', row 7001: 'acid' is not a number" in refused(str(path))
+    frame["pH"] = ["3"] * (len(frame) - 1) + ["true"]
+    frame.to_csv(path, index=False)
+    last = len(frame) - 1
+    assert f"column 'pH', row {last}: 'true' is not a number" in refused(str(path))
+    few = ("--chunk-rows", str(last))
+    assert f"holds numbers above row {last}, and truth values" in refused(str(path), *few)
     text = path.read_text().splitlines(keepends=True)
     text[5001] = "1,2\n"
     path.write_text("".join(text))

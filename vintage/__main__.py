@@ -105,10 +105,10 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
+def _n_rows(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}; it is a number of rows, from 1")
+    return int(text)
 
 
 def main() -> None:
@@ -153,7 +153,7 @@ def main() -> None:
         "--delimiter", default="auto", metavar="CHARACTER", help="of CSV; found, if not given"
     )
     predicting.add_argument(
-        "--chunk-rows", type=_positive, metavar="N", help="predicted at a time; bounds the memory"
+        "--chunk-rows", type=_n_rows, metavar="N", help="predicted at a time; bounds the memory"
     )
     arguments = parser.parse_args()
     console.run(lambda: arguments.command(arguments))

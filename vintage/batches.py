@@ -121,7 +121,7 @@ class _Csv(Parts):
         self.path = path
         self.file = file
         self.again = again
-        self.n_piped = 0
+        self.n_bytes = 0
         self.total = again.stat().st_size if again else None
         self.bytes = _decompressed(path, file)
         self.head = self.bytes.read(HEAD_BYTES)
@@ -135,7 +135,7 @@ class _Csv(Parts):
         self.names = _header(path, self.head, self.delimiter)
 
     def position(self) -> int:
-        return self.file.tell() if self.again else self.n_piped
+        return self.n_bytes
 
     def batches(self, names: Collection[str], numeric: Collection[str]) -> Iterator[pa.RecordBatch]:
         with refusals(self.path):
@@ -168,7 +168,8 @@ class _Csv(Parts):
             ),
         ) as reader:
             for batch in reader:
-                self.n_piped += batch.nbytes
+                # of a pipe, which cannot tell, it is about as many
+                self.n_bytes = self.file.tell() if self.again else self.n_bytes + batch.nbytes
                 yield batch
 
 

@@ -91,9 +91,8 @@ def check_columns(path: str, found: list[str], schema: Schema) -> list[str]:
     if missing := [name for name in needed if name not in set(found)]:
         from vintage.table import column_hint
 
-        raise InputError(
-            f"{path}: has no {listed(missing)}, which the model needs; {column_hint(found)}"
-        )
+        hint = column_hint(found, "--delimiter")
+        raise InputError(f"{path}: has no {listed(missing)}, which the model needs; {hint}")
     known = {*needed, *schema.dropped, schema.target}
     return [name for name in found if name not in known]
 

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.batches import Parts, open_parts, regrouped
+from vintage.cells import is_text, typed
 from vintage.console import InputError, one_line, warn
 from vintage.features import Source, unknown_counts
 from vintage.files import remove_temporaries
@@ -78,11 +79,17 @@ def predict_table(
 
 @dataclass(frozen=True)
 class _Chunk(Generic[Result]):
-    """What came out of a chunk of rows."""
+    """What came out of a chunk of rows.
+
+    Attributes:
+        unknown: by column, how many cells hold an unknown category.
+        types: of the numeric columns, what its cells are.
+    """
 
     n_rows: int
     result: Result
     unknown: dict[str, int]
+    types: dict[str, str]
 
 
 def _predict_parts(
@@ -103,7 +110,8 @@ def _predict_parts(
         where = Source(str(parts.path), np.arange(first, first + table.num_rows))
         features = encode({name: table[name] for name in names}, schema, where)
         content = result.content(first, _predict(network, features, where))
-        return _Chunk(table.num_rows, content, unknown_counts(features, schema.features))
+        unknown = unknown_counts(features, schema.features)
+        return _Chunk(table.num_rows, content, unknown, _types(table, features, schema))
 
     chunks = _numbered(
         regrouped(parts.batches(names, numeric), chunk_rows or _chunk_rows(network, len(names)))
@@ -111,14 +119,36 @@ def _predict_parts(
     # with other numerics, each product is shared out to threads
     n_threads = len(os.sched_getaffinity(0)) if numerics == "portable" else 1
     unknown: Counter[str] = Counter()
+    types: dict[str, str] = {}
     n_rows = 0
     for chunk in _in_order(predicted, chunks, n_threads):
         result.write(chunk.result)
         unknown.update(chunk.unknown)
+        for name, kind in chunk.types.items():
+            if types.setdefault(name, kind) != kind:
+                raise InputError(
+                    f"{parts.path}: column {name!r} holds {types[name]} above row {n_rows}, and "
+                    f"{kind} below"
+                )
         n_rows += chunk.n_rows
         bar.set_postfix_str(f"{n_rows:,} rows", refresh=False)
         bar.update(parts.position() - bar.n)
     return unknown
+
+
+def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str]:
+    """What the cells of numeric columns are, as far as they are there.
+
+    A column is either throughout, of which a chunk tells nothing.
+    """
+    types = {}
+    for cells, feature in zip(features.T, schema.features, strict=True):
+        if feature.kind == "numeric" and not np.isnan(cells).all():
+            kind = table[feature.name].type
+            if is_text(kind) and np.isin(cells[~np.isnan(cells)], (0, 1)).all():
+                kind = typed(table[feature.name]).type
+            types[feature.name] = "truth values" if pa.types.is_boolean(kind) else "numbers"
+    return types
 
 
 def _predict(network: Network, features: Features, where: Source) -> Predicted:
@@ -217,7 +247,7 @@ def _result(output: str, network: Network) -> Iterator[_Output[Any]]:
 @contextlib.contextmanager
 def _complete(output: str) -> Iterator[IO[bytes]]:
     """A file to write to, beside its place until it is complete; or a pipe, a device, output."""
-    path = Path(output).resolve()
+    path = Path(output)
     if output == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -226,6 +256,7 @@ def _complete(output: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
+    path = path.resolve()  # what a link points to is replaced, and not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

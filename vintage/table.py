@@ -68,11 +68,15 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
     return table
 
 
-def column_hint(names: Sequence[str]) -> str:
-    """What to say of the columns that are there to someone who named another."""
+def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
+    """What to say of the columns that are there to someone who named another.
+
+    Args:
+        setting: where the delimiter is set.
+    """
     shown = [one_line(name)[:60] for name in names]
     if len(names) == 1 and any(mark in names[0] for mark in DELIMITERS):
-        return f"the only column is {shown[0]!r}: is data.delimiter right?"
+        return f"the only column is {shown[0]!r}: is {setting} right?"
     return f"the columns are {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}"
 
 
