@@ -28,7 +28,7 @@ def main() -> None:
     from vintage.losses import read_losses
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
-    from vintage.tensors import read_examples
+    from vintage.tensors import read_examples, unknown_counts
     from vintage.twins import dependent_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
@@ -73,6 +73,8 @@ def main() -> None:
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": reached,
     }
+    if unknown := unknown_counts(test.features, schema.features):
+        evaluation["unknown_categories"] = unknown
     if len(by_replica["test"]) > 1:
         evaluation["replicas"] = replica_scores(test.labels, by_replica["test"])
 

@@ -31,7 +31,7 @@ class Dataset:
         columns: the features' cells, typed.
         source: the file and the rows' numbers in it.
         labels: int64 `[n]`, places in `classes`.
-        twins: int64 `[n]`: rows of equal features have the same number.
+        twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.

@@ -45,6 +45,7 @@ class Evaluation(Strict):
         replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
         temperature: what the logits are divided by.
         numerics: what `vintage.numerics.pin` reached.
+        unknown_categories: by column, cells of test rows with a category that no train row has.
     """
 
     test: Scores
@@ -55,6 +56,7 @@ class Evaluation(Strict):
     temperature: float
     numerics: str
     replicas: Scores | None = None
+    unknown_categories: dict[str, int] = Field(default={})
 
     @model_validator(mode="after")
     def _every_score_is_there(self) -> Self:

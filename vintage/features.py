@@ -104,16 +104,6 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
     return encoded
 
 
-def unknown_counts(encoded: Features, features: Sequence[Feature]) -> dict[str, int]:
-    """By column, how many cells hold a category that no train row has; without zeros."""
-    counts = {
-        feature.name: int((encoded[:, index] == feature.unknown_code).sum())
-        for index, feature in enumerate(features)
-        if feature.categories is not None
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
 def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A number for each cell, `[n]`: the same one for cells that say the same.
 

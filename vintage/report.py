@@ -60,7 +60,12 @@ def _summary(results: Results, params: Params) -> Iterator[str]:
         f"{n_rows} rows, {len(schema.features)} features, {len(schema.classes)} classes: "
         f"{counts.train} rows to train, {counts.val} to validate, {counts.test} to test."
     )
-    if params.split.group_by == "duplicates":
+    if schema.dropped:
+        yield (
+            "Left out, because they are constant or empty in the train rows: "
+            f"{', '.join(map(escaped, schema.dropped))}."
+        )
+    if params.split.group_by == "duplicates" and params.split.column == "none":
         yield (
             f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "
             "side of the split as its twin."
@@ -188,6 +193,11 @@ def _limits(results: Results) -> Iterator[str]:
         yield (
             f"- Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
             "little more than a guess, and the balanced and macro scores lean on it."
+        )
+    for name, count in results.evaluation.unknown_categories.items():
+        yield (
+            f"- {count} test rows hold a {escaped(name)} that no train row has; the network knows "
+            "only that it is another one."
         )
     yield (
         "- The test rows come from the same table as the train rows. Nothing here tells how the "

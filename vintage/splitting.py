@@ -160,6 +160,8 @@ def hold_out(
 
 def majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
     """The most frequent label of each group, the lowest of equally frequent ones."""
+    if int(groups.max()) + 1 == len(groups):  # each of one row, which is quicker
+        return labels[np.argsort(groups)]
     n_labels = int(labels.max()) + 1
     pairs, counts = np.unique(groups * n_labels + labels, return_counts=True)
     pair_groups, pair_labels = np.divmod(pairs, n_labels)

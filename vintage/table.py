@@ -11,7 +11,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -104,8 +104,8 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
-    quoted = _has_quotes(path)
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
+    last_quote = _last_quote(path)
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=last_quote >= 0)
     with pyarrow.csv.open_csv(path, parse_options=parse) as reader:  # the first block
         names = reader.schema.names
     _check_names(path, names)
@@ -115,8 +115,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         table = _read_numbers(path, parse, as_text)
     if table is None:
         table = _read_text(path, parse, names)
-    if quoted:
-        _check_quotes(path, delimiter)
+    _check_quotes(path, delimiter, last_quote)
     return table
 
 
@@ -192,20 +191,27 @@ def _sample(path: Path) -> bytes:
         return file.read(SAMPLE_BYTES)
 
 
-def _has_quotes(path: Path) -> bool:
+def _last_quote(path: Path) -> int:
+    """Where the last quotation mark of a file stands, in bytes; -1 if there is none."""
+    last, offset = -1, 0
     with _open(path) as file:
-        return any(b'"' in chunk for chunk in iter(lambda: file.read(1 << 20), b""))
+        while chunk := file.read(1 << 20):
+            found = chunk.rfind(b'"')
+            last = offset + found if found >= 0 else last
+            offset += len(chunk)
+    return last
 
 
-def _check_quotes(path: Path, delimiter: str) -> None:
+def _check_quotes(path: Path, delimiter: str, last_quote: int) -> None:
     """Refuse a quotation mark that is left open or closed in the middle of a cell.
 
     pyarrow takes all that follows for one cell, as far as the next mark or the end of the file.
+    Lines beyond the last mark are not looked at.
     """
     with _open(path) as file:
         text = io.TextIOWrapper(file, encoding="latin-1", newline="")  # of the bytes some matter
         csv.field_size_limit(LONGEST_CELL)
-        reader = csv.reader(text, strict=True, delimiter=delimiter)
+        reader = csv.reader(_lines_until(text, last_quote), strict=True, delimiter=delimiter)
         try:
             for _ in reader:
                 pass
@@ -214,6 +220,15 @@ def _check_quotes(path: Path, delimiter: str) -> None:
                 f"{path}: line {reader.line_num}: a cell in quotation marks goes wrong ({error}); "
                 "close it, and double the marks inside of it"
             ) from None
+
+
+def _lines_until(text: Iterable[str], end: int) -> Iterator[str]:
+    n_read = 0
+    for line in text:
+        if n_read > end:
+            return
+        yield line
+        n_read += len(line)
 
 
 def _check_size(path: Path, n_rows: int, n_columns: int) -> None:
