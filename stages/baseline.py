@@ -58,9 +58,7 @@ def main() -> None:
             test.labels,
             probabilities,
             groups,
-            params.evaluate.confidence,
-            params.evaluate.resamples,
-            params.evaluate.seed,
+            params.evaluate,
         )
         write_predictions(
             PREDICTIONS / f"{name}.csv",

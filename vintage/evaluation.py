@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from vintage.files import Strict
+from vintage.params import IntervalParams
 from vintage.scoring import (
     METRICS,
     Floats,
@@ -111,12 +112,12 @@ def scores_with_bounds(
     labels: Labels,
     probabilities: Floats,
     groups: Labels,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
+    settings: IntervalParams,
 ) -> Scores:
     """Every metric `m` by name, with its interval as `m_low` and `m_high`."""
-    intervals = score_with_intervals(labels, probabilities, groups, confidence, n_resamples, seed)
+    intervals = score_with_intervals(
+        labels, probabilities, groups, settings.confidence, settings.resamples, settings.seed
+    )
     return {
         f"{name}{suffix}": rounded(value)
         for name, interval in intervals.items()
