@@ -68,6 +68,8 @@ def main() -> None:
             "settled": manifest.settled_epoch,
             "enough": max(manifest.best_epochs),
         },
+        "model": manifest.model.model_dump(),
+        "recipe": manifest.recipe.model_dump(),
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": reached,
     }

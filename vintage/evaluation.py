@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from vintage.files import Strict
 from vintage.params import IntervalParams
+from vintage.recipe import Architecture, Recipe
 from vintage.scoring import (
     METRICS,
     Floats,
@@ -44,6 +45,7 @@ class Evaluation(Strict):
         test: every metric `m` with its interval, `m_low` and `m_high`.
         classes: by class name, what `class_table` gives.
         replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
+        model, recipe: what was trained, and how.
         temperature: what the logits are divided by.
         numerics: what `vintage.numerics.pin` reached.
         unknown_categories: by column, cells of test rows with a category that no train row has.
@@ -54,6 +56,8 @@ class Evaluation(Strict):
     val: Scores
     classes: dict[str, Scores] = Field(min_length=2)
     epochs: Epochs
+    model: Architecture
+    recipe: Recipe
     temperature: float
     numerics: str
     replicas: Scores | None = None

@@ -16,11 +16,9 @@ from vintage.console import InputError
 from vintage.layers import CheapDropout
 from vintage.losses import LossRecord
 from vintage.network import Ensemble
-from vintage.params import TrainParams
+from vintage.recipe import Recipe
 from vintage.resume import ResumeFile
 
-FULL_BATCH_ROWS = 10_000
-AUTO_BATCH_SIZE = 1_024
 SETTLED_WITHIN = 0.02
 TEMPERATURES = 201
 PART_REPLICAS = 8
@@ -50,14 +48,14 @@ class _Part:
     def __init__(
         self,
         network: Ensemble,
-        params: TrainParams,
+        recipe: Recipe,
         class_weights: Tensor | None,
         first_seed: int,
     ) -> None:
         self.network = network
         self.class_weights = class_weights
         self.ended = False
-        self.optimizer = FusedAdamW(network.parameters(), params.learning_rate, params.weight_decay)
+        self.optimizer = FusedAdamW(network.parameters(), recipe.learning_rate, recipe.weight_decay)
         self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
         for index, dropout in enumerate(self.dropouts):
             dropout.generator.manual_seed(first_seed * 64 + index)
@@ -86,22 +84,25 @@ class _Progress:
     """All that changes in training, as tensors, so that it can be saved and continued."""
 
     def __init__(
-        self, ensemble: Ensemble, params: TrainParams, class_weights: Tensor | None
+        self,
+        ensemble: Ensemble,
+        recipe: Recipe,
+        class_weights: Tensor | None,
     ) -> None:
         n_replicas = ensemble.n_replicas
         self.epoch = torch.zeros((), dtype=torch.int64)
-        self.train_losses = torch.zeros(params.epochs, n_replicas)
-        self.val_losses = torch.zeros(params.epochs, n_replicas)
+        self.train_losses = torch.zeros(recipe.epochs, n_replicas)
+        self.val_losses = torch.zeros(recipe.epochs, n_replicas)
         self.best_losses = torch.full((n_replicas,), torch.inf)
         self.best_epochs = torch.zeros(n_replicas, dtype=torch.int64)
         self.stopped = torch.zeros(n_replicas, dtype=torch.bool)
         self.weights = {name: w.detach() for name, w in ensemble.named_parameters()}
         self.best_weights = {name: weight.clone() for name, weight in self.weights.items()}
         self.parts = [
-            _Part(part, params, class_weights, params.seed + index * PART_REPLICAS)
+            _Part(part, recipe, class_weights, recipe.seed + index * PART_REPLICAS)
             for index, part in enumerate(ensemble.parts(PART_REPLICAS))
         ]
-        self.batch_order = torch.Generator().manual_seed(params.seed)
+        self.batch_order = torch.Generator().manual_seed(recipe.seed)
 
     def keep_best(self, losses: Tensor, patience: int) -> None:
         """Keep the weights of replicas with their lowest loss; stop those out of patience."""
@@ -140,7 +141,7 @@ def fit(
     ensemble: Ensemble,
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
-    params: TrainParams,
+    recipe: Recipe,
     class_weights: Tensor | None = None,
     resume: ResumeFile | None = None,
     report: Report = lambda *_: None,
@@ -164,14 +165,14 @@ def fit(
         InputError: the loss is no longer finite.
     """
     _keep_freed_memory()
-    progress = _Progress(ensemble, params, class_weights)
+    progress = _Progress(ensemble, recipe, class_weights)
     if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
     has_val = len(val[1]) > 0
     with _threads(progress.parts) as run:
-        while progress.epoch < params.epochs and not bool(progress.stopped.all()):
+        while progress.epoch < recipe.epochs and not bool(progress.stopped.all()):
             index = int(progress.epoch)
-            batches = _batches(len(train[1]), params, progress.batch_order)
+            batches = _batches(len(train[1]), recipe.batch_size, progress.batch_order)
             losses = run(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
             progress.train_losses[index] = torch.cat(list(losses))
             progress.epoch += 1
@@ -180,7 +181,7 @@ def fit(
                 losses = run(lambda part: part.losses(*val), progress.parts)
                 progress.val_losses[index] = torch.cat(list(losses))
                 _check_finite(progress.val_losses[index], index + 1)
-                progress.keep_best(progress.val_losses[index], params.patience)
+                progress.keep_best(progress.val_losses[index], recipe.patience)
             report(
                 index + 1,
                 float(progress.train_losses[index].mean()),
@@ -238,13 +239,6 @@ def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
     return (len(labels) / (n_classes * counts)).float()
 
 
-def batch_size(params: TrainParams, n_rows: int) -> int:
-    """Rows per step: `auto` takes all rows up to 10,000, and 1,024 beyond."""
-    if params.batch_size != "auto":
-        return min(params.batch_size, n_rows)
-    return n_rows if n_rows <= FULL_BATCH_ROWS else AUTO_BATCH_SIZE
-
-
 def settled_epoch(losses: Tensor) -> int | None:
     """The first epoch, from 1, from which a curve `[n_epochs]` stays within 2 % of its lowest.
 
@@ -293,9 +287,8 @@ def fit_temperature(ensemble: Ensemble, inputs: Tensor, labels: Tensor) -> float
     return best
 
 
-def _batches(n_rows: int, params: TrainParams, generator: torch.Generator) -> list[Rows]:
+def _batches(n_rows: int, size: int, generator: torch.Generator) -> list[Rows]:
     """The rows of each step of an epoch: all of them, or parts of a random order."""
-    size = batch_size(params, n_rows)
     if size >= n_rows:
         return [slice(None)]
     return list(torch.randperm(n_rows, generator=generator).split(size))

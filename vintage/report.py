@@ -8,6 +8,7 @@ from vintage.differences import Difference
 from vintage.evaluation import Evaluation, Scores
 from vintage.markdown import escaped, table_lines
 from vintage.params import Params
+from vintage.recipe import auto_values
 from vintage.show import NAMES
 from vintage.tensors import Schema
 
@@ -42,7 +43,7 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
     yield from _section("Training", _training(results))
     yield from _section("Calibration", _calibration(results))
     yield from _section("What these numbers cannot tell", _limits(results))
-    yield from _section("Parameters", _parameters(params))
+    yield from _section("Parameters", _parameters(results, params))
 
 
 def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
@@ -214,12 +215,15 @@ def _limits(results: Results) -> Iterator[str]:
         )
 
 
-def _parameters(params: Params) -> Iterator[str]:
-    rows = [
-        [f"{section}.{key}", json.dumps(value, ensure_ascii=False)]
-        for section, values in params.model_dump().items()
-        for key, value in values.items()
-    ]
+def _parameters(results: Results, params: Params) -> Iterator[str]:
+    settled = auto_values(
+        params.model, params.train, results.evaluation.model, results.evaluation.recipe
+    )
+    rows = []
+    for section, values in params.model_dump().items():
+        for key, value in values.items():
+            name, shown = f"{section}.{key}", json.dumps(value, ensure_ascii=False)
+            rows.append([name, f"auto: {settled[name]}" if name in settled else shown])
     yield from table_lines(["parameter", "value"], rows)
 
 
