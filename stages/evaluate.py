@@ -15,9 +15,14 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.params import IntervalParams, load_params
 
     params = load_params()
+    settings = IntervalParams(
+        confidence=params.evaluate.confidence,
+        resamples=params.evaluate.resamples,
+        seed=params.evaluate.seed,
+    )
     reached = numerics.pin(params.train.numerics)
     import torch
 
@@ -52,12 +57,7 @@ def main() -> None:
     probabilities = by_replica["test"].mean(axis=0)
 
     evaluation = {
-        "test": scores_with_bounds(
-            test.labels,
-            probabilities,
-            groups,
-            params.evaluate,
-        ),
+        "test": scores_with_bounds(test.labels, probabilities, groups, settings),
         "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
         "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
         "classes": class_table(

@@ -55,12 +55,13 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
-    roles = {"data.target": data.target}
-    roles |= {
-        f"split.{key}": name
-        for key in ("group_by", "order_by", "column")
-        if (name := getattr(split, key)) not in NO_COLUMN
+    split_columns = {
+        "split.group_by": split.group_by,
+        "split.order_by": split.order_by,
+        "split.column": split.column,
     }
+    roles = {"data.target": data.target}
+    roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
     table = read_table(Path(data.path), data.delimiter, as_text=list(roles.values()))
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]

@@ -5,7 +5,7 @@ and 32 units, dropout 0.5.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from vintage.files import Strict
 from vintage.params import (
@@ -19,6 +19,8 @@ from vintage.params import (
     WeightDecay,
     Widths,
 )
+
+Value = TypeVar("Value")
 
 PLAIN_ROWS = 1_024
 LARGE_TABLE = 100_000
@@ -90,30 +92,30 @@ def auto_dropout(n_rows: int) -> float:
 
 def settle_architecture(params: ModelParams, n_rows: int) -> Architecture:
     """The network for `n_rows` train rows."""
-    settled = params.model_dump()
-    if params.hidden == "auto":
-        settled["hidden"] = auto_hidden(n_rows)
-    if params.dropout == "auto":
-        settled["dropout"] = auto_dropout(n_rows)
-    return Architecture.model_validate(settled)
+    return Architecture(
+        name=params.name,
+        hidden=_settled(params.hidden, auto_hidden(n_rows)),
+        dropout=_settled(params.dropout, auto_dropout(n_rows)),
+        normalize=params.normalize,
+    )
 
 
 def settle_recipe(params: TrainParams, n_rows: int) -> Recipe:
     """The recipe for `n_rows` train rows."""
-    batch_size = auto_batch_size(n_rows) if params.batch_size == "auto" else params.batch_size
-    batch_size = min(batch_size, n_rows)
+    batch_size = min(_settled(params.batch_size, auto_batch_size(n_rows)), n_rows)
     n_steps = math.ceil(n_rows / batch_size)
-    settled = {
-        "seed": params.seed,
-        "epochs": params.epochs,
-        "batch_size": batch_size,
-        "learning_rate": auto_learning_rate(n_rows),
-        "weight_decay": auto_weight_decay(n_steps),
-        "patience": auto_patience(n_rows),
-    }
-    given = {name: getattr(params, name) for name in ("learning_rate", "weight_decay", "patience")}
-    settled |= {name: value for name, value in given.items() if value != "auto"}
-    return Recipe.model_validate(settled)
+    return Recipe(
+        seed=params.seed,
+        epochs=params.epochs,
+        batch_size=batch_size,
+        learning_rate=_settled(params.learning_rate, auto_learning_rate(n_rows)),
+        weight_decay=_settled(params.weight_decay, auto_weight_decay(n_steps)),
+        patience=_settled(params.patience, auto_patience(n_rows)),
+    )
+
+
+def _settled(value: Literal["auto"] | Value, auto: Value) -> Value:
+    return auto if value == "auto" else value
 
 
 def auto_values(
