@@ -48,7 +48,7 @@ def main() -> None:
     device = choose_device(params.train.device, params.train.numerics)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
-    architecture = settle_architecture(params.model, len(train.rows))
+    architecture = settle_architecture(params.model, *train.features.shape)
     recipe = settle_recipe(params.train, len(train.rows))
     for key, value in auto_values(params.model, params.train, architecture, recipe).items():
         console.say(f"{key} auto: {value} for {len(train.rows)} train rows")

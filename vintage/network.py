@@ -115,7 +115,7 @@ def build_ensemble(
         InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
             layer.
     """
-    encoder = Encoder(schema.features)
+    encoder = Encoder(schema.features, architecture.normalize == "piecewise")
     n_inputs = encoder.n_outputs
     if len(features) * n_inputs > MAX_INPUTS:
         raise InputError(
@@ -125,7 +125,7 @@ def build_ensemble(
         )
     if architecture.name == "tabm" and not architecture.hidden:
         raise InputError("params.yaml: model.hidden: found []; a tabm has at least one width")
-    encoder.fit(features, normalize=architecture.normalize == "standard")
+    encoder.fit(features, normalize=architecture.normalize != "none")
     edges = None
     if architecture.name == "tabm":
         from vintage.tabm import bin_edges
@@ -212,7 +212,8 @@ def load_ensemble(
         InputError: the file is missing, cut, or holds another network.
     """
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
-    encoder, n_classes = Encoder(schema.features), len(schema.classes)
+    encoder = Encoder(schema.features, architecture.normalize == "piecewise")
+    n_classes = len(schema.classes)
     edges = state.get("edges")
     if problem := _problem_of_edges(edges, architecture, encoder):
         raise InputError(f"{path}: {problem}; run `dvc repro`")

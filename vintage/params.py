@@ -60,7 +60,9 @@ class ModelParams(Strict):
     dropout: Literal["auto"] | Share = Field(
         description="auto, or a number from 0 up to, not including, 1"
     )
-    normalize: Literal["standard", "none"] = Field(description="standard or none")
+    normalize: Literal["auto", "standard", "piecewise", "none"] = Field(
+        description="auto, standard, piecewise or none"
+    )
 
 
 class TrainParams(Strict):
