@@ -22,7 +22,7 @@ from vintage.console import InputError
 from vintage.network import Ensemble, build_ensemble
 from vintage.onnx_export import export_onnx, onnx_bytes
 from vintage.onnx_model import read_onnx
-from vintage.params import ModelParams
+from vintage.recipe import Architecture, Recipe
 from vintage.tensors import Feature, Features, RowCounts, Schema, read_examples
 
 CLOSE = 1e-5
@@ -235,7 +235,7 @@ def columns_of(shape: str, rng: np.random.Generator) -> list[Column]:
 
 
 def untrained(
-    columns: list[Column], name: str, hidden: list[int]
+    columns: list[Column], name: str, hidden: list[int], normalize: str = "standard"
 ) -> tuple[Ensemble, Manifest, Schema, Features]:
     """An ensemble with weights far from their initial values, and rows to predict."""
     features = np.stack([column for _, column in columns], axis=1)
@@ -243,17 +243,20 @@ def untrained(
     schema = Schema(
         target="t", classes=["a", "", "ü\0"], features=[f for f, _ in columns], rows=rows
     )
-    params = ModelParams.model_validate(
-        {"name": name, "hidden": hidden, "dropout": 0.5, "normalize": "standard"}
+    architecture = Architecture.model_validate(
+        {"name": name, "hidden": hidden, "dropout": 0.5, "normalize": normalize}
     )
-    ensemble = build_ensemble(params, schema, [0, 1], features)
+    ensemble = build_ensemble(architecture, schema, [0, 1], features)
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in ensemble.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)
         ensemble.temperature.fill_(1.7)
     manifest = Manifest(
-        model=params,
+        model=architecture,
+        recipe=Recipe(
+            seed=0, epochs=1, batch_size=1, learning_rate=0.1, weight_decay=0, patience=0
+        ),
         seeds=[0, 1],
         best_epochs=[1, 1],
         n_epochs=1,
@@ -265,15 +268,23 @@ def untrained(
     return ensemble, manifest, schema, features + beyond.astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "hidden"), [("mlp", []), ("mlp", [8, 4]), ("tabm", [8, 4])])
+@pytest.mark.parametrize(
+    ("name", "hidden", "normalize"),
+    [
+        ("mlp", [], "none"),
+        ("mlp", [8, 4], "standard"),
+        ("mlp", [8, 4], "piecewise"),
+        ("tabm", [8, 4], "standard"),
+    ],
+)
 @pytest.mark.parametrize(
     "shape", ["numbers", "one number", "one bin", "other bins", "categories", "names"]
 )
 def test_every_shape_of_network_and_table(
-    shape: str, name: str, hidden: list[int], tmp_path: Path
+    shape: str, name: str, hidden: list[int], normalize: str, tmp_path: Path
 ) -> None:
     columns = columns_of(shape, np.random.default_rng(0))
-    ensemble, manifest, schema, features = untrained(columns, name, hidden)
+    ensemble, manifest, schema, features = untrained(columns, name, hidden, normalize)
     export_onnx(tmp_path / "model.onnx", ensemble, manifest, schema)
     model = read_onnx(tmp_path / "model.onnx")
     assert model.schema == schema

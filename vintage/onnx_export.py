@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
 from vintage.cells import BOOLEANS, MISSING
@@ -185,13 +186,20 @@ def _code(graph: _Graph, feature: Feature) -> str:
 
 def _inputs(graph: _Graph, features: str, encoder: Encoder) -> tuple[list[str], list[str]]:
     """What `Encoder` puts out, `[n, ...]` each: the numbers, if there are any, and the others."""
-    numbers, others = [], []
+    numbers: list[str] = []
+    others = []
     if encoder.n_numeric:
         cells = graph.node("Gather", features, graph.constant(encoder.numeric), axis=1)
         missing = graph.node("IsNaN", cells)
         filled = graph.node("Where", missing, graph.constant(encoder.median), cells)
         centred = graph.node("Sub", filled, graph.constant(encoder.mean))
-        numbers.append(graph.node("Div", centred, graph.constant(encoder.scale)))
+        normalized = graph.node("Div", centred, graph.constant(encoder.scale))
+        numbers = [normalized]
+        if encoder.edges is not None:
+            numbers = [
+                _drawn_in(graph, normalized),
+                _piecewise_linear(graph, normalized, encoder.edges),
+            ]
     if len(encoder.with_missing):
         cells = graph.node("Gather", features, graph.constant(encoder.with_missing), axis=1)
         others.append(graph.as_kind(graph.node("IsNaN", cells), "FLOAT"))
@@ -200,6 +208,30 @@ def _inputs(graph: _Graph, features: str, encoder: Encoder) -> tuple[list[str], 
         equal = graph.node("Equal", cells, graph.constant(encoder.codes))
         others.append(graph.as_kind(equal, "FLOAT"))
     return numbers, others
+
+
+def _drawn_in(graph: _Graph, numbers: str) -> str:
+    third = graph.node("Div", numbers, _scalar(graph, 3))
+    square = graph.node("Mul", third, third)
+    root = graph.node("Sqrt", graph.node("Add", square, _scalar(graph, 1)))
+    return graph.node("Div", numbers, root)
+
+
+def _piecewise_linear(graph: _Graph, numbers: str, edges: Tensor) -> str:
+    """`[n, n_numeric]` -> `[n, n_numeric * n_bins]`; a bin without width is 0."""
+    left, width = edges[:, :-1], edges.diff(dim=1)
+    is_bin = width > 0
+    by_column = graph.node("Unsqueeze", numbers, graph.constant(np.array([2])))
+    beyond = graph.node("Sub", by_column, graph.constant(left))
+    through = graph.node("Div", beyond, graph.constant(torch.where(is_bin, width, 1.0)))
+    through = graph.node("Clip", through, _scalar(graph, 0), _scalar(graph, 1))
+    doubled = graph.node("Mul", through, graph.constant(2 * is_bin.float()))
+    centred = graph.node("Sub", doubled, graph.constant(is_bin.float()))
+    return graph.node("Reshape", centred, graph.constant(np.array([0, edges.numel() - len(edges)])))
+
+
+def _scalar(graph: _Graph, value: float) -> str:
+    return graph.constant(np.array(value, dtype=np.float32))
 
 
 def _mlp(graph: _Graph, inputs: str, layers: ReplicatedSequential) -> str:
