@@ -15,7 +15,7 @@ EXACT = 2**53  # from here on float64 skips whole numbers
 EPOCH = np.datetime64("2000-01-01", "us")
 MICROSECONDS_A_DAY = 86_400_000_000
 
-MISSING = ("", "NA", "N/A", "null", "NULL")
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 BOOLEANS = {
     "true": True,
     "True": True,
@@ -50,8 +50,8 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     """Text as numbers or booleans where all of it says so; anything else as it is.
 
     A number is such as `-1.5`, `+2` or `3e8`, with or without white space around; a boolean is
-    `true`, `True`, `TRUE` or the same of `false`. A cell that is blank, `NA`, `N/A` or `null`
-    beside them is missing. Text that is not UTF-8 stays binary.
+    `true`, `True`, `TRUE` or the same of `false`. A cell that is blank, `NA`, `N/A`, `NaN` or
+    `null` beside them is missing. Text that is not UTF-8 stays binary.
 
     Args:
         exact: numbers so large that float64 confuses them stay text.

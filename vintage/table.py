@@ -106,8 +106,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         delimiter = find_delimiter(sample)
     quoted = _has_quotes(path)
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
-    with pyarrow.csv.open_csv(path, parse_options=parse) as reader:  # the first block
-        names = reader.schema.names
+    names = _header(path, parse)
     _check_names(path, names)
     table = None
     # so a cell takes a byte at least, and the size bounds their number
@@ -147,20 +146,27 @@ def _read_text(path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]
         batches.append(batch)
         n_rows += batch.num_rows
         _check_size(path, n_rows, len(names))
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(batches, pa.schema([(name, pa.binary()) for name in names]))
+
+
+def _header(path: Path, parse: pyarrow.csv.ParseOptions) -> list[str]:
+    with pyarrow.csv.open_csv(path, read_options=_one_thread(), parse_options=parse) as reader:
+        names: list[str] = reader.schema.names
+    return names
+
+
+def _one_thread() -> pyarrow.csv.ReadOptions:
+    """With several threads a wrong row has no number; one is no slower in blocks."""
+    return pyarrow.csv.ReadOptions(use_threads=False)
 
 
 def _text_batches(path: Path, parse: pyarrow.csv.ParseOptions) -> Iterator[pa.RecordBatch]:
     """The rows in blocks of about 1 MB, every cell as it stands there."""
-    # on one thread, because with several of them a wrong row has no number; it is no slower
-    options = {
-        "read_options": pyarrow.csv.ReadOptions(use_threads=False),
-        "parse_options": parse,
-    }
-    with pyarrow.csv.open_csv(path, **options) as reader:
-        names = reader.schema.names
-    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
-    with pyarrow.csv.open_csv(path, convert_options=convert, **options) as reader:
+    kinds = dict.fromkeys(_header(path, parse), pa.binary())
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds)
+    with pyarrow.csv.open_csv(
+        path, read_options=_one_thread(), parse_options=parse, convert_options=convert
+    ) as reader:
         yield from reader
 
 
