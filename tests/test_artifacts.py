@@ -234,7 +234,7 @@ def edited(original: bytes, key: str, value: object) -> bytes:
 def scaled(original: bytes, factor: np.float32) -> bytes:
     tensors = safetensors.numpy.load(original)
     for name, tensor in tensors.items():
-        if name != "mean":
+        if name != "encoder.mean":
             tensors[name] = np.where(tensor < 0, -factor, factor).astype(np.float32)
     return safetensors.numpy.save(tensors)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vintage.cells import Place, typed
 from vintage.console import InputError
-from vintage.features import Columns, Source, twin_keys
+from vintage.features import Columns, Source, check_type, twin_keys
 from vintage.params import DataParams, SplitParams
 from vintage.table import column_hint, read_table
 from vintage.target import encode_groups, encode_order, encode_parts, encode_target, labelled_rows
@@ -62,7 +62,8 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     }
     roles = {"data.target": data.target}
     roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
-    table = read_table(Path(data.path), data.delimiter, as_text=list(roles.values()))
+    categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
+    table = read_table(Path(data.path), data.delimiter, as_text=[*roles.values(), *categorical])
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
     for key, name in [*roles.items(), *listed]:
@@ -85,7 +86,9 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
 
     labels, classes = encode_target(table[data.target], source.place(data.target))
-    columns = {name: typed(table[name]) for name in names}
+    for name in names:
+        check_type(table[name], source.place(name))
+    columns = {name: typed(table[name], exact=name in categorical) for name in names}
     twins = duplicate_groups([twin_keys(column) for column in columns.values()])
     groups = encoded("split.group_by", encode_groups)
     if groups is None:

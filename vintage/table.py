@@ -56,10 +56,11 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
         if path.suffix in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            table = file.read()
+            table = _plain_table(path, file.read())
         elif path.suffix in ARROW:
             table = pyarrow.feather.read_table(path, memory_map=True)
             _check_size(path, table.num_rows, table.num_columns)
+            table = _plain_table(path, table)
         else:
             table = _read_csv(path, delimiter, as_text)
         _check_names(path, table.column_names)
@@ -96,6 +97,43 @@ def _refusals(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
 
 
+def _plain_table(path: Path, table: pa.Table) -> pa.Table:
+    """The same cells in the types that there are in the rest of the package.
+
+    They are validated first: a wrong file can hold offsets beyond its end, or text that is none.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(_plain_column(column))
+        except pa.ArrowInvalid as error:
+            reason = one_line(str(error).partition("\n")[0])[:200]
+            raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
+    return pa.table(columns, names=table.column_names)
+
+
+def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            raise
+        column = column.cast(pa.binary())  # perhaps it is only not UTF-8, which is said later
+        column.validate(full=True)
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain_column(column.cast(kind.value_type))
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.binary())
+    if pa.types.is_float16(kind):
+        return column.cast(pa.float32())
+    if pa.types.is_timestamp(kind):  # an overflow is an error, and digits below 1 us do not count
+        return column.cast(pa.timestamp("us"), safe=kind.unit != "ns")
+    return column
+
+
 def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     sample = _sample(path)
     if not sample:
@@ -106,8 +144,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         delimiter = find_delimiter(sample)
     last_quote = _last_quote(path)
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=last_quote >= 0)
-    with pyarrow.csv.open_csv(path, parse_options=parse) as reader:  # the first block
-        names = reader.schema.names
+    names = _header(path, parse)
     _check_names(path, names)
     table = None
     # so a cell takes a byte at least, and the size bounds their number
@@ -146,20 +183,27 @@ def _read_text(path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]
         batches.append(batch)
         n_rows += batch.num_rows
         _check_size(path, n_rows, len(names))
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(batches, pa.schema([(name, pa.binary()) for name in names]))
+
+
+def _header(path: Path, parse: pyarrow.csv.ParseOptions) -> list[str]:
+    with pyarrow.csv.open_csv(path, read_options=_one_thread(), parse_options=parse) as reader:
+        names: list[str] = reader.schema.names
+    return names
+
+
+def _one_thread() -> pyarrow.csv.ReadOptions:
+    """With several threads a wrong row has no number; one is no slower in blocks."""
+    return pyarrow.csv.ReadOptions(use_threads=False)
 
 
 def _text_batches(path: Path, parse: pyarrow.csv.ParseOptions) -> Iterator[pa.RecordBatch]:
     """The rows in blocks of about 1 MB, every cell as it stands there."""
-    # on one thread, because with several of them a wrong row has no number; it is no slower
-    options = {
-        "read_options": pyarrow.csv.ReadOptions(use_threads=False),
-        "parse_options": parse,
-    }
-    with pyarrow.csv.open_csv(path, **options) as reader:
-        names = reader.schema.names
-    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
-    with pyarrow.csv.open_csv(path, convert_options=convert, **options) as reader:
+    kinds = dict.fromkeys(_header(path, parse), pa.binary())
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds)
+    with pyarrow.csv.open_csv(
+        path, read_options=_one_thread(), parse_options=parse, convert_options=convert
+    ) as reader:
         yield from reader
 
 
