@@ -244,7 +244,13 @@ def untrained(
         target="t", classes=["a", "", "ü\0"], features=[f for f, _ in columns], rows=rows
     )
     architecture = Architecture.model_validate(
-        {"name": name, "hidden": hidden, "dropout": 0.5, "normalize": normalize}
+        {
+            "name": name,
+            "hidden": hidden,
+            "dropout": 0.5,
+            "normalize": normalize,
+            "n_bins": 8 * (normalize == "piecewise"),
+        }
     )
     ensemble = build_ensemble(architecture, schema, [0, 1], features)
     torch.manual_seed(0)

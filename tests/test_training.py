@@ -119,7 +119,7 @@ def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
 
 
 def test_a_replica_alone_starts_from_the_same_weights() -> None:
-    model = Architecture(name="mlp", hidden=[8, 4], dropout=0.5, normalize="none")
+    model = Architecture(name="mlp", hidden=[8, 4], dropout=0.5, normalize="none", n_bins=0)
     schema, features = numeric_schema(5, 3), np.zeros((4, 5), dtype=np.float32)
     together = build_ensemble(model, schema, [7, 8, 9], features).state_dict()
     for replica, seed in enumerate([7, 8, 9]):
@@ -269,6 +269,6 @@ def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
 @pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
 def test_a_constant_feature_keeps_scale_1(value: float) -> None:
     features = np.full((7, 1), value, dtype=np.float32)
-    model = Architecture(name="mlp", hidden=[8], dropout=0.0, normalize="standard")
+    model = Architecture(name="mlp", hidden=[8], dropout=0.0, normalize="standard", n_bins=0)
     ensemble = build_ensemble(model, numeric_schema(1, 2), [0], features)
     assert ensemble.encoder.scale.tolist() == [1]

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from vintage.tensors import Feature, Features
 
-N_BINS = 8
-
 
 class Encoder(nn.Module):
     """Features as the tensor files hold them -> dense inputs.
@@ -19,13 +17,13 @@ class Encoder(nn.Module):
     is missing and 0 elsewhere; then, for each category of the categorical columns, missing
     included, 1 where it is the row's and 0 elsewhere. An unknown category is 0 everywhere.
 
-    With `piecewise`, a number far out is drawn in, and to each come `N_BINS` inputs from -1 to 1
+    With `n_bins`, a number far out is drawn in, and to each come `n_bins` inputs from -1 to 1
     that say how far it is through each bin between the train rows' quantiles. Sources: Holzmueller,
     Grinsztajn and Steinwart, Better by Default, NeurIPS 2024 (smooth clipping); Gorishniy, Rubachev
     and Babenko, On Embeddings for Numerical Features in Tabular Deep Learning, NeurIPS 2022.
 
     The state, fitted on train rows: `median`, `mean` and `scale`, float32 `[n_numeric]`, and with
-    `piecewise` the bins' `edges`, float32 `[n_numeric, N_BINS + 1]`.
+    `n_bins` the bins' `edges`, float32 `[n_numeric, n_bins + 1]`.
     """
 
     median: Tensor
@@ -37,7 +35,7 @@ class Encoder(nn.Module):
     categorical: Tensor
     codes: Tensor
 
-    def __init__(self, features: Sequence[Feature], piecewise: bool = False) -> None:
+    def __init__(self, features: Sequence[Feature], n_bins: int = 0) -> None:
         super().__init__()
         numeric = [i for i, feature in enumerate(features) if feature.categories is None]
         one_hot = [
@@ -51,7 +49,7 @@ class Encoder(nn.Module):
         self.register_buffer("median", torch.zeros(len(numeric)))
         self.register_buffer("mean", torch.zeros(len(numeric)))
         self.register_buffer("scale", torch.ones(len(numeric)))
-        edges = torch.linspace(0, 1, N_BINS + 1).repeat(len(numeric), 1) if piecewise else None
+        edges = torch.linspace(0, 1, n_bins + 1).repeat(len(numeric), 1) if n_bins else None
         self.register_buffer("edges", edges)
         indices = {
             "numeric": numeric,
@@ -62,7 +60,7 @@ class Encoder(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
         codes = torch.tensor([code for _, code in one_hot], dtype=torch.float32)
         self.register_buffer("codes", codes, persistent=False)
-        n_of_numeric = len(numeric) * (1 + N_BINS if piecewise else 1)
+        n_of_numeric = len(numeric) * (1 + n_bins)
         self.n_outputs = n_of_numeric + len(self.with_missing) + len(one_hot)
 
     def fit(self, features: Features, normalize: bool) -> None:
@@ -87,7 +85,8 @@ class Encoder(nn.Module):
         self.scale.copy_(torch.from_numpy(deviation))
         if self.edges is not None:
             normalized = (numbers - self.mean.numpy()) / self.scale.numpy()
-            quantiles = np.quantile(normalized.astype(np.float64), np.linspace(0, 1, N_BINS + 1), 0)
+            shares = np.linspace(0, 1, self.edges.shape[1])
+            quantiles = np.quantile(normalized.astype(np.float64), shares, axis=0)
             self.edges.copy_(torch.from_numpy(quantiles.T))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def build_ensemble(
         InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
             layer.
     """
-    encoder = Encoder(schema.features, architecture.normalize == "piecewise")
+    encoder = Encoder(schema.features, architecture.n_bins)
     n_inputs = encoder.n_outputs
     if len(features) * n_inputs > MAX_INPUTS:
         raise InputError(
@@ -212,7 +212,7 @@ def load_ensemble(
         InputError: the file is missing, cut, or holds another network.
     """
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
-    encoder = Encoder(schema.features, architecture.normalize == "piecewise")
+    encoder = Encoder(schema.features, architecture.n_bins)
     n_classes = len(schema.classes)
     edges = state.get("edges")
     if problem := _problem_of_edges(edges, architecture, encoder):
