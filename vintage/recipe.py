@@ -81,7 +81,7 @@ def auto_weight_decay(n_steps: int) -> float:
     Source: Wang and Aitchison, How to set AdamW's weight decay as you scale model and dataset size,
     2024: weights are to be forgotten in the same number of epochs, not of steps.
     """
-    return 2 / n_steps
+    return float(f"{2 / n_steps:.4g}")
 
 
 def auto_patience(n_rows: int) -> int:
