@@ -31,17 +31,17 @@ def main() -> None:
 
     tensors = Path("data/tensors")
     schema = read_schema(tensors / "schema.json")
-    parts = [read_examples(tensors / f"{name}.safetensors", schema) for name in ("train", "val")]
     train, val = (
-        (torch.from_numpy(part.features), torch.from_numpy(part.labels)) for part in parts
+        (torch.from_numpy(part.features), torch.from_numpy(part.labels))
+        for part in (read_examples(tensors / f"{n}.safetensors", schema) for n in ("train", "val"))
     )
     n_features, n_classes = len(schema.features), len(schema.classes)
 
     def train_replicas(seeds: list[int], model: Any, settings: Any, with_val: bool) -> None:
-        ensemble = build_ensemble(model, schema, seeds, parts[0].features)
-        encoded = [(ensemble.encode(features), labels) for features, labels in (train, val)]
-        nothing = (encoded[1][0][:0], val[1][:0])
-        fit(ensemble, encoded[0], encoded[1] if with_val else nothing, settings)
+        ensemble = build_ensemble(model, schema, seeds, train[0].numpy())
+        size = None if with_val else 0
+        encoded = [(ensemble.encode(x), y) for x, y in (train, (val[0][:size], val[1][:size]))]
+        fit(ensemble, encoded[0], encoded[1], settings)
 
     def together() -> None:
         train_replicas(list(range(REPLICAS)), params.model, params.train, True)
