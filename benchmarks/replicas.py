@@ -38,10 +38,10 @@ def main() -> None:
     n_features, n_classes = len(schema.features), len(schema.classes)
 
     def train_replicas(seeds: list[int], model: Any, settings: Any, with_val: bool) -> None:
-        ensemble = build_ensemble(model, n_features, n_classes, seeds)
-        ensemble.fit_normalization(train[0].numpy())
-        nothing = (val[0][:0], val[1][:0])
-        fit(ensemble, train, val if with_val else nothing, settings)
+        ensemble = build_ensemble(model, schema, seeds, train[0].numpy())
+        size = None if with_val else 0
+        encoded = [(ensemble.encode(x), y) for x, y in (train, (val[0][:size], val[1][:size]))]
+        fit(ensemble, encoded[0], encoded[1], settings)
 
     def together() -> None:
         train_replicas(list(range(REPLICAS)), params.model, params.train, True)

@@ -141,6 +141,11 @@ def hold_out(
     rare = np.flatnonzero(counts == 1) if params.stratify else np.empty(0, dtype=np.int64)
     is_rare = np.isin(labels, rare)
     pool, kept_back = groups[~is_rare], groups[is_rare]
+    if not len(pool):
+        raise InputError(
+            "params.yaml: no class has two groups, so that none can be held out; set another "
+            "data.target or split.group_by"
+        )
     n_classes = int((counts > 1).sum()) if params.stratify else 1
     n_rest = len(pool) - n_held
     if min(n_held, n_rest) < n_classes:
