@@ -18,11 +18,14 @@ from vintage.evaluation import Evaluation
 from vintage.files import read_json
 from vintage.fitting import fit
 from vintage.network import Ensemble, build_ensemble, load_ensemble
-from vintage.params import ModelParams, TrainParams, load_params
+from vintage.recipe import Architecture, Recipe
 from vintage.tabm import N_BINS, N_MEMBERS, bin_edges
 from vintage.tensors import Feature, Features, RowCounts, Schema
 
-MODEL = ModelParams(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standard")
+MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standard", n_bins=0)
+RECIPE = Recipe(
+    seed=42, epochs=20, batch_size=200, learning_rate=0.02, weight_decay=0.0, patience=0
+)
 SCHEMA = Schema(
     target="y",
     classes=["a", "b"],
@@ -47,12 +50,6 @@ def labels_of(features: Features) -> torch.Tensor:
     return torch.from_numpy((features[:, 1] + features[:, 2] > 9.5).astype(np.int64))
 
 
-def settings(**changes: Any) -> TrainParams:
-    params = load_params().train.model_dump()
-    defaults = {"epochs": 20, "weight_decay": 0.0, "learning_rate": 0.02}
-    return TrainParams.model_validate({**params, **defaults, **changes})
-
-
 def trained(n_replicas: int = 2, n_threads: int = 1, **changes: Any) -> Ensemble:
     features = rows(200)
     ensemble = build_ensemble(MODEL, SCHEMA, list(range(n_replicas)), features)
@@ -61,7 +58,7 @@ def trained(n_replicas: int = 2, n_threads: int = 1, **changes: Any) -> Ensemble
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        fit(ensemble, part, part, settings(replicas=n_replicas, **changes))
+        fit(ensemble, part, part, RECIPE.model_copy(update=changes))
     finally:
         torch.set_num_threads(before)
     return ensemble
@@ -109,7 +106,13 @@ def test_the_prediction_is_the_mean_of_the_members(ensemble: Ensemble) -> None:
 
 def test_a_checkpoint_predicts_the_same_bits(ensemble: Ensemble, tmp_path: Path) -> None:
     manifest = Manifest(
-        model=MODEL, seeds=[0, 1], best_epochs=[1, 1], n_epochs=1, settled_epoch=None, numerics="x"
+        model=MODEL,
+        recipe=RECIPE,
+        seeds=[0, 1],
+        best_epochs=[1, 1],
+        n_epochs=1,
+        settled_epoch=None,
+        numerics="x",
     )
     write_checkpoint(tmp_path, ensemble, manifest, SCHEMA)
     found, _, _ = read_checkpoint(tmp_path)

@@ -1,1 +1,25 @@
-"""What the pipeline's stages share: functions that compute and know no paths."""
+"""What the pipeline's stages share: functions that compute and know no paths.
+
+For other programs: `vintage.load("data/checkpoint").predict(frame)`.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from vintage.estimator import Classifier
+
+
+def load(model: "str | PathLike[str]" = "data/checkpoint") -> "Classifier":
+    """A trained model as a classifier of scikit-learn's kind.
+
+    Args:
+        model: a checkpoint's folder, an exported `.onnx` file, or a Git revision.
+
+    Raises:
+        vintage.console.InputError: there is none, or it is cut or foreign.
+    """
+    from vintage.estimator import Classifier
+
+    return Classifier(model)

@@ -1,6 +1,8 @@
 """Commands for people, beside `dvc repro`.        python -m vintage --help"""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +88,44 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict the rows of a table, with the trained model alone.
+
+    The exit code is 141, in silence, if whoever reads the output has seen enough.
+    """
+    from vintage.locate import located, numerics_of
+
+    try:
+        with located(arguments.model) as model:
+            pinned = numerics_of(model)
+            numerics.pin(pinned)
+            from vintage.model import read_network
+
+            network = read_network(model)
+        from vintage.predict import predict_table
+
+        predict_table(
+            network,
+            arguments.table,
+            arguments.output,
+            delimiter=arguments.delimiter.replace("\\t", "\t"),
+            chunk_rows=arguments.chunk_rows,
+            numerics=pinned,
+        )
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # for Python's own last flush
+        return 141
+    return 0
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="vintage", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -116,6 +156,28 @@ def main() -> None:
         type=Path,
         default=Path("data/checkpoint"),
         help="the checkpoint; data/checkpoint",
+    )
+    predicting = add(predict)
+    predicting.add_argument(
+        "table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is standard input, CSV"
+    )
+    predicting.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="CSV, or Parquet if it ends in .parquet; - is standard output, and the default",
+    )
+    predicting.add_argument(
+        "--model",
+        default="data/checkpoint",
+        help="a checkpoint's folder, an exported .onnx file, or a Git revision; data/checkpoint",
+    )
+    predicting.add_argument(
+        "--delimiter", default="auto", metavar="CHARACTER", help="of CSV; found, if not given"
+    )
+    predicting.add_argument(
+        "--chunk-rows", type=_positive, metavar="N", help="predicted at a time; bounds the memory"
     )
     arguments = parser.parse_args()
     console.run(lambda: arguments.command(arguments))

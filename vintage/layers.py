@@ -21,7 +21,8 @@ class ReplicatedLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`[n_replicas, n, n_in]` -> `[n_replicas, n, n_out]`."""
-        return torch.baddbmm(self.bias, inputs, self.weight)
+        # with the bias in the product (`baddbmm`), MKL's portable path takes three times as long
+        return torch.bmm(inputs, self.weight).add_(self.bias)
 
 
 class CheapDropout(nn.Module):

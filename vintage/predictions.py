@@ -49,7 +49,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write CSV; a probability has as many digits as bring back the same float64."""
     classes = predictions.classes
     names = [escaped(name) for name in classes]
-    lines = [_line([*FIXED, *(PROBABILITY + name for name in classes), GROUP])]
+    lines = [csv_line([*FIXED, *(PROBABILITY + name for name in classes), GROUP])]
     for row, label, probabilities, group in zip(
         predictions.rows.tolist(),
         predictions.labels.tolist(),
@@ -58,7 +58,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         strict=True,
     ):
         predicted = probabilities.index(max(probabilities))
-        lines.append(_line([row, names[label], names[predicted], *probabilities, group]))
+        lines.append(csv_line([row, names[label], names[predicted], *probabilities, group]))
     write_bytes(path, "".join(lines).encode("utf-8"))
 
 
@@ -125,11 +125,11 @@ def _check(predictions: Predictions) -> None:
         raise ValueError("a row stands there twice")
 
 
-def _line(cells: Iterable[object]) -> str:
-    """A row of CSV; unlike `csv.writer` with this line end, it quotes a carriage return, too."""
-    texts = (str(cell) for cell in cells)
-    quoted = (
-        '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
-        for text in texts
-    )
-    return ",".join(quoted) + "\n"
+def csv_line(cells: Iterable[object]) -> str:
+    """A row of CSV."""
+    return ",".join(quoted(str(cell)) for cell in cells) + "\n"
+
+
+def quoted(text: str) -> str:
+    """`text` as a cell; a carriage return is quoted, too, which `csv.writer` does not do here."""
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text

@@ -6,7 +6,6 @@ not have them.
 """
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vintage.console import InputError, one_line
+from vintage.console import InputError
+from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
 
@@ -78,23 +78,6 @@ def read_revision(name: str) -> Revision:
     )
 
 
-def find_commit(name: str) -> str:
-    """The commit that Git or, if Git knows none, a DVC experiment calls `name`."""
-    inside = _git("rev-parse", "--git-dir")
-    if inside.returncode:
-        reason = one_line(inside.stderr.decode(errors="replace").strip().partition("\n")[0])
-        raise InputError(f"{name}: no revision can be read without a Git repository: {reason}")
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found.returncode == 0:
-        return found.stdout.decode().strip()
-    commits = _experiments().get(name, set())
-    if len(commits) == 1:
-        return next(iter(commits))
-    if commits:
-        raise InputError(f"{name}: {len(commits)} experiments have this name; give one's commit")
-    raise InputError(f"{name}: no such Git revision or DVC experiment")
-
-
 def flat(content: Any, prefix: str = "") -> dict[str, Any]:
     """Nested sections as dotted keys; anything but sections is a value."""
     if not isinstance(content, Mapping):
@@ -103,18 +86,6 @@ def flat(content: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in content.items():
         keys.update(flat(value, f"{prefix}.{key}" if prefix else str(key)))
     return keys
-
-
-def _experiments() -> dict[str, set[str]]:
-    """The commits of experiments by name. Their refs are refs/exps/<2 digits>/<38>/<name>."""
-    listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")
-    commits: dict[str, set[str]] = {}
-    for line in listed.stdout.decode("utf-8", errors="replace").splitlines():
-        commit, _, reference = line.partition(" ")
-        parts = reference.split("/", 4)
-        if len(parts) == 5 and len(parts[2]) == 2 and len(parts[3]) == 38:
-            commits.setdefault(parts[4], set()).add(commit)
-    return commits
 
 
 def _needed(commit: str | None, path: Path, name: str) -> bytes:
@@ -130,7 +101,7 @@ def _read(commit: str | None, path: Path) -> bytes | None:
     """The content of a file at a commit, or in the workspace; None if it is not there."""
     if commit is None:
         return path.read_bytes() if path.exists() else None
-    blob = _git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
+    blob = run_git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
     return blob.stdout if blob.returncode == 0 else _read_from_cache(commit, path)
 
 
@@ -143,13 +114,6 @@ def _read_from_cache(commit: str, path: Path) -> bytes | None:
     except (DvcException, FileNotFoundError):
         return None
     return content
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise InputError("git is not installed, so that no revision can be read") from None
 
 
 def _read_stds(content: bytes | None, name: str) -> dict[str, float]:

@@ -51,7 +51,7 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
             or empty column names.
     """
-    with _refusals(path):
+    with refusals(path):
         _check_file(path)
         if path.suffix in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
@@ -63,7 +63,7 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
             table = _plain_table(path, table)
         else:
             table = _read_csv(path, delimiter, as_text)
-        _check_names(path, table.column_names)
+        check_names(path, table.column_names)
     if table.num_rows == 0:
         raise InputError(f"{path}: has a header but no rows")
     return table
@@ -85,7 +85,7 @@ def _check_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """Turn what the readers raise into one line."""
     try:
         yield
@@ -145,7 +145,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     last_quote = _last_quote(path)
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=last_quote >= 0)
     names = _header(path, parse)
-    _check_names(path, names)
+    check_names(path, names)
     table = None
     # so a cell takes a byte at least, and the size bounds their number
     if path.suffix != ".gz" and path.stat().st_size <= MAX_CELLS:
@@ -283,7 +283,7 @@ def _check_size(path: Path, n_rows: int, n_columns: int) -> None:
         )
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def check_names(path: Path, names: list[str]) -> None:
     if len(names) > MAX_COLUMNS:
         raise InputError(
             f"{path}: has {len(names)} columns, more than {MAX_COLUMNS}; choose some of them first"

@@ -1,0 +1,434 @@
+"""New rows: a test row gets the bits of metrics/predictions.csv, however and with whom it comes."""
+
+import csv
+import gzip
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+
+from tests.conftest import Project, environment, only_error
+from tests.processes import start
+from vintage.batches import _Checked, open_parts, regrouped
+from vintage.console import InputError
+from vintage.predict import float_texts
+
+PREDICT = (sys.executable, "-m", "vintage", "predict")
+SEPARATED = {"wine": ";", "penguins": "\t"}
+
+Prediction = tuple[str, list[float]]
+
+
+@dataclass
+class Asked:
+    """A table, and which row of the project's table each of its rows is."""
+
+    arguments: list[str]
+    rows: list[int]
+    stdin: bytes = b""
+    said: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def wine(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return _reproduced.copy_to(tmp_path_factory.mktemp("wine") / "project")
+
+
+@pytest.fixture(scope="session")
+def penguins(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three classes of text; numbers, text and missing cells; one replica of few epochs."""
+    project = _fresh.copy_to(tmp_path_factory.mktemp("penguins") / "project")
+    project.set_params(**{"data.path": "data/penguins.csv", "data.target": "species"})
+    project.set_params(**{"train.replicas": 1, "train.epochs": 5})
+    project.repro("evaluate")
+    return project
+
+
+def predict(project: Project, *arguments: str, stdin: bytes = b"") -> str:
+    """What the command prints; its messages go to the test's own."""
+    done = subprocess.run(
+        [*PREDICT, *arguments],
+        cwd=project.root,
+        env=environment(),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    sys.stderr.write(done.stderr.decode())
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def parsed(text: str) -> list[Prediction]:
+    """The rows' classes and probabilities, in the order of their numbers."""
+    lines = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [int(line["row"]) for line in lines] == list(range(len(lines)))
+    return [(line["predicted"], probabilities(line)) for line in lines]
+
+
+def probabilities(line: dict[str, str]) -> list[float]:
+    return [float(value) for name, value in line.items() if name.startswith("probability_")]
+
+
+def evaluated(project: Project) -> dict[int, Prediction]:
+    text = (project.root / "metrics/predictions.csv").read_text(encoding="utf-8")
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    return {int(line["row"]): (line["predicted"], probabilities(line)) for line in lines}
+
+
+def as_texts(project: Project) -> pd.DataFrame:
+    name = "penguins" if "penguins" in (project.root / "params.yaml").read_text() else "wine"
+    frame = pd.read_csv(project.root / f"data/{name}.csv", dtype=str, keep_default_na=False)
+    frame.attrs["name"] = name
+    return frame
+
+
+def the_whole_table(frame: pd.DataFrame, folder: Path) -> Asked:
+    path = folder / "new.csv"
+    frame.to_csv(path, index=False)
+    return Asked([str(path)], list(frame.index))
+
+
+def shuffled_in_few_rows_at_a_time(frame: pd.DataFrame, folder: Path) -> Asked:
+    path = folder / "new.csv.gz"
+    mixed = frame.sample(frac=1, random_state=1)[list(reversed(frame.columns))]
+    mixed.to_csv(path, index=False, sep=SEPARATED[frame.attrs["name"]])
+    return Asked([str(path), "--chunk-rows", "7"], list(mixed.index))
+
+
+def a_few_rows_one_at_a_time(frame: pd.DataFrame, folder: Path) -> Asked:
+    path = folder / "new.parquet"
+    typed = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    few = typed.sample(n=120, random_state=2)
+    few.drop(columns=typed.columns[-1] if frame.attrs["name"] == "wine" else "species").to_parquet(
+        path, index=False
+    )
+    return Asked([str(path), "--chunk-rows", "1"], list(few.index))
+
+
+def through_a_pipe_with_more_columns(frame: pd.DataFrame, folder: Path) -> Asked:  # noqa: ARG001
+    more = frame.assign(note='a "quoted"\nremark', year_of_birth="1999")
+    text = more.to_csv(index=False, sep=SEPARATED[frame.attrs["name"]], lineterminator="\r\n")
+    said = ["does not know columns 'note', 'year_of_birth', left out"]
+    return Asked(["-", "--chunk-rows", "1000"], list(more.index), text.encode(), said)
+
+
+def among_many_others(frame: pd.DataFrame, folder: Path) -> Asked:
+    path = folder / "new.arrow"
+    typed = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    many = typed.sample(n=5000, replace=True, random_state=3)
+    table = pa.Table.from_pandas(many, preserve_index=False)
+    pyarrow.feather.write_feather(table, str(path), chunksize=777)
+    return Asked([str(path)], list(many.index))
+
+
+FORMS = [
+    the_whole_table,
+    shuffled_in_few_rows_at_a_time,
+    a_few_rows_one_at_a_time,
+    through_a_pipe_with_more_columns,
+    among_many_others,
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["wine", "penguins"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_test_row_gets_the_bits_of_the_evaluation(
+    request: pytest.FixtureRequest,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    table: str,
+    form: Callable[[pd.DataFrame, Path], Asked],
+) -> None:
+    project: Project = request.getfixturevalue(table)
+    asked = form(as_texts(project), tmp_path)
+    found = parsed(predict(project, *asked.arguments, stdin=asked.stdin))
+    expected = evaluated(project)
+    assert len(found) == len(asked.rows)
+    compared = [(expected[row], found[i]) for i, row in enumerate(asked.rows) if row in expected]
+    assert len(compared) >= 20
+    assert all(a == b for a, b in compared)
+    complaints = capfd.readouterr().err.splitlines()
+    assert len(complaints) == len(asked.said), complaints
+    assert all(said in line for said, line in zip(asked.said, complaints, strict=True))
+
+
+@pytest.mark.slow
+def test_the_columns_of_the_output(wine: Project, penguins: Project, tmp_path: Path) -> None:
+    header, first, *_ = predict(wine, "data/wine.csv").splitlines()
+    classes = [f"probability_{grade}" for grade in range(3, 9)]
+    assert header.split(",") == ["row", "predicted", *classes, "spread"]
+    assert 0 < float(first.rpartition(",")[2]) < 0.5
+    out = tmp_path / "deep/new.parquet"
+    assert not predict(wine, "data/wine.csv", "-o", str(out))
+    table = pyarrow.parquet.read_table(out).to_pydict()
+    assert list(table) == header.split(",")
+    assert [str(cells[0]) for cells in table.values()] == first.split(",")
+    assert list(out.parent.iterdir()) == [out]
+    alone = predict(penguins, "data/penguins.csv").splitlines()[1]
+    assert alone.endswith(",")  # one network has no spread
+
+
+@pytest.mark.slow
+def test_unknown_categories_are_counted(
+    penguins: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    frame = as_texts(penguins)
+    frame.loc[3:6, "island"] = "Heligoland"
+    frame.loc[300, "sex"] = "both, or neither"
+    frame.loc[:, "species"] = "?"
+    frame.loc[9, "bill_length_mm"] = " NA "  # which the reader of numbers does not take
+    text = frame.to_csv(index=False).encode()
+    found = parsed(predict(penguins, "-", "--chunk-rows", "100", stdin=text))
+    assert len(found) == len(frame)
+    assert capfd.readouterr().err == (
+        "warning: standard input: cells with a category that no train row has: 4 of column "
+        "'island', 1 of column 'sex'\n"
+    )
+
+
+@pytest.mark.slow
+def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
+    frame = pd.concat([as_texts(wine)] * 8, ignore_index=True)
+    path = tmp_path / "new.csv"
+    out = tmp_path / "out.csv"
+    out.write_text("as before")
+
+    def refused(*arguments: str) -> str:
+        done = wine.run(*PREDICT, *arguments, "-o", str(out), check=False)
+        assert out.read_text() == "as before"
+        assert not list(tmp_path.glob(".*"))
+        return only_error(done)
+
+    frame.drop(columns=["pH", "alcohol"]).to_csv(path, index=False)
+    assert f"{path}: has no columns 'pH', 'alcohol', which the model needs" in refused(str(path))
+    frame.loc[7001, "pH"] = "acid"
+    frame.to_csv(path, index=False)
+    assert f"{path}: column 'pH', row 7001: 'acid' is not a number" in refused(str(path))
+    text = path.read_text().splitlines(keepends=True)
+    text[5001] = "1,2\n"
+    path.write_text("".join(text))
+    assert f"{path}: cannot be read as a table: row 5000 has 2 cells, not 12" in refused(str(path))
+    assert "is the table itself" in only_error(
+        wine.run(*PREDICT, str(path), "-o", str(path), check=False)
+    )
+
+
+@pytest.mark.slow
+def test_a_header_alone(wine: Project, tmp_path: Path) -> None:
+    header = ",".join(as_texts(wine).columns)
+    for end in ("", "\n", "\r\n\r\n"):
+        path = tmp_path / "new.csv"
+        path.write_bytes((header + end).encode())
+        with open_parts(str(path)) as parts:
+            assert parts.names == header.split(",")
+            assert not list(parts.batches(["pH"], ["pH"]))
+    lines = predict(wine, "-", stdin=header.encode()).splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("row,predicted,probability_3")
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="is empty; it needs a header"), open_parts(str(path)):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_killed_prediction_leaves_nothing(
+    wine: Project, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "new.csv"
+    header, _, rows = (wine.root / "data/wine.csv").read_text().partition("\n")
+    path.write_text(header + "\n" + rows * 500)
+    (out := tmp_path / "out").mkdir()
+    group = start(wine, *PREDICT, str(path), "-o", str(out / "predictions.csv"))
+    assert group.until(lambda: any(p.stat().st_size for p in out.iterdir()), "the first rows")
+    assert not (out / "predictions.csv").exists()
+    group.send(number)
+    assert group.end() == 128 + number
+    assert len(group.complained.splitlines()) == 1
+    assert not list(out.iterdir())
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_seen_enough(wine: Project, tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    header, _, rows = (wine.root / "data/wine.csv").read_text().partition("\n")
+    path.write_text(header + "\n" + rows * 20)
+    with subprocess.Popen(
+        [*PREDICT, str(path)],
+        cwd=wine.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith(b"row,")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.slow
+def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
+    project = wine.copy_to(tmp_path / "project")
+    project.run("git", "commit", "-qam", "as it is", "--allow-empty")
+    expected = predict(project, "data/wine.csv")
+    shutil.rmtree(project.root / "data/checkpoint")
+    before = project.run("git", "status", "--porcelain").stdout
+    assert predict(project, "data/wine.csv", "--model", "HEAD") == expected
+    assert project.run("git", "status", "--porcelain").stdout == before
+    assert not (project.root / "data/checkpoint").exists()
+    for model, problem in {
+        "data/checkpoint": "there is no model; run `dvc repro`",
+        "model.onnx": "there is no model",
+        "nobody": "no such Git revision or DVC experiment",
+        "HEAD~0:": "no such Git revision",
+        "params.yaml": "a model is a folder, a file *.onnx or a Git revision",
+    }.items():
+        done = project.run(*PREDICT, "data/wine.csv", "--model", model, check=False)
+        assert problem in only_error(done)
+
+
+@pytest.mark.slow
+def test_another_repository_gets_the_model_by_its_tag(wine: Project, tmp_path: Path) -> None:
+    project = wine.copy_to(tmp_path / "project")
+    for command in (
+        f"dvc remote add --default store {tmp_path / 'store'}",
+        "git add --all",
+        "git commit --quiet --message model",
+        "git tag --annotate wine@v1.0.0 --message first",
+        "dvc push --quiet",
+        f"git clone --quiet --bare . {tmp_path / 'shared.git'}",
+    ):
+        project.run(*command.split())
+    expected = predict(project, "data/wine.csv")
+    shutil.copy(project.root / "data/wine.csv", tmp_path)
+    shutil.rmtree(project.root)
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = Project(tmp_path / "elsewhere")
+    code = {"PYTHONPATH": os.environ.get("PYTHONPATH") or str(Path(__file__).parent.parent)}
+    url = f"file://{tmp_path / 'shared.git'}"
+    for command in (
+        f"dvc artifacts get {url} wine -o model",
+        f"dvc get {url} data/checkpoint --rev wine@v1.0.0 -o same",
+    ):
+        elsewhere.run(*command.split())
+    for model in ("model", "same"):
+        done = elsewhere.run(*PREDICT, "../wine.csv", "--model", model, env=code)
+        assert done.stdout == expected
+
+
+SCIKIT_LEARN = """
+import csv, sys
+import vintage
+assert not {"numpy", "torch", "sklearn"} & set(sys.modules)
+from vintage import console, numerics
+numerics.pin()
+import numpy as np, pandas as pd, pyarrow as pa
+from sklearn.base import is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_is_fitted
+
+model = vintage.load("data/checkpoint")
+check_is_fitted(model)
+assert is_classifier(model)
+assert model.classes_.tolist() == ["3", "4", "5", "6", "7", "8"]
+assert model.n_features_in_ == len(model.feature_names_in_) == 11
+frame = pd.read_csv("data/wine.csv")
+found = model.predict_proba(frame)
+with open("metrics/predictions.csv") as file:
+    for line in csv.DictReader(file):
+        row = int(line["row"])
+        expected = [float(line[f"probability_{name}"]) for name in model.classes_]
+        assert found[row].tolist() == expected
+        assert model.predict(frame.iloc[[row]]).tolist() == [line["predicted"]]
+        if row > 200:
+            break
+reordered = frame[frame.columns[::-1]].assign(more="x").set_index(frame.index + 5)
+assert (model.predict_proba(reordered) == found).all()
+assert (model.predict_proba(pa.Table.from_pandas(frame)) == found).all()
+assert model.predict_proba(frame[:0]).shape == (0, 6)
+grades = frame["quality"].astype(str)
+assert model.score(frame, grades) > 0.6
+assert get_scorer("roc_auc_ovr")(model, frame, grades) > 0.75
+importance = permutation_importance(model, frame, grades, n_repeats=1, random_state=0)
+assert importance.importances_mean[-2:].tolist()[1] == 0 < importance.importances_mean[-2]
+calibrated = CalibratedClassifierCV(FrozenEstimator(model)).fit(frame, grades)
+assert calibrated.predict_proba(frame).shape == (len(frame), 6)
+for wrong, problem in [
+    (frame.drop(columns="pH"), "the frame: has no column 'pH'"),
+    (frame.to_numpy(), "found ndarray, not a data frame"),
+    (frame.assign(pH="acid"), "the frame: column 'pH', row 0: 'acid' is not a number"),
+    (frame.assign(pH=np.inf), "row 0: inf is not a finite"),
+    (frame.rename(columns={"density": "pH"}), "has no column 'density'"),
+]:
+    try:
+        model.predict(wrong)
+    except console.InputError as error:
+        assert problem in str(error), error
+    else:
+        raise AssertionError(problem)
+"""
+
+
+@pytest.mark.slow
+def test_the_interface_of_scikit_learn(wine: Project) -> None:
+    assert wine.run(sys.executable, "-W", "error::FutureWarning", "-c", SCIKIT_LEARN).stderr == ""
+
+
+def test_numbers_are_written_as_python_writes_them(rng: random.Random) -> None:
+    values = [10 ** rng.uniform(-9, 0) for _ in range(20_000)] + [rng.random() for _ in range(5000)]
+    values += [0.0, 1.0, 1e-4, np.nextafter(1e-4, 0), 5e-324, 1e-300, 0.5, np.nextafter(1, 0)]
+    assert float_texts(np.array(values)).to_pylist() == [repr(float(value)) for value in values]
+
+
+def test_quotation_marks_go_wrong_as_the_csv_module_finds(rng: random.Random) -> None:
+    for _ in range(3000):
+        text = "".join(rng.choices('"",;\n\rab', k=rng.randint(1, 12)))
+        try:
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        except csv.Error:
+            lines = []
+        file = _Checked(Path("t"), io.BytesIO(text.encode()), b"", ",")
+        size = rng.randint(1, 4)
+        try:
+            content = b"".join(iter(lambda: file.read(size), b""))  # noqa: B023
+        except InputError:
+            assert not lines, text
+        else:
+            assert lines, text
+            assert content == text.encode()
+
+
+def test_text_goes_on_where_numbers_end(tmp_path: Path, rng: random.Random) -> None:
+    values = [str(rng.random()) for _ in range(200_000)]
+    values[150_000] = " 7 "
+    values[150_001] = " NA "
+    path = tmp_path / "t.csv.gz"
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.write("a,b\n" + "".join(f"{value},x\n" for value in values))
+    with open_parts(str(path)) as parts:
+        tables = list(regrouped(parts.batches(["a"], ["a"]), 10_000))
+    assert {str(table["a"].type) for table in tables} == {"double", "binary"}
+    found: Iterator[object] = (cell for table in tables for cell in table["a"].to_pylist())
+    texts = [str(cell.decode() if isinstance(cell, bytes) else cell) for cell in found]
+    assert texts == [str(float(value)) if i < 100_000 else value for i, value in enumerate(values)]

@@ -1,0 +1,298 @@
+"""Predict the rows of a table of any size: `vintage predict`.
+
+The output has a line for each row: `row`, its number in the input from 0; `predicted`, the most
+probable class; `probability_<class>` for each class; `spread`, the standard deviation over the
+replicas of the predicted class's probability, empty with one replica. Numbers and class names are
+written as in `metrics/predictions.csv`, see `vintage.predictions`; Parquet needs no escaping.
+"""
+
+import contextlib
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from vintage.batches import Parts, open_parts, regrouped
+from vintage.console import InputError, one_line, warn
+from vintage.features import Source
+from vintage.files import remove_temporaries
+from vintage.model import Network, Predicted, check_columns, encode, listed, predict
+from vintage.numerics import Numerics
+from vintage.predictions import PROBABILITY, csv_line, escaped, quoted
+from vintage.tensors import Features, Schema, unknown_counts
+
+STDOUT = "-"
+PARQUET = ".parquet"
+NOT_WRITTEN = (".arrow", ".feather", ".gz", ".pq", ".xlsx")
+CHUNK_ROWS = 8192
+CHUNK_NUMBERS = 2**22  # of a chunk's features or its probabilities, 32 MB as float64
+LOWEST_PLAIN = 1e-4  # below, Python writes an exponent, and Arrow does later
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def predict_table(
+    network: Network,
+    source: str,
+    output: str,
+    delimiter: str = "auto",
+    chunk_rows: int | None = None,
+    numerics: Numerics = "portable",
+) -> None:
+    """Predict each row of `source` and write it to `output`; `-` is standard input or output.
+
+    What is said beside goes to standard error. A file is complete or not there.
+
+    Args:
+        chunk_rows: how many rows are predicted at a time; what comes out is the same.
+        numerics: with portable ones, on a thread for each core.
+
+    Raises:
+        InputError: whatever is wrong with the table.
+    """
+    with open_parts(source, delimiter) as parts:
+        _check_output(source, output)
+        if unused := check_columns(str(parts.path), parts.names, network.schema):
+            print(
+                f"{parts.path}: the model does not know {one_line(listed(unused))}, left out",
+                file=sys.stderr,
+            )
+        with _result(output, network) as result, _bar(parts, output) as bar:
+            unknown = _predict_parts(network, parts, result, bar, chunk_rows, numerics)
+    if unknown:
+        counts = ", ".join(f"{count} of column {name!r}" for name, count in unknown.items())
+        warn(f"{parts.path}: cells with a category that no train row has: {counts}")
+
+
+@dataclass(frozen=True)
+class _Chunk(Generic[Result]):
+    """What came out of a chunk of rows."""
+
+    n_rows: int
+    result: Result
+    unknown: dict[str, int]
+
+
+def _predict_parts(
+    network: Network,
+    parts: Parts,
+    result: "_Output[Any]",
+    bar: "tqdm[Any]",
+    chunk_rows: int | None,
+    numerics: Numerics,
+) -> Counter[str]:
+    """Predict and write all rows; by column, how many cells hold an unknown category."""
+    schema = network.schema
+    names = [feature.name for feature in schema.features]
+    numeric = [feature.name for feature in schema.features if feature.kind == "numeric"]
+
+    def predicted(numbered: tuple[int, pa.Table]) -> _Chunk[Any]:
+        first, table = numbered
+        where = Source(str(parts.path), np.arange(first, first + table.num_rows))
+        features = encode({name: table[name] for name in names}, schema, where)
+        content = result.content(first, _predict(network, features, where))
+        return _Chunk(table.num_rows, content, unknown_counts(features, schema.features))
+
+    chunks = _numbered(
+        regrouped(parts.batches(names, numeric), chunk_rows or _chunk_rows(network, len(names)))
+    )
+    # with other numerics, each product is shared out to threads
+    n_threads = len(os.sched_getaffinity(0)) if numerics == "portable" else 1
+    unknown: Counter[str] = Counter()
+    n_rows = 0
+    for chunk in _in_order(predicted, chunks, n_threads):
+        result.write(chunk.result)
+        unknown.update(chunk.unknown)
+        n_rows += chunk.n_rows
+        bar.set_postfix_str(f"{n_rows:,} rows", refresh=False)
+        bar.update(parts.position() - bar.n)
+    return unknown
+
+
+def _predict(network: Network, features: Features, where: Source) -> Predicted:
+    try:
+        return predict(network, features)
+    except InputError as error:
+        rows = f"rows {where.rows[0]} to {where.rows[-1]}"
+        raise InputError(f"{where.path}: {rows}: {error}") from None
+
+
+def _chunk_rows(network: Network, n_features: int) -> int:
+    """As many rows as fit into the memory that a chunk may take."""
+    none = np.zeros((1, n_features), dtype=np.float32)
+    numbers_a_row = max(n_features, network.predict_proba(none).size)
+    return int(np.clip(CHUNK_NUMBERS // numbers_a_row // 1024 * 1024, 1024, CHUNK_ROWS))
+
+
+def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Each table with the number of its first row."""
+    first = 0
+    for table in tables:
+        yield first, table
+        first += table.num_rows
+
+
+def _in_order(
+    function: Callable[[Item], Result], items: Iterator[Item], n_threads: int
+) -> Iterator[Result]:
+    """The results of items, computed on threads, a few ahead. The first error ends them."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        failure: Exception | None = None
+        try:
+            while True:
+                try:
+                    waiting.append(pool.submit(function, next(items)))
+                except StopIteration:
+                    break
+                except Exception as error:  # after what comes before it
+                    failure = error
+                    break
+                if len(waiting) > n_threads + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if failure:
+            raise failure
+
+
+def _check_output(source: str, output: str) -> None:
+    path = Path(output)
+    if path.suffix in NOT_WRITTEN:
+        raise InputError(
+            f"{output}: what is written is CSV, or Parquet if the name ends in .parquet"
+        )
+    if path.is_dir():
+        raise InputError(f"{output}: is a folder; name a file in it")
+    if output != STDOUT and path.is_file() and Path(source).is_file() and path.samefile(source):
+        raise InputError(f"{output}: is the table itself; name another file")
+
+
+@contextlib.contextmanager
+def _bar(parts: Parts, output: str) -> Iterator["tqdm[Any]"]:
+    """A bar on a terminal, unless the rows are shown there."""
+    is_seen = sys.stderr.isatty() and not (output == STDOUT and sys.stdout.isatty())
+    with tqdm(total=parts.total, unit=parts.unit, unit_scale=True, disable=not is_seen) as bar:
+        yield bar
+
+
+class _Output(ABC, Generic[Result]):
+    """Where predictions go: `content` may run on any thread, `write` runs in the order of rows."""
+
+    @abstractmethod
+    def content(self, first: int, predicted: Predicted) -> Result:
+        """The predictions of the rows from `first` on as they are written."""
+
+    @abstractmethod
+    def write(self, content: Result) -> None: ...
+
+
+@contextlib.contextmanager
+def _result(output: str, network: Network) -> Iterator[_Output[Any]]:
+    with _complete(output) as file:
+        if Path(output).suffix != PARQUET:
+            yield _Csv(file, network.schema)
+            return
+        import pyarrow.parquet
+
+        parquet = _Parquet(network.schema)
+        with pyarrow.parquet.ParquetWriter(file, parquet.schema) as parquet.writer:
+            yield parquet
+
+
+@contextlib.contextmanager
+def _complete(output: str) -> Iterator[IO[bytes]]:
+    """A file to write to, beside its place until it is complete; or a pipe, a device, output."""
+    path = Path(output).resolve()
+    if output == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class _Csv(_Output[bytes]):
+    def __init__(self, file: IO[bytes], schema: Schema) -> None:
+        self.file = file
+        self.names = pa.array([quoted(escaped(name)) for name in schema.classes])
+        self.write(csv_line(column_names(schema)).encode())
+
+    def content(self, first: int, predicted: Predicted) -> bytes:
+        n_rows, n_classes = predicted.probabilities.shape
+        rows = pa.array(np.arange(first, first + n_rows)).cast(pa.string())
+        numbers = float_texts(predicted.probabilities.T.ravel())
+        probabilities = [numbers.slice(k * n_rows, n_rows) for k in range(n_classes)]
+        spread = "" if predicted.spread is None else float_texts(predicted.spread)
+        names = self.names.take(pa.array(predicted.classes))
+        lines = pc.binary_join_element_wise(rows, names, *probabilities, spread, ",")
+        ended = pc.binary_join_element_wise(lines, "", "\n")
+        _, offsets, text = ended.buffers()  # the lines, without a gap
+        ends = np.frombuffer(offsets, dtype=np.int32)
+        return memoryview(text)[ends[ended.offset] : ends[ended.offset + n_rows]].tobytes()
+
+    def write(self, content: bytes) -> None:
+        self.file.write(content)
+
+
+class _Parquet(_Output[pa.RecordBatch]):
+    writer: Any
+
+    def __init__(self, schema: Schema) -> None:
+        self.names = pa.array(schema.classes)
+        kinds = [pa.int64(), pa.string(), *[pa.float64()] * (len(schema.classes) + 1)]
+        self.schema = pa.schema(list(zip(column_names(schema), kinds, strict=True)))
+
+    def content(self, first: int, predicted: Predicted) -> pa.RecordBatch:
+        n_rows = len(predicted.classes)
+        spread = predicted.spread
+        columns = [
+            pa.array(np.arange(first, first + n_rows)),
+            self.names.take(pa.array(predicted.classes)),
+            *(pa.array(column) for column in predicted.probabilities.T.copy()),
+            pa.nulls(n_rows, pa.float64()) if spread is None else pa.array(spread),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def write(self, content: pa.RecordBatch) -> None:
+        self.writer.write_batch(content)
+
+
+def column_names(schema: Schema) -> list[str]:
+    return ["row", "predicted", *(PROBABILITY + name for name in schema.classes), "spread"]
+
+
+def float_texts(values: npt.NDArray[np.float64]) -> pa.Array:
+    """Numbers from 0 to 1 as Python's `repr` writes them; Arrow is faster, and mostly the same."""
+    texts = pa.array(values).cast(pa.string())
+    others = (values < LOWEST_PLAIN) | (values >= 1)
+    written = pa.array([repr(value) for value in values[others].tolist()], pa.string())
+    return pc.replace_with_mask(texts, pa.array(others), written)
