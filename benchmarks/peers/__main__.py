@@ -1,6 +1,6 @@
 """Vintage's training beside its peers', who do the same work in turns: ratios in one run.
 
-    python -m benchmarks.peers               about ten minutes; leave the machine alone meanwhile
+    python -m benchmarks.peers               about five minutes; leave the machine alone meanwhile
 
 The peers are installed into build/peers, an environment of their own. It fails if a peer's loss
 after training is not Vintage's within 5 %: then it did other work.
@@ -45,7 +45,7 @@ RACES = [
     Race(
         "large",
         "fast",
-        3,
+        2,
         "million rows/s",
         {"DataLoader loop": 15, "skorch": 10, "lightning": 10, MATRIX_PRODUCTS: 0.35},
     ),

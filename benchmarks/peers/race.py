@@ -39,10 +39,11 @@ def main() -> None:
             fastest, predict = turn(lambda: train(work))  # noqa: B023
             seconds[contestant] = min(seconds[contestant], fastest)
             losses[contestant] = work.final_loss(predict)
+    n_rows, n_features = work.features.shape
     result = {
-        "work": f"{work.epochs} epochs on {work.features.shape[0]:,} x {work.features.shape[1]}, "
+        "work": f"epochs: {work.epochs}, rows: {n_rows:,}, features: {n_features}, "
         f"batches of {work.batch_size:,}, numerics {mode}",
-        "rows": work.epochs * len(work.labels),
+        "rows": work.epochs * n_rows,
         "seconds": seconds,
         "losses": losses,
         "matmul_rows_per_second": matmul_flops / work.flops_per_row(),
