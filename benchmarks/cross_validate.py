@@ -101,6 +101,7 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
 
     from vintage.fitting import balanced_weights, fit, fit_temperature
     from vintage.network import build_ensemble
+    from vintage.recipe import settle_architecture, settle_recipe
     from vintage.splitting import hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
@@ -114,7 +115,9 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
         )
         is_val = np.isin(groups, held_out)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
-    ensemble = build_ensemble(params.model, schema, seeds, features[~is_val])
+    shape = features[~is_val].shape
+    architecture = settle_architecture(params.model, *shape)
+    ensemble = build_ensemble(architecture, schema, seeds, features[~is_val])
     train, val = (
         (ensemble.encode(torch.from_numpy(features[part])), torch.from_numpy(labels[part]))
         for part in (~is_val, is_val)
@@ -122,7 +125,7 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
     class_weights = None
     if params.train.class_weight == "balanced":
         class_weights = balanced_weights(train[1], len(schema.classes))
-    fit(ensemble, train, val, params.train, class_weights)
+    fit(ensemble, train, val, settle_recipe(params.train, shape[0]), class_weights)
     if params.train.calibration == "temperature" and n_val:
         fit_temperature(ensemble, *val)
     return ensemble.predict_proba(torch.from_numpy(held)).mean(dim=0).numpy()

@@ -2,15 +2,19 @@
 
     python -m benchmarks.scaling             about two minutes; leave the machine alone meanwhile
 
-The network and the numerics are those of params.yaml, the batches `auto`, the rows random. A
-figure of one machine, so no output of the pipeline.
+The plain network, batches as `auto` has them, random rows, the numerics of params.yaml. A figure of
+one machine, so no output of the pipeline.
 """
 
 import time
 from pathlib import Path
 
+from benchmarks.numeric import numeric_schema
 from vintage import console, numerics
 from vintage.params import Params, load_params
+from vintage.recipe import Architecture, settle_recipe
+
+PLAIN = Architecture(name="mlp", hidden=[64, 32], dropout=0.5, normalize="standard", n_bins=0)
 
 ROWS = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000]
 REPLICAS = [1, 2, 4, 8, 16, 32, 64]
@@ -44,13 +48,13 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(n_rows, FEATURES, generator=generator)
     labels = torch.randint(CLASSES, (n_rows,), generator=generator)
-    seeds = list(range(n_replicas))
+    seeds, schema = list(range(n_replicas)), numeric_schema(FEATURES, CLASSES)
 
     def train(n_epochs: int) -> float:
-        ensemble = build_ensemble(params.model, FEATURES, CLASSES, seeds)
-        settings = params.train.model_copy(update={"epochs": n_epochs, "replicas": n_replicas})
+        ensemble = build_ensemble(PLAIN, schema, seeds, features.numpy())
+        recipe = settle_recipe(params.train, n_rows).model_copy(update={"epochs": n_epochs})
         started = time.perf_counter()
-        fit(ensemble, (features, labels), (features[:0], labels[:0]), settings)
+        fit(ensemble, (features, labels), (features[:0], labels[:0]), recipe)
         return (time.perf_counter() - started) / n_epochs
 
     n_epochs = max(1, round(SHORTEST / train(1)))

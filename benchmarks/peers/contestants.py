@@ -12,30 +12,30 @@ from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.numeric import numeric_schema
 from benchmarks.peers.work import SEED, Floats, Predict, Work
 from vintage.fitting import fit
 from vintage.network import build_ensemble
-from vintage.params import load_params
-
-PARAMS = load_params()
+from vintage.recipe import Architecture, Recipe
 
 
 def vintage(work: Work) -> Predict:
     """`fit` of one replica, as the train stage calls it, without validation rows."""
-    model = PARAMS.model.model_copy(update={"hidden": list(work.hidden), "dropout": 0.0})
-    settings = PARAMS.train.model_copy(
-        update={
-            "seed": SEED,
-            "replicas": 1,
-            "epochs": work.epochs,
-            "batch_size": work.batch_size,
-            "learning_rate": work.learning_rate,
-            "weight_decay": 0.0,
-        }
+    architecture = Architecture(
+        name="mlp", hidden=list(work.hidden), dropout=0.0, normalize="none", n_bins=0
+    )
+    recipe = Recipe(
+        seed=SEED,
+        epochs=work.epochs,
+        batch_size=work.batch_size,
+        learning_rate=work.learning_rate,
+        weight_decay=0.0,
+        patience=0,
     )
     features, labels = tensors(work)
-    ensemble = build_ensemble(model, work.widths[0], work.widths[-1], [SEED])
-    fit(ensemble, (features, labels), (features[:0], labels[:0]), settings)
+    schema = numeric_schema(work.widths[0], work.widths[-1])
+    ensemble = build_ensemble(architecture, schema, [SEED], work.features)
+    fit(ensemble, (features, labels), (features[:0], labels[:0]), recipe)
     return lambda rows: ensemble.predict_proba(torch.from_numpy(rows)).mean(dim=0).numpy()
 
 
