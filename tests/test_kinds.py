@@ -153,6 +153,13 @@ def test_a_delimiter_is_found(tmp_path: Path, mark: str) -> None:
         assert table.features[2].categories == [f"Os{mark}lo", "Rome"]
 
 
+@pytest.mark.parametrize("name", ["\u00c5lesund", "\u0118", "caf\u00e9\u0085x", "\x1c\x0b\x0c"])
+def test_a_delimiter_is_found_beside_any_letter(tmp_path: Path, name: str) -> None:
+    """Some of whose bytes end a line in other encodings."""
+    table = encode(write(tmp_path, f"n;{name};kind\n1;{name}1;a\n2;x;b\n3;{name}1;a\n"))
+    assert table.names == ["n", name]
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", " "])
 def test_a_delimiter_is_set(tmp_path: Path, mark: str) -> None:
     others = "".join(other for other in ";,|\t" if other != mark)  # more often than the right one

@@ -213,7 +213,8 @@ def find_delimiter(sample: bytes) -> str:
 
     A comma, if none cuts them.
     """
-    lines = sample.decode("latin-1").splitlines()
+    # not by str.splitlines, to which the second byte of some letters ends a line
+    lines = re.split(r"\r\n|\r|\n", sample.decode("latin-1"))
     complete = [line for line in (lines[:-1] or lines)[:SAMPLE_LINES] if line]
 
     def n_cells(delimiter: str) -> int:
