@@ -8,6 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from vintage.console import InputError
 from vintage.encoding import Encoder
 from vintage.tensors import Feature, Features
 
@@ -82,3 +83,11 @@ def test_categories_alone_and_numbers_alone() -> None:
     numbers.fit(np.array([[1], [3]], dtype=np.float32), normalize=True)
     assert numbers(torch.tensor([[1.0], [5.0]])).tolist() == [[-1], [3]]
     assert [tensor.shape for tensor in only.state_dict().values()] == [(0,)] * 3
+
+
+def test_a_column_without_any_number_is_refused() -> None:
+    """Which the split stage drops, so that it comes from a damaged file only."""
+    train = rows(20, 1)
+    train[:, 3] = np.nan
+    with pytest.raises(InputError, match="no train row holds a number in column 't'"):
+        encoder_of(train)

@@ -152,6 +152,13 @@ def test_a_delimiter_is_found(tmp_path: Path, mark: str) -> None:
         assert table.features[2].categories == [f"Os{mark}lo", "Rome"]
 
 
+@pytest.mark.parametrize("name", ["\u00c5lesund", "\u0118", "caf\u00e9\u0085x", "\x1c\x0b\x0c"])
+def test_a_delimiter_is_found_beside_any_letter(tmp_path: Path, name: str) -> None:
+    """Some of whose bytes end a line in other encodings."""
+    table = encode(write(tmp_path, f"n;{name};kind\n1;{name}1;a\n2;x;b\n3;{name}1;a\n"))
+    assert table.names == ["n", name]
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", " "])
 def test_a_delimiter_is_set(tmp_path: Path, mark: str) -> None:
     others = "".join(other for other in ";,|\t" if other != mark)  # more often than the right one
@@ -334,3 +341,36 @@ def test_a_group_that_is_missing_is_refused(tmp_path: Path) -> None:
         pyarrow.parquet.write_table(table, path)
         error = refusal(path, split=split_params(group_by="g"))
         assert "column 'g', row 1: the cell is empty or NA; which group is it in?" in error
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.xlsx", b"PK\x03\x04" + bytes(range(256)) * 9, "is an Excel file or a zip archive"),
+        ("t.xls", b"\xd0\xcf\x11\xe0" + bytes(999), "is an Excel file; save the table as CSV"),
+        ("t.csv", gzip.compress(MIXED.encode()), "is compressed with gzip; its name must"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_text_is_recognised(
+    tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
+    assert expected in refusal(write(tmp_path, content, name))
+
+
+def test_the_end_of_a_name_in_capitals(tmp_path: Path) -> None:
+    table = pa.table({"n": [1, 2, 3], "kind": ["a", "b", "a"]})
+    pyarrow.parquet.write_table(table, tmp_path / "T.PARQUET")
+    pyarrow.feather.write_feather(table, tmp_path / "T.Arrow")
+    for name in ("T.PARQUET", "T.Arrow"):
+        assert encode(tmp_path / name).targets == ["a", "b", "a"]
+
+
+def test_columns_that_are_ignored_are_of_any_type(tmp_path: Path) -> None:
+    """Also of those that no row can be taken out of."""
+    values = pa.array([[1], [2], None], pa.list_view(pa.int64()))
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["p", "q"]))
+    columns = {"n": [1, 2, 3], "views": values, "runs": runs, "kind": ["a", None, "b"]}
+    with pa.ipc.new_file(tmp_path / "t.arrow", pa.table(columns).schema) as file:
+        file.write_table(pa.table(columns))
+    table = encode(tmp_path / "t.arrow", ignore=["views", "runs"])
+    assert table.values.tolist() == [[1], [3]]

@@ -315,3 +315,13 @@ def test_a_table_of_300_000_rows(run: Run) -> None:
     folder = run(table, "split", "train", "evaluate", **{"train.epochs": 1, "train.replicas": 1})
     assert sum(schema_of(folder).rows.model_dump(exclude={"repeated"}).values()) == 300_000
     assert (read_json(folder / "metrics/evaluation.json", Evaluation).test["accuracy"] or 0) > 0.9
+
+
+def test_categories_alone(run: Run) -> None:
+    """No numbers to impute or to scale, and more categories than a tree has bins for."""
+    draw = random.Random(5)
+    rows = [[f"c{i % 300}", draw.choice(["", "p", "q"]), "xy"[i % 300 % 2]] for i in range(600)]
+    kinds = {"data.kinds": {"city": "categorical"}, "split.group_by": "none"}
+    folder = run(text_of("city,part,kind", rows), *ALL, **kinds)
+    assert list(check_outputs(folder, load_params(folder / "params.yaml"))) == []
+    assert len(schema_of(folder).features[0].categories or []) > 255

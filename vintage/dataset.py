@@ -79,7 +79,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
-        table = table.take(labelled)
+        table = table.select([*names, *dict.fromkeys(roles.values())]).take(labelled)
     source = Source(data.path, labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vintage.console import InputError
 from vintage.tensors import Feature, Features
 
 
@@ -44,6 +45,7 @@ class Encoder(nn.Module):
             if feature.categories is not None
             for code in range(feature.unknown_code)
         ]
+        self.names = [features[index].name for index in numeric]
         self.n_numeric = len(numeric)
         self.all_numeric = not one_hot
         self.register_buffer("median", torch.zeros(len(numeric)))
@@ -68,11 +70,19 @@ class Encoder(nn.Module):
 
         A constant column keeps scale 1. NumPy computes them in float64, because PyTorch's `sqrt` is
         not the same on every CPU. Without `normalize`, only the medians are taken.
+
+        Raises:
+            InputError: a column without any number.
         """
         numbers = features if self.all_numeric else np.take(features, self.numeric.numpy(), axis=1)
         missing = np.isnan(numbers)
         for index in range(self.n_numeric):
             known = numbers[~missing[:, index], index]
+            if not len(known):
+                raise InputError(
+                    f"no train row holds a number in column {self.names[index]!r}, which the split "
+                    "would have dropped; delete data/tensors and run `dvc repro`"
+                )
             self.median[index] = float(np.median(known))
         if not normalize:
             return

@@ -32,6 +32,11 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 20
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather")
+NO_TEXT = {
+    b"PK\x03\x04": "is an Excel file or a zip archive; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is an Excel file; save the table as CSV",
+    b"\x1f\x8b": "is compressed with gzip; its name must end in .gz",
+}
 KINDS_OF_FILE = "CSV (.csv, .tsv, .txt, also .gz), Parquet or Arrow"
 
 
@@ -53,11 +58,11 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
     """
     with refusals(path):
         _check_file(path)
-        if path.suffix in PARQUET:
+        if path.suffix.lower() in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
             table = _plain_table(path, file.read())
-        elif path.suffix in ARROW:
+        elif path.suffix.lower() in ARROW:
             table = pyarrow.feather.read_table(path, memory_map=True)
             _check_size(path, table.num_rows, table.num_columns)
             table = _plain_table(path, table)
@@ -140,6 +145,9 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         raise InputError(f"{path}: is empty; it needs a header and rows")
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
+    for mark, problem in NO_TEXT.items():
+        if sample.startswith(mark):
+            raise InputError(f"{path}: {problem}")
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
     last_quote = _last_quote(path)
@@ -212,7 +220,8 @@ def find_delimiter(sample: bytes) -> str:
 
     A comma, if none cuts them.
     """
-    lines = sample.decode("latin-1").splitlines()
+    # not by str.splitlines, to which the second byte of some letters ends a line
+    lines = re.split(r"\r\n|\r|\n", sample.decode("latin-1"))
     complete = [line for line in (lines[:-1] or lines)[:SAMPLE_LINES] if line]
 
     def n_cells(delimiter: str) -> int:
