@@ -4,13 +4,13 @@
     python -m benchmarks.cross_validate --rows development   without the test rows: to choose by
     python -m benchmarks.cross_validate --set model.dropout=0.2 --set train.epochs=50
 
-Five rounds of five folds over groups of equal rows, stratified by class. Every model gets the same
-train and validation rows; the network holds `split.val_size` of them out by itself.
+Five rounds of five folds over the groups of split.group_by, stratified by class. Every model gets
+the same train and validation rows, which the kinds and categories of the columns are found in; the
+network holds `split.val_size` of them out by itself.
 """
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from vintage import console, numerics
 from vintage.params import PARAMS_PATH, Params, load_params, parse_params
@@ -29,32 +29,40 @@ def main() -> None:
     import numpy as np
 
     from vintage.baselines import BASELINES, predict_baseline
+    from vintage.dataset import load_dataset
+    from vintage.features import encode_features, fit_features
     from vintage.splitting import split_rows
-    from vintage.table import encode_table, read_table
-    from vintage.twins import duplicate_groups
+    from vintage.tensors import RowCounts, Schema
 
-    table = encode_table(read_table(Path(params.data.path)), params.data)
-    groups = duplicate_groups(table.features)
-    rows = np.arange(len(groups))
+    data = load_dataset(params.data, params.split)
+    rows = np.arange(len(data.labels))
     if arguments.rows == "development":
-        test = split_rows(table.labels, groups, table.classes, params.split).test
-        rows = np.setdiff1d(rows, test)
-    features, labels = table.features[rows], table.labels[rows]
-    groups = np.unique(groups[rows], return_inverse=True)[1]
+        split = split_rows(data.labels, data.groups, data.classes, params.split, data.order)
+        rows = np.setdiff1d(rows, split.test)
+    labels = data.labels[rows]
+    groups = np.unique(data.groups[rows], return_inverse=True)[1]
 
     models = ["network"] if arguments.no_baselines else ["network", *list(BASELINES)[1:]]
-    n_classes = len(table.classes)
-    shape = (ROUNDS, len(labels), n_classes)
-    predictions = {name: np.zeros(shape) for name in models}
+    n_classes = len(data.classes)
+    predictions = {name: np.zeros((ROUNDS, len(labels), n_classes)) for name in models}
     for round_, train, held in folds(labels, groups):
+        features, dropped = fit_features(data.columns, rows[train], params.data.kinds, data.source)
+        encoded = encode_features(data.columns, features, data.source)[rows]
+        schema = Schema(
+            target=params.data.target,
+            classes=data.classes,
+            features=features,
+            dropped=sorted(dropped),
+            rows=RowCounts(train=len(train), val=0, test=len(held), repeated=0),
+        )
         for name in models:
             if name == "network":
                 predicted = predict_network(
-                    features[train], labels[train], groups[train], features[held], n_classes, params
+                    schema, encoded[train], labels[train], groups[train], encoded[held], params
                 )
             else:
                 predicted = predict_baseline(
-                    name, features[train], labels[train], features[held], n_classes
+                    name, features, encoded[train], labels[train], encoded[held], n_classes
                 )
             predictions[name][round_, held] = predicted
     print_table(predictions, labels, groups)
@@ -86,13 +94,14 @@ def folds(labels, groups) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
             yield round_, np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
-def predict_network(features, labels, groups, held, n_classes, params):  # type: ignore[no-untyped-def]
+def predict_network(schema, features, labels, groups, held, params):  # type: ignore[no-untyped-def]
     """Train as the train stage does, on all but the validation rows of `features`."""
     import numpy as np
     import torch
 
-    from vintage.fitting import fit, fit_temperature
+    from vintage.fitting import balanced_weights, fit, fit_temperature
     from vintage.network import build_ensemble
+    from vintage.recipe import settle_architecture, settle_recipe
     from vintage.splitting import hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
@@ -105,19 +114,18 @@ def predict_network(features, labels, groups, held, n_classes, params):  # type:
             "val_size", np.arange(n_groups), group_labels, n_val, params.split
         )
         is_val = np.isin(groups, held_out)
-    ensemble = build_ensemble(
-        params.model,
-        features.shape[1],
-        n_classes,
-        [params.train.seed + replica for replica in range(params.train.replicas)],
-    )
-    if params.model.normalize == "standard":
-        ensemble.fit_normalization(features[~is_val])
+    seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
+    shape = features[~is_val].shape
+    architecture = settle_architecture(params.model, *shape)
+    ensemble = build_ensemble(architecture, schema, seeds, features[~is_val])
     train, val = (
-        (torch.from_numpy(features[part]), torch.from_numpy(labels[part]))
+        (ensemble.encode(torch.from_numpy(features[part])), torch.from_numpy(labels[part]))
         for part in (~is_val, is_val)
     )
-    fit(ensemble, train, val, params.train)
+    class_weights = None
+    if params.train.class_weight == "balanced":
+        class_weights = balanced_weights(train[1], len(schema.classes))
+    fit(ensemble, train, val, settle_recipe(params.train, shape[0]), class_weights)
     if params.train.calibration == "temperature" and n_val:
         fit_temperature(ensemble, *val)
     return ensemble.predict_proba(torch.from_numpy(held)).mean(dim=0).numpy()

@@ -1,4 +1,4 @@
-"""What replicas cost: all at once beside one after another, and beside a bare PyTorch loop.
+"""What replicas cost: all at once beside one after another.
 
     python -m benchmarks.replicas
 
@@ -8,9 +8,7 @@ On the train rows of the wine table, under the numerics of params.yaml. Run the 
 import statistics
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from vintage import console, numerics
 from vintage.params import load_params
@@ -23,10 +21,10 @@ def main() -> None:
     params = load_params()
     reached = numerics.pin(params.train.numerics)
     import torch
-    from torch import nn
 
     from vintage.fitting import fit
     from vintage.network import build_ensemble
+    from vintage.recipe import settle_architecture, settle_recipe
     from vintage.tensors import read_examples, read_schema
 
     tensors = Path("data/tensors")
@@ -35,59 +33,32 @@ def main() -> None:
         (torch.from_numpy(part.features), torch.from_numpy(part.labels))
         for part in (read_examples(tensors / f"{n}.safetensors", schema) for n in ("train", "val"))
     )
-    n_features, n_classes = len(schema.features), len(schema.classes)
 
-    def train_replicas(seeds: list[int], model: Any, settings: Any, with_val: bool) -> None:
-        ensemble = build_ensemble(model, n_features, n_classes, seeds)
-        ensemble.fit_normalization(train[0].numpy())
-        nothing = (val[0][:0], val[1][:0])
-        fit(ensemble, train, val if with_val else nothing, settings)
+    architecture = settle_architecture(params.model, *train[0].shape)
+    recipe = settle_recipe(params.train, len(train[1]))
+
+    def train_replicas(seeds: list[int]) -> None:
+        ensemble = build_ensemble(architecture, schema, seeds, train[0].numpy())
+        encoded = [(ensemble.encode(features), labels) for features, labels in (train, val)]
+        fit(ensemble, encoded[0], encoded[1], recipe)
 
     def together() -> None:
-        train_replicas(list(range(REPLICAS)), params.model, params.train, True)
+        train_replicas(list(range(REPLICAS)))
 
     def one_by_one() -> None:
         for seed in range(REPLICAS):
-            train_replicas([seed], params.model, params.train, True)
+            train_replicas([seed])
 
     def one() -> None:
-        train_replicas([0], params.model, params.train, True)
+        train_replicas([0])
 
-    plain = params.model.model_copy(update={"dropout": 0.0})
-    plain_settings = params.train.model_copy(update={"weight_decay": 0.0})
-
-    def one_plain() -> None:
-        train_replicas([0], plain, plain_settings, False)
-
-    def bare_loop() -> None:
-        """The same network, epochs and numerics in the fewest lines of PyTorch."""
-        torch.manual_seed(0)
-        widths = [n_features, *params.model.hidden]
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        network = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=params.train.learning_rate, fused=True
-        )
-        loss_function = nn.CrossEntropyLoss()
-        features = (train[0] - train[0].mean(0)) / train[0].std(0)
-        losses = []
-        for _ in range(params.train.epochs):
-            optimizer.zero_grad()
-            loss = loss_function(network(features), train[1])
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-
-    seconds = measure([together, one_by_one, one, one_plain, bare_loop])
+    seconds = measure([together, one_by_one, one])
     console.say(f"{params.train.epochs} epochs on {len(train[1])} rows, numerics {reached}")
     console.say("| what | seconds | ratio |")
     console.say("|---|---|---|")
     for name, measured, rival in (
         (f"{REPLICAS} replicas at once / one after another", together, one_by_one),
         (f"{REPLICAS} replicas at once / one", together, one),
-        ("one replica, no dropout, no validation / bare loop", one_plain, bare_loop),
     ):
         a, b = seconds[measured], seconds[rival]
         console.say(f"| {name} | {a:.3f} / {b:.3f} | {a / b:.2f} |")

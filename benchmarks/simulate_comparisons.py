@@ -28,15 +28,15 @@ from vintage.differences import (
     COMPARED,
     Difference,
     Model,
-    Settings,
     Spread,
     paired_differences,
 )
 from vintage.evaluation import replica_scores
+from vintage.params import IntervalParams
 from vintage.predictions import Predictions, read_predictions
 from vintage.scoring import METRICS, Floats, Labels
 
-SETTINGS = Settings(confidence=0.95, resamples=200, seed=42)
+SETTINGS = IntervalParams(confidence=0.95, resamples=200, seed=42)
 GAINS = np.linspace(0, 2, 21)
 GAP_PAIRS = 200
 

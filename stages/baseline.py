@@ -17,9 +17,14 @@ SCORES = Path("metrics/baseline.json")
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.params import IntervalParams, load_params
 
     params = load_params()
+    settings = IntervalParams(
+        confidence=params.evaluate.confidence,
+        resamples=params.evaluate.resamples,
+        seed=params.evaluate.seed,
+    )
     numerics.pin()
     import numpy as np
 
@@ -54,14 +59,7 @@ def main() -> None:
         probabilities = predict_baseline(
             name, schema.features, features, labels, test.features, len(schema.classes)
         )
-        scores[name] = scores_with_bounds(
-            test.labels,
-            probabilities,
-            groups,
-            params.evaluate.confidence,
-            params.evaluate.resamples,
-            params.evaluate.seed,
-        )
+        scores[name] = scores_with_bounds(test.labels, probabilities, groups, settings)
         write_predictions(
             PREDICTIONS / f"{name}.csv",
             Predictions(schema.classes, test.rows, test.labels, probabilities, groups),

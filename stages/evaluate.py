@@ -15,9 +15,14 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.params import IntervalParams, load_params
 
     params = load_params()
+    settings = IntervalParams(
+        confidence=params.evaluate.confidence,
+        resamples=params.evaluate.resamples,
+        seed=params.evaluate.seed,
+    )
     reached = numerics.pin(params.train.numerics)
     import torch
 
@@ -28,7 +33,7 @@ def main() -> None:
     from vintage.losses import read_losses
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
-    from vintage.tensors import read_examples
+    from vintage.tensors import read_examples, unknown_counts
     from vintage.twins import dependent_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
@@ -52,14 +57,7 @@ def main() -> None:
     probabilities = by_replica["test"].mean(axis=0)
 
     evaluation = {
-        "test": scores_with_bounds(
-            test.labels,
-            probabilities,
-            groups,
-            params.evaluate.confidence,
-            params.evaluate.resamples,
-            params.evaluate.seed,
-        ),
+        "test": scores_with_bounds(test.labels, probabilities, groups, settings),
         "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
         "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
         "classes": class_table(
@@ -70,9 +68,13 @@ def main() -> None:
             "settled": manifest.settled_epoch,
             "enough": max(manifest.best_epochs),
         },
+        "model": manifest.model.model_dump(),
+        "recipe": manifest.recipe.model_dump(),
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": reached,
     }
+    if unknown := unknown_counts(test.features, schema.features):
+        evaluation["unknown_categories"] = unknown
     if len(by_replica["test"]) > 1:
         evaluation["replicas"] = replica_scores(test.labels, by_replica["test"])
 

@@ -19,7 +19,7 @@ def main() -> None:
 
     params = load_params()
     numerics.pin()
-    from vintage.differences import Model, Settings, Spread, paired_differences, why_not_paired
+    from vintage.differences import Model, Spread, paired_differences, why_not_paired
     from vintage.evaluation import Baselines, Evaluation
     from vintage.files import read_json, write_bytes
     from vintage.predictions import read_predictions
@@ -35,7 +35,6 @@ def main() -> None:
     schema = read_schema(SCHEMA)
     _check_classes("predictions.csv", network.predictions.classes, schema.classes)
     _check_classes("evaluation.json", list(evaluation.classes), schema.classes)
-    settings = Settings(params.evaluate.confidence, params.evaluate.resamples, params.evaluate.seed)
     differences = {}
     for name in baselines:
         path = BASELINES / f"{name}.csv"
@@ -44,7 +43,7 @@ def main() -> None:
             raise console.InputError(
                 f"{path}: does not fit {METRICS / 'predictions.csv'}: {reason}; run `dvc repro`"
             )
-        differences[name] = paired_differences(Model(baseline), network, settings)
+        differences[name] = paired_differences(Model(baseline), network, params.evaluate)
     results = Results(schema, evaluation, baselines, differences)
     page = "\n".join(report_lines(results, params)) + "\n"
     write_bytes(METRICS / "report.md", page.encode("utf-8"))

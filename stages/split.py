@@ -25,9 +25,16 @@ def main() -> None:
     import numpy as np
 
     from vintage.dataset import load_dataset
-    from vintage.features import encode_features, fit_features, unknown_counts
+    from vintage.features import encode_features, fit_features
     from vintage.splitting import ready_made_split, split_rows
-    from vintage.tensors import Examples, RowCounts, Schema, write_examples, write_schema
+    from vintage.tensors import (
+        Examples,
+        RowCounts,
+        Schema,
+        unknown_counts,
+        write_examples,
+        write_schema,
+    )
 
     data = load_dataset(params.data, params.split)
     if data.parts is not None:
@@ -42,7 +49,7 @@ def main() -> None:
         rows, groups = data.source.rows[places], data.groups[places]
         examples = Examples(encoded[places], data.labels[places], rows, groups)
         write_examples(TENSORS / f"{name}.safetensors", examples)
-    n_repeated = len(data.twins) - len(np.unique(data.twins))
+    n_repeated = len(data.twins) - int(data.twins.max()) - 1
     schema = Schema(
         target=params.data.target,
         classes=data.classes,

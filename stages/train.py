@@ -38,6 +38,7 @@ def main() -> None:
     from vintage.losses import write_losses
     from vintage.network import build_ensemble, choose_device
     from vintage.progress import Progress
+    from vintage.recipe import auto_values, settle_architecture, settle_recipe
     from vintage.resume import ResumeFile
     from vintage.tensors import read_examples, read_schema
 
@@ -47,7 +48,11 @@ def main() -> None:
     device = choose_device(params.train.device, params.train.numerics)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
-    ensemble = build_ensemble(params.model, schema, seeds, train.features).to(device)
+    architecture = settle_architecture(params.model, *train.features.shape)
+    recipe = settle_recipe(params.train, len(train.rows))
+    for key, value in auto_values(params.model, params.train, architecture, recipe).items():
+        console.say(f"{key} auto: {value} for {len(train.rows)} train rows")
+    ensemble = build_ensemble(architecture, schema, seeds, train.features).to(device)
     train_tensors, val_tensors = (
         (
             ensemble.encode(torch.from_numpy(part.features).to(device)),
@@ -64,7 +69,7 @@ def main() -> None:
             ensemble,
             train_tensors,
             val_tensors,
-            params.train,
+            recipe,
             class_weights,
             resume,
             report=progress.update,
@@ -76,7 +81,8 @@ def main() -> None:
     deciding = history.train_losses if history.val_losses is None else history.val_losses
     settled = settled_epoch(deciding.mean(dim=1))
     manifest = Manifest(
-        model=params.model,
+        model=architecture,
+        recipe=recipe,
         seeds=seeds,
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(deciding),

@@ -7,10 +7,11 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -149,6 +150,44 @@ def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> 
     from tests.processes import prepare_training
 
     return prepare_training(_reproduced, tmp_path_factory.mktemp("training"))
+
+
+SHORT = {
+    "data.path": "table.csv",
+    "data.target": "kind",
+    "train.epochs": 3,
+    "train.replicas": 2,
+    "model.hidden": [4],
+    "evaluate.resamples": 100,
+}
+Run = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs stages on a table in this process, which spares their imports; returns their folder.
+
+    The parameters are the default ones but for `SHORT` and those that are given by dotted key.
+    """
+    import torch
+
+    from vintage import numerics
+
+    monkeypatch.setattr(numerics, "pin", lambda *_: "portable")
+    monkeypatch.chdir(tmp_path)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def run_stages(table: str, *stages: str, **changes: Any) -> Path:
+        (tmp_path / "table.csv").write_text(table, encoding="utf-8")
+        shutil.copy(ROOT / "params.yaml", tmp_path)
+        Project(tmp_path).set_params(**{**SHORT, **changes})
+        for stage in stages:
+            import_module(f"stages.{stage}").main()
+        return tmp_path
+
+    yield run_stages
+    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture

@@ -163,7 +163,10 @@ def small(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Small:
     project = _fresh.copy_to(tmp_path_factory.mktemp("small") / "project")
     draw = random.Random(1)
     rows = [[draw.gauss(0, 1), draw.gauss(0, 1), draw.choice("xyz")] for _ in range(90)]
-    text = "a,b,kind\n" + "".join(f"{a:.3f},{b:.3f},{kind}\n" for a, b, kind in rows)
+    text = "a,b,c,day,kind\n" + "".join(
+        f"{a:.3f},{b if index % 3 else ''},{'pqr '[index % 4]},2024-01-{index % 28 + 1:02},{kind}\n"
+        for index, (a, b, kind) in enumerate(rows)
+    )
     (project.root / "data/small.csv").write_text(text)
     project.set_params(
         **{
@@ -234,7 +237,7 @@ def edited(original: bytes, key: str, value: object) -> bytes:
 def scaled(original: bytes, factor: np.float32) -> bytes:
     tensors = safetensors.numpy.load(original)
     for name, tensor in tensors.items():
-        if name != "mean":
+        if name != "encoder.mean":
             tensors[name] = np.where(tensor < 0, -factor, factor).astype(np.float32)
     return safetensors.numpy.save(tensors)
 
@@ -248,7 +251,7 @@ HUGE = {"name": "mlp", "hidden": [65536] * 64, "dropout": 0, "normalize": "none"
 MODEL, SCHEMA, EVALUATION, LOSSES, BASELINE = (JSON[index] for index in (0, 2, 3, 4, 5))
 BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
     "a network that no memory holds": (
-        "evaluate", MODEL, lambda old: edited(old, "model", HUGE), "weights, where data"),
+        "evaluate", MODEL, lambda old: edited(old, "model", HUGE), "weights, where model.json"),
     "a million replicas": (
         "evaluate", MODEL, lambda old: edited(old, "seeds", [1] * 10**6), "at most 1024"),
     "a best epoch beyond the last": (

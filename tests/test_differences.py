@@ -14,7 +14,6 @@ from benchmarks.simulate_comparisons import Scenario, simulate_pair
 from vintage.differences import (
     COMPARED,
     Model,
-    Settings,
     Spread,
     equal_predictions,
     holm,
@@ -24,11 +23,12 @@ from vintage.differences import (
     why_not_paired,
 )
 from vintage.exchange import auc_contributions, exchanged_differences, mcnemar, won_rows
+from vintage.params import IntervalParams
 from vintage.power import StandardError, accuracy_detectable
 from vintage.predictions import Predictions
 from vintage.scoring import Floats, Labels, log_loss, roc_auc_ovr
 
-SETTINGS = Settings(confidence=0.95, resamples=500, seed=42)
+SETTINGS = IntervalParams(confidence=0.95, resamples=500, seed=42)
 
 
 def predictions(labels: Labels, probabilities: Floats, groups: Labels | None = None) -> Predictions:
@@ -121,7 +121,9 @@ def test_interval_of_log_loss_is_like_scipys_bootstrap() -> None:
     reference = bootstrap(
         (difference,), np.mean, confidence_level=0.99, method="basic", n_resamples=4000, rng=1
     ).confidence_interval
-    found = paired_differences(Model(a), Model(b), Settings(0.95, 4000, 1))["log_loss"]
+    found = paired_differences(
+        Model(a), Model(b), IntervalParams(confidence=0.95, resamples=4000, seed=1)
+    )["log_loss"]
     assert found.low is not None
     assert found.high is not None
     assert found.difference == pytest.approx(difference.mean())
@@ -136,7 +138,9 @@ def test_interval_and_verdict_never_contradict_each_other(
     seed: int, confidence: float, noise: float
 ) -> None:
     a, b = random_pair(seed, n=60, noise=noise)
-    result = paired_differences(Model(a), Model(b), Settings(confidence, 200, seed))
+    result = paired_differences(
+        Model(a), Model(b), IntervalParams(confidence=confidence, resamples=200, seed=seed)
+    )
     for metric in result.values():
         assert metric.low is not None
         assert metric.high is not None
@@ -260,7 +264,7 @@ def test_equally_good_models_get_no_verdict() -> None:
     groups = np.arange(len(labels)) // 2 * 2
     scenario = Scenario("small", labels, groups, strength=1.2, noise=0.7)
     generator = np.random.default_rng(1)
-    few = Settings(0.95, 100, 42)
+    few = IntervalParams(confidence=0.95, resamples=100, seed=42)
     judged = [paired_differences(*simulate_pair(scenario, 0.0, generator), few) for _ in range(100)]
     wrong = [any(m.verdict != "no difference" for m in result.values()) for result in judged]
     assert mean(wrong) <= 0.06

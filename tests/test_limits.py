@@ -10,9 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from tests.conftest import Project, only_error
+from tests.tables import encode
 from vintage.console import InputError
-from vintage.params import DataParams
-from vintage.table import encode_table, read_table
 
 MEGABYTES = 64
 
@@ -21,7 +20,7 @@ def refusal(path: Path, target: str = "kind") -> str:
     """The error of a table that must be refused within seconds."""
     started = time.monotonic()
     with pytest.raises(InputError) as error:
-        encode_table(read_table(path), DataParams(path=str(path), target=target, ignore=[]))
+        encode(path, target=target)
     assert time.monotonic() - started < 20
     return str(error.value)
 
@@ -75,12 +74,11 @@ def test_a_target_of_too_many_values(
     tmp_path: Path, name: str, n_classes: int, expected: str
 ) -> None:
     path = tmp_path / "table.csv"
-    rows = [f"1,{name.format(index)}\n" for index in range(n_classes)]
+    rows = [f"{index},{name.format(index)}\n" for index in range(n_classes)]
     path.write_text("a,kind\n" + "".join(rows))
     assert expected in refusal(path)
     path.write_text("a,kind\n" + "".join(rows[1:]))
-    table = encode_table(read_table(path), DataParams(path="x", target="kind", ignore=[]))
-    assert len(table.classes) == n_classes - 1
+    assert len(encode(path).data.classes) == n_classes - 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_a_target_of_too_many_values(
         (b"", b'"', "the first line may be longer than 1 MB"),
         (b"a,kind\n", b"\n", "has a header but no rows"),
         (b"a,kind\n", b",", "a row is longer than 1 MB"),
-        (b"a,kind\n", b",\n", "column 'a' is empty"),
+        (b"a,kind\n", b",\n", "column 'kind' is empty"),
         (b'a,kind\n1,"', b"x\n", "a row is longer than 1 MB"),
     ],
 )
@@ -120,7 +118,7 @@ def test_a_cell_as_long_as_a_book(tmp_path: Path) -> None:
 
 def set_features(last: str) -> Callable[[Project], None]:
     def change(project: Project) -> None:
-        rows = [f"{index % 7 / 10},0.1,{'xyz'[index % 3]}\n" for index in range(60)]
+        rows = [f"{index % 7 / 10},{index % 5 / 10},{'xyz'[index % 3]}\n" for index in range(60)]
         text = "a,b,kind\n" + "".join(rows) + f"{last},0.1,x\n" * 6
         (project.root / "data/table.csv").write_text(text)
         project.set_params(**{"data.path": "data/table.csv", "data.target": "kind"})

@@ -105,3 +105,14 @@ def test_wilson_bounds_are_statsmodels() -> None:
     expected = proportion_confint(hits, n, alpha=0.05, method="wilson")
     assert low == pytest.approx(expected[0], abs=1e-12)
     assert high == pytest.approx(expected[1], abs=1e-12)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_an_accuracy_without_variation_has_wilsons_interval(right: bool) -> None:
+    labels = np.array([0, 1] * 20)
+    probabilities = np.eye(2)[labels if right else 1 - labels]
+    groups = np.arange(40) // 2  # twenty trials
+    share, low, high = score_with_intervals(labels, probabilities, groups, 0.95, 100, 1)["accuracy"]
+    expected = proportion_confint(20 if right else 0, 20, method="wilson")
+    assert share == right
+    assert (low, high) == pytest.approx(expected)

@@ -1,24 +1,21 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from tests.tables import split_params
 from vintage.console import InputError
-from vintage.params import SplitParams
+from vintage.features import twin_keys
 from vintage.splitting import Split, auto_test_size, split_rows
 from vintage.twins import duplicate_groups
-
-
-def params(**changes: object) -> SplitParams:
-    defaults = {"seed": 42, "test_size": 0.2, "val_size": 0.2, "stratify": True, "group_by": "none"}
-    return SplitParams.model_validate({**defaults, **changes})
 
 
 def split(labels: list[int], groups: list[int], **changes: object) -> Split:
     ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     names = [str(label) for label in range(max(labels) + 1)]
-    return split_rows(np.array(labels, dtype=np.int64), ids, names, params(**changes))
+    return split_rows(np.array(labels, dtype=np.int64), ids, names, split_params(**changes))
 
 
 @given(
@@ -97,7 +94,7 @@ def test_auto_test_size(n_rows: int, size: float) -> None:
 def test_twins_are_found(rows: list[tuple[int, int]]) -> None:
     features = np.array(rows, dtype=np.float32)
     features[features == 0] *= -1  # some zeros are negative
-    groups = duplicate_groups(features)
+    groups = duplicate_groups([twin_keys(pa.chunked_array([column])) for column in features.T])
     for i, row in enumerate(rows):
         for j, other in enumerate(rows):
             assert (groups[i] == groups[j]) == (row == other)

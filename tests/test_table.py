@@ -8,16 +8,11 @@ import pyarrow.parquet
 import pytest
 
 from tests.conftest import ROOT, Project, only_error
+from tests.tables import encode, split_params, write
 from vintage.console import InputError
-from vintage.params import DataParams
-from vintage.table import EncodedTable, encode_table, read_table
+from vintage.table import read_table
 
-GOOD = "a,b,kind\n1,2,x\n3,4,y\n5,6,x\n"
-
-
-def encode(path: Path, target: str = "kind", group: str | None = None) -> EncodedTable:
-    params = DataParams(path=str(path), target=target, ignore=[])
-    return encode_table(read_table(path), params, group)
+FORTY = b"".join(b"%d,%s\n" % (index, b"xy"[index % 2 :][:1]) for index in range(40))
 
 
 BAD: dict[str, tuple[bytes, str]] = {
@@ -25,16 +20,34 @@ BAD: dict[str, tuple[bytes, str]] = {
     "header only": (b"a,b,kind\n", "has a header but no rows"),
     "no target column": (b"a,b\n1,2\n", "data.target names 'kind', which is no column"),
     "one class only": (b"a,kind\n1,x\n2,x\n", "column 'kind' holds one class only, 'x'"),
-    "text in a numeric column": (b"a,kind\n1,x\nlow,y\n", "row 1: 'low' is not a number"),
-    "empty cell": (b"a,kind\n1,x\n,y\n", "column 'a', row 1: the cell is empty"),
-    "empty cell beside text": (b"a,kind\n,x\nlow,y\n", "column 'a', row 0: the cell is empty"),
+    "text in a numeric column": (b"a,kind\n" + FORTY + b"low,y\n", "row 40: 'low' is not a number"),
+    "decimal commas": (
+        b"a;kind\n" + FORTY.replace(b",", b",5;"), "column 'a' holds numbers with decimal commas"
+    ),
+    "free text": (
+        b"a,kind\nt" + FORTY.replace(b"\n", b"\nt") + b",x\n",
+        "column 'a' holds 41 different texts in 41 train rows",
+    ),
+    "a category as long as a book": (
+        b"a,kind\n1,x\n" + b"y" * 20_000 + b",y\n", "a text of 20000 characters, and a category"
+    ),
+    "no time among times": (
+        b"t,kind\n2024-01-01,x\n2024-13-01,y\n", "row 1: '2024-13-01' is no time in ISO 8601"
+    ),
+    "times with and without a zone": (
+        b"t,kind\n2024-01-01T00:00:00Z,x\n2024-01-01T00:00:00,y\n",
+        "row 1: of this time and those above it, some have a zone and some have none",
+    ),
     "inf": (b"a,kind\n1,x\ninf,y\n", "column 'a', row 1: inf is not a finite"),
-    "nan": (b"a,kind\n1,x\nnan,y\n", "column 'a', row 1: nan is not a finite"),
     "too large for 32 bits": (b"a,kind\n1e39,x\n2,y\n", "column 'a', row 0: 1e+39 is not a finite"),
-    "empty target": (b"a,kind\n1,x\n2,\n3,y\n", "column 'kind', row 1: the target is empty"),
+    "no row with a target": (b"a,kind\n1,\n2, NA\n3,nan\n", "column 'kind' is empty; set another"),
+    "infinite target": (b"a,kind\n1,1\n2,inf\n3,2\n", "column 'kind', row 1: inf is not a finite"),
+    "infinite target below a row without one": (
+        b"a,kind\n1,1\n1,\n2,inf\n3,2\n", "column 'kind', row 2: inf is not a finite"
+    ),
     "duplicated column names": (b"a,a,kind\n1,2,x\n", "column name 'a' stands in the header more"),
     "nameless column": (b"a,,kind\n1,2,x\n", "column 2 has no name in the header"),
-    "wrong delimiter": (b"a;b;kind\n1;2;x\n", "is the delimiter a comma?"),
+    "wrong delimiter": (b"a:b:kind\n1:2:x\n", "the columns are a:b:kind"),
     "short row": (b"a,b,kind\n1,2,x\n3,y\n", "row 1 has 2 cells, not 3 as the header: '3,y'"),
     "long row": (b"a,b,kind\n1,2,x\n3,4,5,y\n", "row 1 has 4 cells, not 3 as the header: '3,4,5"),
     "latin-1 cell": ("a,kind\n1,x\n2,\u00f6\n".encode("latin-1"), "row 1: the cell is not UTF-8"),
@@ -45,18 +58,22 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"a,kind\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(30)),
         "this calls for regression",
     ),
-    "nan beside a huge number": (b"a,kind\n1,nan\n2,9007199254740992\n", "row 0: nan is not"),
-    "all-empty column": (b"a,b,kind\n1,,x\n2,,y\n", "column 'b' is empty; list it in data.ignore"),
+    "minus nan beside a huge number": (
+        b"a,kind\n1,-nan\n2,9007199254740992\n", "row 0: nan is not"
+    ),
+    "nothing but constant and empty columns": (
+        b"a,b,kind\n1,,x\n1,,y\n", "column 'a' and all others are constant or empty"
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_table_gives_one_line(tmp_path: Path, case: str) -> None:
     content, expected = BAD[case]
-    path = tmp_path / "table.csv"
-    path.write_bytes(content)
+    path = write(tmp_path, content)
+    kinds = {"t": "datetime"} if content.startswith(b"t,") else {}
     with pytest.raises(InputError) as error:
-        encode(path)
+        encode(path, kinds=kinds)
     message = str(error.value)
     assert message.startswith(str(path))
     assert expected in message
@@ -97,10 +114,10 @@ def test_csv_and_parquet_encode_alike(tmp_path: Path) -> None:
     csv = read_table(ROOT / "data/wine.csv")
     path = tmp_path / "wine.parquet"
     pyarrow.parquet.write_table(csv, path)
-    one, two = encode(ROOT / "data/wine.csv", "quality"), encode(path, "quality")
-    assert one.features.tobytes() == two.features.tobytes()
-    assert one.labels.tobytes() == two.labels.tobytes()
-    assert one.classes == two.classes == ["3", "4", "5", "6", "7", "8"]
+    one, two = encode(ROOT / "data/wine.csv", target="quality"), encode(path, target="quality")
+    assert one.values.tobytes() == two.values.tobytes()
+    assert one.data.labels.tobytes() == two.data.labels.tobytes()
+    assert one.data.classes == two.data.classes == ["3", "4", "5", "6", "7", "8"]
 
 
 @pytest.mark.parametrize(
@@ -111,18 +128,17 @@ def test_csv_and_parquet_encode_alike(tmp_path: Path) -> None:
         (["0.5", "-1.5", "0.5"], ["-1.5", "0.5"], [1, 0, 1]),
         (["b", "a", "B"], ["B", "a", "b"], [2, 1, 0]),
         (["true", "false", "true"], ["false", "true"], [1, 0, 1]),
-        (["NA", "x", "NA"], ["NA", "x"], [0, 1, 0]),
+        (["na", "x", "na"], ["na", "x"], [0, 1, 0]),
         (['"x,\n1"', "y", "y"], ["x,\n1", "y"], [0, 1, 1]),
     ],
 )
 def test_classes_are_in_order(
     tmp_path: Path, cells: list[str], classes: list[str], labels: list[int]
 ) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("a,kind\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
-    table = encode(path)
-    assert table.classes == classes
-    assert table.labels.tolist() == labels
+    path = write(tmp_path, "a,kind\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
+    data = encode(path).data
+    assert data.classes == classes
+    assert data.labels.tolist() == labels
 
 
 def test_parquet_with_categories_and_numbers_of_any_width(tmp_path: Path) -> None:
@@ -134,15 +150,13 @@ def test_parquet_with_categories_and_numbers_of_any_width(tmp_path: Path) -> Non
     }
     pyarrow.parquet.write_table(pa.table(columns), path)
     table = encode(path)
-    assert table.features.tolist() == [[1, 0.5], [2, 1.5], [3, 2.5]]
-    assert table.labels.tolist() == [0, 1, 0]
+    assert table.values.tolist() == [[1, 0.5], [2, 1.5], [3, 2.5]]
+    assert table.data.labels.tolist() == [0, 1, 0]
 
 
 def test_a_group_column_is_no_feature(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("a,who,kind\n1,ann,x\n2,bob,y\n3,ann,x\n")
-    table = encode(path, group="who")
-    assert table.feature_names == ["a"]
-    assert table.groups is not None
-    assert table.groups.tolist() == [0, 1, 0]
-    assert table.features.dtype == np.float32
+    path = write(tmp_path, "a,who,kind\n1,ann,x\n2,bob,y\n3,ann,x\n")
+    table = encode(path, split=split_params(group_by="who"))
+    assert table.names == ["a"]
+    assert table.data.groups.tolist() == [0, 1, 0]
+    assert table.values.dtype == np.float32

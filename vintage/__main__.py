@@ -73,6 +73,21 @@ def compare(arguments: argparse.Namespace) -> int:
     return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
 
 
+def export(arguments: argparse.Namespace) -> int:
+    """Write the checkpoint as one ONNX file, for other programs and languages."""
+    numerics.pin()
+    from vintage.checkpoint import read_checkpoint
+    from vintage.onnx_export import export_onnx
+
+    ensemble, manifest, schema = read_checkpoint(arguments.model)
+    export_onnx(arguments.path, ensemble, manifest, schema)
+    console.say(
+        f"{console.one_line(arguments.path)}: {len(schema.features)} columns in, "
+        f"{len(schema.classes)} classes of {console.one_line(schema.target)!r} out"
+    )
+    return 0
+
+
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone.
 
@@ -132,6 +147,15 @@ def main() -> None:
     comparing.add_argument("--format", choices=("table", "md", "json"), default="table")
     comparing.add_argument(
         "--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric"
+    )
+    exporting = add(export)
+    exporting.add_argument("path", metavar="FILE", type=Path, help="such as model.onnx")
+    exporting.add_argument(
+        "--model",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("data/checkpoint"),
+        help="the checkpoint; data/checkpoint",
     )
     predicting = add(predict)
     predicting.add_argument(

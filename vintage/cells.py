@@ -1,5 +1,6 @@
 """What a table's cells say: numbers, truth values, times or text, and which are missing."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ EXACT = 2**53  # from here on float64 skips whole numbers
 EPOCH = np.datetime64("2000-01-01", "us")
 MICROSECONDS_A_DAY = 86_400_000_000
 
-MISSING = ("", "NA", "N/A", "null", "NULL")
+WHITE = " \t\n\r\v\f"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 BOOLEANS = {
     "true": True,
     "True": True,
@@ -50,14 +53,12 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     """Text as numbers or booleans where all of it says so; anything else as it is.
 
     A number is such as `-1.5`, `+2` or `3e8`, with or without white space around; a boolean is
-    `true`, `True`, `TRUE` or the same of `false`. A cell that is blank, `NA`, `N/A` or `null`
-    beside them is missing. Text that is not UTF-8 stays binary.
+    `true`, `True`, `TRUE` or the same of `false`. A cell that is blank, `NA`, `N/A`, `NaN` or
+    `null` beside them is missing. Text that is not UTF-8 stays binary.
 
     Args:
         exact: numbers so large that float64 confuses them stay text.
     """
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     if not is_text(column.type):
         return column
     text = text_of(column)
@@ -116,7 +117,9 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         since_1970 = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    since_2000 = pc.subtract(since_1970.cast(pa.float64()), float(EPOCH.astype(np.int64)))
+    since_2000 = pc.subtract(
+        since_1970.cast(pa.float64(), safe=False), float(EPOCH.astype(np.int64))
+    )
     return pc.divide(since_2000, float(MICROSECONDS_A_DAY))
 
 
@@ -136,12 +139,25 @@ def is_missing(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 
 
 def value_name(value: Any) -> str:
-    """A class or category as text: whole numbers without a point, truth values in lower case."""
+    """A value as text: whole numbers without a point, truth values in lower case."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return str(int(value))
     return str(value)
+
+
+def category_name(value: Any) -> str:
+    """A category as text, whatever file and column type it comes from.
+
+    White space around it does not count; `1.0` and `01` are the number 1, and `TRUE` is `true`.
+    """
+    name = value_name(value).strip(WHITE)
+    if name in BOOLEANS:
+        return value_name(BOOLEANS[name])
+    if NUMBER.fullmatch(name) and abs(number := float(name)) < EXACT:
+        return value_name(number)
+    return name
 
 
 def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
@@ -162,12 +178,7 @@ def not_utf8(column: pa.ChunkedArray, place: Place) -> InputError:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind)
-    )
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -175,9 +175,7 @@ def _check_evaluation(
             labels,
             probabilities,
             groups,
-            params.evaluate.confidence,
-            params.evaluate.resamples,
-            params.evaluate.seed,
+            params.evaluate,
         ),
         "classes": class_table(
             labels, probabilities, groups, predictions.classes, params.evaluate.confidence

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from vintage.files import Strict, read_json, write_bytes, write_json
 from vintage.network import Ensemble, load_ensemble
-from vintage.params import ModelParams
+from vintage.recipe import Architecture, Recipe
 from vintage.tensors import Schema, read_schema, write_schema
 
 _Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -18,7 +18,8 @@ class Manifest(Strict):
     """`model.json`: what the weights are and how they came about.
 
     Attributes:
-        model: the architecture, as in params.yaml.
+        model: the architecture.
+        recipe: how the weights were trained.
         seeds: of each replica's initial weights.
         best_epochs: the epoch that each replica kept, from 1.
         n_epochs: how many were trained.
@@ -26,7 +27,8 @@ class Manifest(Strict):
         numerics: what `vintage.numerics.pin` reached.
     """
 
-    model: ModelParams
+    model: Architecture
+    recipe: Recipe
     seeds: Annotated[list[int], Field(min_length=1, max_length=1024)]
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch

@@ -12,7 +12,6 @@ from vintage.differences import (
     COMPARED,
     Difference,
     Model,
-    Settings,
     Spread,
     equal_predictions,
     paired_differences,
@@ -20,6 +19,7 @@ from vintage.differences import (
     why_not_paired,
     without_differences,
 )
+from vintage.params import IntervalParams
 from vintage.revisions import Revision
 from vintage.show import NAMES
 
@@ -49,8 +49,7 @@ class Comparison:
 
 def compare_revisions(a: Revision, b: Revision) -> Comparison:
     """Compare by the settings `evaluate` of B; paired if the test rows and the target are equal."""
-    section = b.interval_params()
-    settings = Settings(section.confidence, section.resamples, section.seed)
+    settings = b.interval_params()
     params = differing_params(a.params, b.params)
     not_paired = why_not_paired(a.predictions, b.predictions)
     if TARGET in params:
@@ -171,7 +170,7 @@ def _split_notes(params: dict[str, tuple[Any, Any]], not_paired: str | None) -> 
 
 
 def _test_notes(
-    a: Revision, b: Revision, not_paired: str | None, settings: Settings
+    a: Revision, b: Revision, not_paired: str | None, settings: IntervalParams
 ) -> Iterator[str]:
     if not not_paired and equal_predictions(a.predictions, b.predictions):
         if differing_params(a.params, b.params):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vintage.cells import Place, typed
 from vintage.console import InputError
-from vintage.features import Columns, Source, twin_keys
+from vintage.features import Columns, Source, check_type, twin_keys
 from vintage.params import DataParams, SplitParams
 from vintage.table import column_hint, read_table
 from vintage.target import encode_groups, encode_order, encode_parts, encode_target, labelled_rows
@@ -31,7 +31,7 @@ class Dataset:
         columns: the features' cells, typed.
         source: the file and the rows' numbers in it.
         labels: int64 `[n]`, places in `classes`.
-        twins: int64 `[n]`: rows of equal features have the same number.
+        twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
@@ -55,13 +55,15 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
-    roles = {"data.target": data.target}
-    roles |= {
-        f"split.{key}": name
-        for key in ("group_by", "order_by", "column")
-        if (name := getattr(split, key)) not in NO_COLUMN
+    split_columns = {
+        "split.group_by": split.group_by,
+        "split.order_by": split.order_by,
+        "split.column": split.column,
     }
-    table = read_table(Path(data.path), data.delimiter, as_text=list(roles.values()))
+    roles = {"data.target": data.target}
+    roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
+    categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
+    table = read_table(Path(data.path), data.delimiter, as_text=[*roles.values(), *categorical])
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
     for key, name in [*roles.items(), *listed]:
@@ -77,14 +79,16 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
-        table = table.take(labelled)
+        table = table.select([*names, *dict.fromkeys(roles.values())]).take(labelled)
     source = Source(data.path, labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:
         return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
 
     labels, classes = encode_target(table[data.target], source.place(data.target))
-    columns = {name: typed(table[name]) for name in names}
+    for name in names:
+        check_type(table[name], source.place(name))
+    columns = {name: typed(table[name], exact=name in categorical) for name in names}
     twins = duplicate_groups([twin_keys(column) for column in columns.values()])
     groups = encoded("split.group_by", encode_groups)
     if groups is None:

@@ -29,6 +29,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vintage.exchange import DIGITS, exchange_test, exchanged_differences, mcnemar, won_rows
+from vintage.params import IntervalParams
 from vintage.power import (
     StandardError,
     accuracy_detectable,
@@ -43,15 +44,6 @@ UNBOUNDED = ("log_loss",)
 MAX_EXCHANGES = 100_000
 
 Verdict = Literal["better", "worse", "no difference", "unpaired"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to test; the fields are those of `evaluate` in params.yaml."""
-
-    confidence: float
-    resamples: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +121,7 @@ def equal_predictions(a: Predictions, b: Predictions) -> bool:
     )
 
 
-def paired_differences(a: Model, b: Model, settings: Settings) -> dict[str, Difference]:
+def paired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str, Difference]:
     """B - A for each metric of `COMPARED`; `why_not_paired` must have said None."""
     pair = _aligned(a.predictions, b.predictions)
     values_a, values_b = score(pair.labels, pair.a), score(pair.labels, pair.b)
@@ -167,7 +159,7 @@ def paired_differences(a: Model, b: Model, settings: Settings) -> dict[str, Diff
     return _judged(values_a, values_b, tests, settings.confidence, paired=True)
 
 
-def unpaired_differences(a: Model, b: Model, settings: Settings) -> dict[str, Difference]:
+def unpaired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str, Difference]:
     """B - A where each is scored on rows of its own; only values if the classes are others.
 
     The bootstraps are independent of each other, so the variances add up. There is no verdict: a
@@ -257,7 +249,7 @@ def _aligned(a: Predictions, b: Predictions) -> _Pair:
     )
 
 
-def _resampled_differences(names: Sequence[str], pair: _Pair, settings: Settings) -> Floats:
+def _resampled_differences(names: Sequence[str], pair: _Pair, settings: IntervalParams) -> Floats:
     """float64 `[n_resamples, n_names]`."""
     metrics = [METRICS[name] for name in names]
 
@@ -272,7 +264,7 @@ def _resampled_differences(names: Sequence[str], pair: _Pair, settings: Settings
 
 
 def _resampled_scores(
-    names: Sequence[str], side: Predictions, settings: Settings, stream: int
+    names: Sequence[str], side: Predictions, settings: IntervalParams, stream: int
 ) -> Floats:
     """float64 `[n_resamples, n_names]`; another stream draws other resamples."""
 

@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from vintage.files import Strict
+from vintage.params import IntervalParams
+from vintage.recipe import Architecture, Recipe
 from vintage.scoring import (
     METRICS,
     Floats,
@@ -43,8 +45,10 @@ class Evaluation(Strict):
         test: every metric `m` with its interval, `m_low` and `m_high`.
         classes: by class name, what `class_table` gives.
         replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
+        model, recipe: what was trained, and how.
         temperature: what the logits are divided by.
         numerics: what `vintage.numerics.pin` reached.
+        unknown_categories: by column, cells of test rows with a category that no train row has.
     """
 
     test: Scores
@@ -52,9 +56,12 @@ class Evaluation(Strict):
     val: Scores
     classes: dict[str, Scores] = Field(min_length=2)
     epochs: Epochs
+    model: Architecture
+    recipe: Recipe
     temperature: float
     numerics: str
     replicas: Scores | None = None
+    unknown_categories: dict[str, int] = Field(default={})
 
     @model_validator(mode="after")
     def _every_score_is_there(self) -> Self:
@@ -109,12 +116,12 @@ def scores_with_bounds(
     labels: Labels,
     probabilities: Floats,
     groups: Labels,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
+    settings: IntervalParams,
 ) -> Scores:
     """Every metric `m` by name, with its interval as `m_low` and `m_high`."""
-    intervals = score_with_intervals(labels, probabilities, groups, confidence, n_resamples, seed)
+    intervals = score_with_intervals(
+        labels, probabilities, groups, settings.confidence, settings.resamples, settings.seed
+    )
     return {
         f"{name}{suffix}": rounded(value)
         for name, interval in intervals.items()

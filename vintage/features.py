@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.cells import (
-    BOOLEANS,
     Place,
     as_days,
     as_numbers,
+    category_name,
     first_failure,
     is_missing,
     is_number,
@@ -26,10 +26,10 @@ from vintage.cells import (
     not_utf8,
     text_of,
     typed,
-    value_name,
     without_missing,
 )
 from vintage.params import Kind
+from vintage.table import MAX_NAME
 from vintage.tensors import Feature, Features
 
 FREE_TEXT_SHARE = 10  # a text column with more different texts than a tenth of its rows is no class
@@ -73,7 +73,9 @@ def fit_features(
     features, dropped = [], {}
     for name, column in columns.items():
         place = Place(source.path, name, source.rows[train])
-        feature = _fit(name, typed(column.take(pa.array(train))), kinds.get(name), place)
+        kind = kinds.get(name)
+        cells = typed(column.take(pa.array(train)), exact=kind == "categorical")
+        feature = _fit(name, cells, kind, place)
         if isinstance(feature, str):
             dropped[name] = feature
         else:
@@ -104,20 +106,10 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
     return encoded
 
 
-def unknown_counts(encoded: Features, features: Sequence[Feature]) -> dict[str, int]:
-    """By column, how many cells hold a category that no train row has; without zeros."""
-    counts = {
-        feature.name: int((encoded[:, index] == feature.unknown_code).sum())
-        for index, feature in enumerate(features)
-        if feature.categories is not None
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
 def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A number for each cell, `[n]`: the same one for cells that say the same.
 
-    Two numbers are the same if they are so in 32 bits.
+    Two numbers are the same if they are so in 32 bits, and two texts if they name one category.
     """
     if is_number(column.type) or pa.types.is_boolean(column.type):
         # adding zero makes -0.0 equal to 0.0
@@ -125,11 +117,13 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     days = None if pa.types.is_binary(column.type) else as_days(column)
     if days is not None:
         return days.cast(pa.float32(), safe=False).to_numpy()
-    if is_text(column.type):
-        column = text_of(column)
-        column = pc.if_else(pa.array(is_missing(column)), pa.scalar(None, column.type), column)
-    codes = pc.index_in(column, value_set=pc.unique(column.drop_null()))
-    return pc.fill_null(codes, -1).to_numpy()
+    if pa.types.is_binary(column.type):
+        return pc.index_in(column, value_set=pc.unique(column)).to_numpy()
+    missing = is_missing(column)
+    names, places = _names(column)
+    keys: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
+    keys[missing] = -1
+    return keys
 
 
 def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> Feature | str:
@@ -141,7 +135,7 @@ def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> 
         return "empty in the train rows"
     kind = kind or _find_kind(cells, place)
     if kind == "categorical":
-        categories = _categories(cells, missing)
+        categories = _categories(cells, missing, place)
         if len(categories) == 1 and not has_missing:
             return "constant in the train rows"
         return Feature(name=name, kind=kind, missing=has_missing, categories=categories)
@@ -150,6 +144,22 @@ def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> 
     if numbers.min() == numbers.max() and not has_missing:
         return "constant in the train rows"
     return Feature(name=name, kind=kind, missing=has_missing)
+
+
+def check_type(column: pa.ChunkedArray, place: Place) -> None:
+    """Refuse a column of lists, durations and the like."""
+    kind = column.type
+    if not (
+        is_number(kind)
+        or is_text(kind)
+        or is_time(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise place.column_error(
+            f"is of type {kind}; a feature is numbers, text, truth values, dates or timestamps: "
+            "list it in data.ignore"
+        )
 
 
 def _find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
@@ -161,10 +171,6 @@ def _find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
         return "datetime"
     if pa.types.is_binary(cells.type):
         raise not_utf8(cells, place)
-    if not is_text(cells.type):
-        raise place.column_error(
-            f"is of type {cells.type}, not numbers, text or times; list it in data.ignore"
-        )
     if as_days(cells) is not None:
         return "datetime"
     _refuse_free_text(cells, place)
@@ -192,9 +198,23 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
     )
 
 
-def _categories(cells: pa.ChunkedArray, missing: npt.NDArray[np.bool_]) -> list[str]:
-    known = pc.unique(cells.filter(pa.array(~missing)))
-    return sorted({value_name(value) for value in known.to_pylist()})
+def _categories(cells: pa.ChunkedArray, missing: npt.NDArray[np.bool_], place: Place) -> list[str]:
+    names = sorted(set(_names(cells.filter(pa.array(~missing)))[0]))
+    if (longest := max(map(len, names))) > MAX_NAME:
+        raise place.column_error(
+            f"holds a text of {longest} characters, and a category has at most {MAX_NAME}; list "
+            "it in data.ignore"
+        )
+    return names
+
+
+def _names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The name of each distinct value, and the place among them of each cell, int64 `[n]`."""
+    distinct = pc.unique(column)
+    places = pc.index_in(column, value_set=distinct).to_numpy()
+    if is_time(column.type):  # Python's own end with the year 9999
+        distinct = distinct.cast(pa.string())
+    return [category_name(value) for value in distinct.to_pylist()], places
 
 
 def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArray[np.float32]:
@@ -206,30 +226,12 @@ def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArr
     missing = is_missing(column)
     if pa.types.is_floating(column.type):
         missing |= np.isnan(_as_floats(column))
-    distinct = pc.unique(column)
+    names, places = _names(column)
     codes = {name: code for code, name in enumerate(feature.categories or [])}
-    of_distinct = np.array(
-        [_code(value, codes, feature.unknown_code) for value in distinct.to_pylist()],
-        dtype=np.float32,
-    )
-    encoded = of_distinct[pc.index_in(column, value_set=distinct).to_numpy()]
+    of_names = np.array([codes.get(n, feature.unknown_code) for n in names], dtype=np.float32)
+    encoded = of_names[places]
     encoded[missing] = len(codes) if feature.missing else feature.unknown_code
     return encoded
-
-
-def _code(value: Any, codes: Mapping[str, int], unknown: int) -> int:
-    """The code of a value; `1.0` or `TRUE` in one file are the `1` or `true` of another."""
-    name = value_name(value)
-    if name not in codes and isinstance(value, str):
-        name = value.strip()
-        if name in BOOLEANS:
-            name = value_name(BOOLEANS[name])
-        elif name not in codes:
-            try:
-                name = value_name(float(name))
-            except ValueError:
-                return unknown
-    return codes.get(name, unknown)
 
 
 def _numbers(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
@@ -260,6 +262,10 @@ def _days(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     if not is_text(column.type):
         raise place.column_error(f"is of type {column.type}, not times; see data.kinds")
     row = first_failure(column, lambda cells: as_days(cells) is not None)
+    if as_days(column.slice(row, 1)) is not None:
+        raise place.error(
+            row, "of this time and those above it, some have a zone and some have none"
+        )
     raise place.error(
         row,
         f"{column[row].as_py()[:40]!r} is no time in ISO 8601, such as 2024-02-29 or "

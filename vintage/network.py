@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vintage.console import InputError
 from vintage.encoding import Encoder
 from vintage.layers import ReplicatedModule, ReplicatedSequential, replicate, replicate_layer
-from vintage.params import ModelParams
+from vintage.recipe import Architecture
 from vintage.tensors import Features, Schema, read_safetensors
 
 CHUNK_ROWS = 8192
@@ -102,7 +102,7 @@ class Ensemble(nn.Module):
 
 
 def build_ensemble(
-    params: ModelParams, schema: Schema, seeds: Sequence[int], features: Features
+    architecture: Architecture, schema: Schema, seeds: Sequence[int], features: Features
 ) -> Ensemble:
     """An ensemble with what is fitted on the train rows, and initial weights by seed.
 
@@ -115,7 +115,7 @@ def build_ensemble(
         InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
             layer.
     """
-    encoder = Encoder(schema.features)
+    encoder = Encoder(schema.features, architecture.n_bins)
     n_inputs = encoder.n_outputs
     if len(features) * n_inputs > MAX_INPUTS:
         raise InputError(
@@ -123,25 +123,25 @@ def build_ensemble(
             f"columns, too many for {len(features)} rows; list the columns with the most "
             "categories in data.ignore"
         )
-    if params.name == "tabm" and not params.hidden:
+    if architecture.name == "tabm" and not architecture.hidden:
         raise InputError("params.yaml: model.hidden: found []; a tabm has at least one width")
-    encoder.fit(features, normalize=params.normalize == "standard")
+    encoder.fit(features, normalize=architecture.normalize != "none")
     edges = None
-    if params.name == "tabm":
+    if architecture.name == "tabm":
         from vintage.tabm import bin_edges
 
         edges = bin_edges(encoder(torch.from_numpy(features))[:, : encoder.n_numeric].numpy())
-    n_weights = _count_weights(params, encoder, len(schema.classes), edges) * len(seeds)
+    n_weights = _count_weights(architecture, encoder, len(schema.classes), edges) * len(seeds)
     if n_weights > MAX_WEIGHTS:
         raise InputError(
             f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
             f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
         )
-    return _with_weights(params, encoder, len(schema.classes), seeds, edges)
+    return _with_weights(architecture, encoder, len(schema.classes), seeds, edges)
 
 
 def _with_weights(
-    params: ModelParams,
+    architecture: Architecture,
     encoder: Encoder,
     n_classes: int,
     seeds: Sequence[int],
@@ -150,7 +150,7 @@ def _with_weights(
     networks = []
     for seed in seeds:
         torch.manual_seed(seed)
-        networks.append(_network(params, encoder, n_classes, edges))
+        networks.append(_network(architecture, encoder, n_classes, edges))
     if edges is not None:
         from vintage.tabm import N_MEMBERS
 
@@ -161,28 +161,28 @@ def _with_weights(
 
 
 def _count_weights(
-    params: ModelParams, encoder: Encoder, n_classes: int, edges: Tensor | None
+    architecture: Architecture, encoder: Encoder, n_classes: int, edges: Tensor | None
 ) -> int:
     """Of one replica, without taking the memory for them."""
     with torch.device("meta"):
-        network = _network(params, encoder, n_classes, edges)
+        network = _network(architecture, encoder, n_classes, edges)
     return sum(weight.numel() for weight in network.parameters())
 
 
 def _network(
-    params: ModelParams, encoder: Encoder, n_classes: int, edges: Tensor | None
+    architecture: Architecture, encoder: Encoder, n_classes: int, edges: Tensor | None
 ) -> nn.Module:
     """A single network with initial weights."""
     if edges is not None:
         from vintage.tabm import TabM  # its packages import scikit-learn
 
-        return TabM(edges, encoder.n_outputs, params.hidden, params.dropout, n_classes)
-    widths = [encoder.n_outputs, *params.hidden]
+        return TabM(edges, encoder.n_outputs, architecture.hidden, architecture.dropout, n_classes)
+    widths = [encoder.n_outputs, *architecture.hidden]
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        if params.dropout:
-            layers.append(nn.Dropout(params.dropout))
+        if architecture.dropout:
+            layers.append(nn.Dropout(architecture.dropout))
     return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
 
 
@@ -203,26 +203,29 @@ def choose_device(device: str, numerics: str) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def load_ensemble(path: Path, params: ModelParams, schema: Schema, n_replicas: int) -> Ensemble:
+def load_ensemble(
+    path: Path, architecture: Architecture, schema: Schema, n_replicas: int
+) -> Ensemble:
     """Read the state of an ensemble from safetensors.
 
     Raises:
         InputError: the file is missing, cut, or holds another network.
     """
     state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
-    encoder, n_classes = Encoder(schema.features), len(schema.classes)
+    encoder = Encoder(schema.features, architecture.n_bins)
+    n_classes = len(schema.classes)
     edges = state.get("edges")
-    if problem := _problem_of_edges(edges, params, encoder):
+    if problem := _problem_of_edges(edges, architecture, encoder):
         raise InputError(f"{path}: {problem}; run `dvc repro`")
     # before the network is built, which a wrong model.json could make larger than the memory
-    n_weights = _count_weights(params, encoder, n_classes, edges) * n_replicas
+    n_weights = _count_weights(architecture, encoder, n_classes, edges) * n_replicas
     n_found = sum(t.numel() for name, t in state.items() if name.startswith("layers."))
     if n_found != n_weights:
         raise InputError(
             f"{path}: holds {n_found} weights, where model.json calls for {n_weights}; delete the "
             "checkpoint and run `dvc repro`"
         )
-    ensemble = _with_weights(params, encoder, n_classes, range(n_replicas), edges)
+    ensemble = _with_weights(architecture, encoder, n_classes, range(n_replicas), edges)
     for name, expected in ensemble.state_dict().items():
         found = state.get(name)
         if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
@@ -241,13 +244,20 @@ def load_ensemble(path: Path, params: ModelParams, schema: Schema, n_replicas: i
     return ensemble
 
 
-def _problem_of_edges(edges: Tensor | None, params: ModelParams, encoder: Encoder) -> str | None:
-    if params.name != "tabm":
+def _problem_of_edges(
+    edges: Tensor | None, architecture: Architecture, encoder: Encoder
+) -> str | None:
+    if architecture.name != "tabm":
         return None if edges is None else "holds a tensor 'edges' of no use"
     from vintage.tabm import N_BINS
 
     shape = (encoder.n_numeric, N_BINS + 1)
-    if edges is None or edges.shape != shape or edges.dtype != torch.float32 or not params.hidden:
+    if (
+        edges is None
+        or edges.shape != shape
+        or edges.dtype != torch.float32
+        or not architecture.hidden
+    ):
         return f"tensor 'edges' is not float32 of shape {shape}"
     rising = edges.diff(dim=1)
     if not bool((rising >= 0).all()) or not bool((rising > 0).any(dim=1).all()):

@@ -16,7 +16,12 @@ LONGEST = 100_000  # characters; a file of parameters has a few thousand
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(max_length=64)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1000)]
+WeightDecay = Annotated[float, Field(ge=0, le=1000)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 
 A_SEED = "a whole number from 0 to 4294967295"
 A_FRACTION = "a number above 0 and below 1"
@@ -49,21 +54,31 @@ class SplitParams(Strict):
 
 class ModelParams(Strict):
     name: Literal["mlp", "tabm"] = Field(description="mlp or tabm")
-    hidden: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
-        max_length=64, description="a list of at most 64 whole numbers from 1 to 65536"
+    hidden: Literal["auto"] | Widths = Field(
+        description="auto, or a list of at most 64 whole numbers from 1 to 65536"
     )
-    dropout: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
-    normalize: Literal["standard", "none"] = Field(description="standard or none")
+    dropout: Literal["auto"] | Share = Field(
+        description="auto, or a number from 0 up to, not including, 1"
+    )
+    normalize: Literal["auto", "standard", "piecewise", "none"] = Field(
+        description="auto, standard, piecewise or none"
+    )
 
 
 class TrainParams(Strict):
     seed: Seed = Field(description=A_SEED)
     replicas: int = Field(ge=1, le=1024, description="a whole number from 1 to 1024")
     epochs: int = Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
-    learning_rate: float = Field(gt=0, le=1000, description="a number above 0, at most 1000")
-    weight_decay: float = Field(ge=0, le=1000, description="a number from 0 to 1000")
-    batch_size: Literal["auto"] | Count = Field(description="auto, or a whole number from 1")
-    patience: int = Field(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")
+    learning_rate: Literal["auto"] | LearningRate = Field(
+        description="auto, or a number above 0, at most 1000"
+    )
+    weight_decay: Literal["auto"] | WeightDecay = Field(
+        description="auto, or a number from 0 to 1000"
+    )
+    batch_size: Literal["auto"] | BatchSize = Field(description="auto, or a whole number from 1")
+    patience: Literal["auto"] | Epochs = Field(
+        description="auto, or a whole number from 0 to 1000000"
+    )
     class_weight: Literal["none", "balanced"] = Field(description="none or balanced")
     calibration: Literal["temperature", "none"] = Field(description="temperature or none")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto, cpu or cuda")

@@ -26,12 +26,12 @@ from tqdm import tqdm
 from vintage.batches import Parts, open_parts, regrouped
 from vintage.cells import is_text, typed
 from vintage.console import InputError, one_line, warn
-from vintage.features import Source, unknown_counts
+from vintage.features import Source
 from vintage.files import remove_temporaries
 from vintage.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.numerics import Numerics
 from vintage.predictions import PROBABILITY, csv_line, escaped, quoted
-from vintage.tensors import Features, Schema
+from vintage.tensors import Features, Schema, unknown_counts
 
 STDOUT = "-"
 PARQUET = ".parquet"

@@ -8,6 +8,7 @@ from vintage.differences import Difference
 from vintage.evaluation import Evaluation, Scores
 from vintage.markdown import escaped, table_lines
 from vintage.params import Params
+from vintage.recipe import auto_values
 from vintage.show import NAMES
 from vintage.tensors import Schema
 
@@ -42,7 +43,7 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
     yield from _section("Training", _training(results))
     yield from _section("Calibration", _calibration(results))
     yield from _section("What these numbers cannot tell", _limits(results))
-    yield from _section("Parameters", _parameters(params))
+    yield from _section("Parameters", _parameters(results, params))
 
 
 def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
@@ -60,7 +61,12 @@ def _summary(results: Results, params: Params) -> Iterator[str]:
         f"{n_rows} rows, {len(schema.features)} features, {len(schema.classes)} classes: "
         f"{counts.train} rows to train, {counts.val} to validate, {counts.test} to test."
     )
-    if params.split.group_by == "duplicates":
+    if schema.dropped:
+        yield (
+            "Left out, because they are constant or empty in the train rows: "
+            f"{', '.join(map(escaped, schema.dropped))}."
+        )
+    if params.split.group_by == "duplicates" and params.split.column == "none":
         yield (
             f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "
             "side of the split as its twin."
@@ -179,6 +185,12 @@ def _limits(results: Results) -> Iterator[str]:
             "as many rows of each class would move it so far by chance alone. The intervals do not "
             "tell of another mix of classes."
         )
+    if results.evaluation.test["accuracy"] == 1:
+        yield (
+            "- No test row is predicted wrong. The accuracy's interval allows for that; those of "
+            "the other scores are drawn from these rows and do not, so an interval without width "
+            "is none."
+        )
     rare = [
         f"{escaped(name)} ({scores['support']:.0f})"
         for name, scores in results.evaluation.classes.items()
@@ -188,6 +200,11 @@ def _limits(results: Results) -> Iterator[str]:
         yield (
             f"- Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
             "little more than a guess, and the balanced and macro scores lean on it."
+        )
+    for name, count in results.evaluation.unknown_categories.items():
+        yield (
+            f"- {count} test rows hold a {escaped(name)} that no train row has; the network knows "
+            "only that it is another one."
         )
     yield (
         "- The test rows come from the same table as the train rows. Nothing here tells how the "
@@ -204,12 +221,15 @@ def _limits(results: Results) -> Iterator[str]:
         )
 
 
-def _parameters(params: Params) -> Iterator[str]:
-    rows = [
-        [f"{section}.{key}", json.dumps(value, ensure_ascii=False)]
-        for section, values in params.model_dump().items()
-        for key, value in values.items()
-    ]
+def _parameters(results: Results, params: Params) -> Iterator[str]:
+    settled = auto_values(
+        params.model, params.train, results.evaluation.model, results.evaluation.recipe
+    )
+    rows = []
+    for section, values in params.model_dump().items():
+        for key, value in values.items():
+            name, shown = f"{section}.{key}", json.dumps(value, ensure_ascii=False)
+            rows.append([name, f"auto: {settled[name]}" if name in settled else shown])
     yield from table_lines(["parameter", "value"], rows)
 
 

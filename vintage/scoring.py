@@ -189,7 +189,11 @@ def score_with_intervals(
     n_resamples: int,
     seed: int,
 ) -> dict[str, Interval]:
-    """Every metric of `METRICS` with its bootstrap interval; `groups` are drawn together."""
+    """Every metric of `METRICS` with its bootstrap interval; `groups` are drawn together.
+
+    If all rows are right, or all wrong, the resamples' accuracy cannot differ: then its interval is
+    Wilson's, with a trial for each group.
+    """
 
     def all_metrics(weights: Floats) -> Floats:
         columns = [metric(labels, probabilities, weights) for metric in METRICS.values()]
@@ -198,10 +202,16 @@ def score_with_intervals(
     resamples = bootstrap(all_metrics, labels, groups, n_resamples, seed)
     values = score(labels, probabilities).values()
     bounds = percentile_bounds(resamples, confidence)
-    return {
+    intervals = {
         name: Interval(value, float(low), float(high))
         for name, value, low, high in zip(METRICS, values, *bounds, strict=True)
     }
+    share, low, high = intervals["accuracy"]
+    if low == high:
+        n_groups = np.array([len(np.unique(groups))], dtype=np.float64)
+        wilson = wilson_bounds(np.array([share]), n_groups, confidence)
+        intervals["accuracy"] = Interval(share, *(float(bound[0]) for bound in wilson))
+    return intervals
 
 
 def wilson_bounds(share: Floats, n: Floats, confidence: float) -> tuple[Floats, Floats]:

@@ -141,6 +141,11 @@ def hold_out(
     rare = np.flatnonzero(counts == 1) if params.stratify else np.empty(0, dtype=np.int64)
     is_rare = np.isin(labels, rare)
     pool, kept_back = groups[~is_rare], groups[is_rare]
+    if not len(pool):
+        raise InputError(
+            "params.yaml: no class has two groups, so that none can be held out; set another "
+            "data.target or split.group_by"
+        )
     n_classes = int((counts > 1).sum()) if params.stratify else 1
     n_rest = len(pool) - n_held
     if min(n_held, n_rest) < n_classes:
@@ -160,6 +165,8 @@ def hold_out(
 
 def majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
     """The most frequent label of each group, the lowest of equally frequent ones."""
+    if int(groups.max()) + 1 == len(groups):  # each of one row, which is quicker
+        return labels[np.argsort(groups)]
     n_labels = int(labels.max()) + 1
     pairs, counts = np.unique(groups * n_labels + labels, return_counts=True)
     pair_groups, pair_labels = np.divmod(pairs, n_labels)

@@ -11,7 +11,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -32,6 +32,11 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 20
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather")
+NO_TEXT = {
+    b"PK\x03\x04": "is an Excel file or a zip archive; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is an Excel file; save the table as CSV",
+    b"\x1f\x8b": "is compressed with gzip; its name must end in .gz",
+}
 KINDS_OF_FILE = "CSV (.csv, .tsv, .txt, also .gz), Parquet or Arrow"
 
 
@@ -53,13 +58,14 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
     """
     with refusals(path):
         _check_file(path)
-        if path.suffix in PARQUET:
+        if path.suffix.lower() in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            table = file.read()
-        elif path.suffix in ARROW:
+            table = _plain_table(path, file.read())
+        elif path.suffix.lower() in ARROW:
             table = pyarrow.feather.read_table(path, memory_map=True)
             _check_size(path, table.num_rows, table.num_columns)
+            table = _plain_table(path, table)
         else:
             table = _read_csv(path, delimiter, as_text)
         check_names(path, table.column_names)
@@ -100,18 +106,57 @@ def refusals(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
 
 
+def _plain_table(path: Path, table: pa.Table) -> pa.Table:
+    """The same cells in the types that there are in the rest of the package.
+
+    They are validated first: a wrong file can hold offsets beyond its end, or text that is none.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(_plain_column(column))
+        except pa.ArrowInvalid as error:
+            reason = one_line(str(error).partition("\n")[0])[:200]
+            raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
+    return pa.table(columns, names=table.column_names)
+
+
+def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            raise
+        column = column.cast(pa.binary())  # perhaps it is only not UTF-8, which is said later
+        column.validate(full=True)
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain_column(column.cast(kind.value_type))
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.binary())
+    if pa.types.is_float16(kind):
+        return column.cast(pa.float32())
+    if pa.types.is_timestamp(kind):  # an overflow is an error, and digits below 1 us do not count
+        return column.cast(pa.timestamp("us"), safe=kind.unit != "ns")
+    return column
+
+
 def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     sample = _sample(path)
     if not sample:
         raise InputError(f"{path}: is empty; it needs a header and rows")
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
+    for mark, problem in NO_TEXT.items():
+        if sample.startswith(mark):
+            raise InputError(f"{path}: {problem}")
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
-    quoted = _has_quotes(path)
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
-    with pyarrow.csv.open_csv(path, parse_options=parse) as reader:  # the first block
-        names = reader.schema.names
+    last_quote = _last_quote(path)
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=last_quote >= 0)
+    names = _header(path, parse)
     check_names(path, names)
     table = None
     # so a cell takes a byte at least, and the size bounds their number
@@ -119,8 +164,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         table = _read_numbers(path, parse, as_text)
     if table is None:
         table = _read_text(path, parse, names)
-    if quoted:
-        _check_quotes(path, delimiter)
+    _check_quotes(path, delimiter, last_quote)
     return table
 
 
@@ -151,20 +195,27 @@ def _read_text(path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]
         batches.append(batch)
         n_rows += batch.num_rows
         _check_size(path, n_rows, len(names))
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(batches, pa.schema([(name, pa.binary()) for name in names]))
+
+
+def _header(path: Path, parse: pyarrow.csv.ParseOptions) -> list[str]:
+    with pyarrow.csv.open_csv(path, read_options=_one_thread(), parse_options=parse) as reader:
+        names: list[str] = reader.schema.names
+    return names
+
+
+def _one_thread() -> pyarrow.csv.ReadOptions:
+    """With several threads a wrong row has no number; one is no slower in blocks."""
+    return pyarrow.csv.ReadOptions(use_threads=False)
 
 
 def _text_batches(path: Path, parse: pyarrow.csv.ParseOptions) -> Iterator[pa.RecordBatch]:
     """The rows in blocks of about 1 MB, every cell as it stands there."""
-    # on one thread, because with several of them a wrong row has no number; it is no slower
-    options = {
-        "read_options": pyarrow.csv.ReadOptions(use_threads=False),
-        "parse_options": parse,
-    }
-    with pyarrow.csv.open_csv(path, **options) as reader:
-        names = reader.schema.names
-    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
-    with pyarrow.csv.open_csv(path, convert_options=convert, **options) as reader:
+    kinds = dict.fromkeys(_header(path, parse), pa.binary())
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds)
+    with pyarrow.csv.open_csv(
+        path, read_options=_one_thread(), parse_options=parse, convert_options=convert
+    ) as reader:
         yield from reader
 
 
@@ -173,7 +224,8 @@ def find_delimiter(sample: bytes) -> str:
 
     A comma, if none cuts them.
     """
-    lines = sample.decode("latin-1").splitlines()
+    # not by str.splitlines, to which the second byte of some letters ends a line
+    lines = re.split(r"\r\n|\r|\n", sample.decode("latin-1"))
     complete = [line for line in (lines[:-1] or lines)[:SAMPLE_LINES] if line]
 
     def n_cells(delimiter: str) -> int:
@@ -196,20 +248,27 @@ def _sample(path: Path) -> bytes:
         return file.read(SAMPLE_BYTES)
 
 
-def _has_quotes(path: Path) -> bool:
+def _last_quote(path: Path) -> int:
+    """Where the last quotation mark of a file stands, in bytes; -1 if there is none."""
+    last, offset = -1, 0
     with _open(path) as file:
-        return any(b'"' in chunk for chunk in iter(lambda: file.read(1 << 20), b""))
+        while chunk := file.read(1 << 20):
+            found = chunk.rfind(b'"')
+            last = offset + found if found >= 0 else last
+            offset += len(chunk)
+    return last
 
 
-def _check_quotes(path: Path, delimiter: str) -> None:
+def _check_quotes(path: Path, delimiter: str, last_quote: int) -> None:
     """Refuse a quotation mark that is left open or closed in the middle of a cell.
 
     pyarrow takes all that follows for one cell, as far as the next mark or the end of the file.
+    Lines beyond the last mark are not looked at.
     """
     with _open(path) as file:
         text = io.TextIOWrapper(file, encoding="latin-1", newline="")  # of the bytes some matter
         csv.field_size_limit(LONGEST_CELL)
-        reader = csv.reader(text, strict=True, delimiter=delimiter)
+        reader = csv.reader(_lines_until(text, last_quote), strict=True, delimiter=delimiter)
         try:
             for _ in reader:
                 pass
@@ -218,6 +277,15 @@ def _check_quotes(path: Path, delimiter: str) -> None:
                 f"{path}: line {reader.line_num}: a cell in quotation marks goes wrong ({error}); "
                 "close it, and double the marks inside of it"
             ) from None
+
+
+def _lines_until(text: Iterable[str], end: int) -> Iterator[str]:
+    n_read = 0
+    for line in text:
+        if n_read > end:
+            return
+        yield line
+        n_read += len(line)
 
 
 def _check_size(path: Path, n_rows: int, n_columns: int) -> None:

@@ -69,11 +69,12 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
     if pa.types.is_nested(column.type):
         raise place.column_error(f"is of type {column.type}; a group is text or a number")
     column = _distinct_values(column, place)
-    empty = pc.is_null(column)
-    if is_text(column.type):
-        empty = pc.or_(empty, pc.equal(pc.utf8_trim_whitespace(column), ""))
-    if pc.any(empty).as_py():
-        raise place.error(first(empty), "the cell is empty or NA; which group is it in?")
+    empty = is_missing(column)
+    if pa.types.is_floating(column.type):
+        empty |= np.isnan(column.to_numpy())
+    if empty.any():
+        row = int(np.argmax(empty))
+        raise place.error(row, "the cell is empty or NA; which group is it in?")
     encoded = pc.index_in(column, value_set=pc.unique(column))
     return encoded.to_numpy().astype(np.int64)
 

@@ -5,6 +5,7 @@ A tensor file is safetensors with `features` float32 `[n, d]`, `labels` int64 `[
 run.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -98,6 +99,16 @@ class Examples(NamedTuple):
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
+
+
+def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
+    """By column, how many cells hold a category that no train row has; without zeros."""
+    counts = {
+        feature.name: int((features[:, index] == feature.unknown_code).sum())
+        for index, feature in enumerate(columns)
+        if feature.categories is not None
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def write_schema(path: Path, schema: Schema) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 def duplicate_groups(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
@@ -42,6 +40,9 @@ def dependent_rows(
     Returns:
         For each row, the number of the first row that it is joined with: int64 `[n_rows]`.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     # adding zero makes -0.0 equal to 0.0
     twins = duplicate_groups(list((features + np.float32(0)).T))
     n_twins, groups = int(twins.max(initial=-1)) + 1, pd.factorize(groups)[0]

@@ -1,0 +1,174 @@
+"""What `auto` stands for: the recipe of a training, by the number of train rows.
+
+Up to 1,024 rows it is the plain recipe: Adam with learning rate 0.01 and all rows in a step, hidden
+layers of 64 and 32 units, dropout 0.5, weight decay 2.
+"""
+
+import math
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from vintage.files import Strict
+from vintage.params import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    ModelParams,
+    Seed,
+    Share,
+    TrainParams,
+    WeightDecay,
+    Widths,
+)
+
+Value = TypeVar("Value")
+Normalize = Literal["standard", "piecewise", "none"]
+
+PLAIN_ROWS = 1_024
+LARGE_TABLE = 100_000
+MAX_BINNED = 1_000_000_000  # numbers, rows by columns by bins: 4 GB
+
+
+class Architecture(Strict):
+    """A network, see `vintage.params.ModelParams`, without `auto`.
+
+    Attributes:
+        n_bins: of each number, see `vintage.encoding.Encoder`; 0 for none.
+    """
+
+    name: Literal["mlp", "tabm"]
+    hidden: Widths
+    dropout: Share
+    normalize: Normalize
+    n_bins: Annotated[int, Field(ge=0, le=1_000)]
+
+
+class Recipe(Strict):
+    """How to train, see `vintage.params.TrainParams`, without `auto`."""
+
+    seed: Seed
+    epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: LearningRate
+    weight_decay: WeightDecay
+    patience: Epochs
+
+
+def auto_batch_size(n_rows: int) -> int:
+    """All rows up to 1,024; then 256, and 1,024 beyond 100,000 rows.
+
+    Source: Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025: 256 for most tables, and 1,024 for
+    the largest.
+    """
+    if n_rows <= PLAIN_ROWS:
+        return n_rows
+    return 256 if n_rows <= LARGE_TABLE else 1_024
+
+
+def auto_learning_rate(n_rows: int) -> float:
+    """0.01 for steps on all rows, and half of it for small batches, whose gradients are noisier.
+
+    Source: McCandlish et al., An Empirical Model of Large-Batch Training, 2018: noisier gradients
+    want shorter steps; the factor was found on tables, see README.
+    """
+    return 0.01 if n_rows <= PLAIN_ROWS else 0.005
+
+
+def auto_weight_decay(n_steps: int) -> float:
+    """2 divided by the steps of an epoch: in the plain recipe 2, since there it is one step.
+
+    Source: Wang and Aitchison, How to set AdamW's weight decay as you scale model and dataset size,
+    2024: weights are to be forgotten in the same number of epochs, not of steps.
+    """
+    return float(f"{2 / n_steps:.4g}")
+
+
+def auto_patience(n_rows: int) -> int:
+    """16 epochs, and 8 beyond 100,000 rows, whose epochs are long and validation losses steady.
+
+    None in the plain recipe: its epochs are cheap.
+
+    Source: the patience of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025.
+    """
+    if n_rows <= PLAIN_ROWS:
+        return 0
+    return 16 if n_rows <= LARGE_TABLE else 8
+
+
+def auto_hidden(n_rows: int) -> list[int]:
+    """64 and 32 units in the plain recipe, and twice as many beyond."""
+    return [64, 32] if n_rows <= PLAIN_ROWS else [128, 64]
+
+
+def auto_dropout(n_rows: int) -> float:
+    """0.5 up to 1,024 rows, and from there falling with the square root of the rows to 0.1.
+
+    Source: Srivastava et al., Dropout, JMLR 2014, section 6.1.5: it gains less the more rows there
+    are; the root is the rate at which an estimate's error falls.
+    """
+    return round(max(0.1, 0.5 * min(1.0, math.sqrt(PLAIN_ROWS / n_rows))), 3)
+
+
+def number_of_bins(n_rows: int) -> int:
+    """Half the cube root of the rows, from 8 to 32: more rows tell finer bins apart.
+
+    Source: the cube root is the rate of a histogram's best number of bins, see Scott, On Optimal
+    and Data-Based Histograms, Biometrika 66(3), 1979; the factor was found on tables, see README.
+    """
+    return max(8, min(32, round(n_rows ** (1 / 3) / 2)))
+
+
+def auto_normalize(name: str, n_rows: int, n_features: int) -> Normalize:
+    """`standard` in the plain recipe, for a `tabm`, which has bins of its own, and where the bins
+    would take much memory; else `piecewise`.
+
+    Source: Gorishniy, Rubachev and Babenko, On Embeddings for Numerical Features in Tabular Deep
+    Learning, NeurIPS 2022.
+    """
+    n_binned = n_rows * n_features * number_of_bins(n_rows)
+    is_plain = name == "tabm" or n_rows <= PLAIN_ROWS or n_binned > MAX_BINNED
+    return "standard" if is_plain else "piecewise"
+
+
+def settle_architecture(params: ModelParams, n_rows: int, n_features: int) -> Architecture:
+    """The network for `n_rows` train rows of `n_features` columns."""
+    normalize = _settled(params.normalize, auto_normalize(params.name, n_rows, n_features))
+    return Architecture(
+        name=params.name,
+        hidden=_settled(params.hidden, auto_hidden(n_rows)),
+        dropout=_settled(params.dropout, auto_dropout(n_rows)),
+        normalize=normalize,
+        n_bins=number_of_bins(n_rows) if normalize == "piecewise" else 0,
+    )
+
+
+def settle_recipe(params: TrainParams, n_rows: int) -> Recipe:
+    """The recipe for `n_rows` train rows."""
+    batch_size = min(_settled(params.batch_size, auto_batch_size(n_rows)), n_rows)
+    n_steps = math.ceil(n_rows / batch_size)
+    return Recipe(
+        seed=params.seed,
+        epochs=params.epochs,
+        batch_size=batch_size,
+        learning_rate=_settled(params.learning_rate, auto_learning_rate(n_rows)),
+        weight_decay=_settled(params.weight_decay, auto_weight_decay(n_steps)),
+        patience=_settled(params.patience, auto_patience(n_rows)),
+    )
+
+
+def _settled(value: Literal["auto"] | Value, auto: Value) -> Value:
+    return auto if value == "auto" else value
+
+
+def auto_values(
+    model: ModelParams, train: TrainParams, architecture: Architecture, recipe: Recipe
+) -> dict[str, Any]:
+    """By dotted key, what the parameters that are `auto` were settled to."""
+    sections = (("model", model, architecture), ("train", train, recipe))
+    return {
+        f"{section}.{key}": value
+        for section, given, settled in sections
+        for key, value in settled.model_dump().items()
+        if getattr(given, key, None) == "auto"
+    }
