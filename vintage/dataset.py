@@ -55,12 +55,13 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
-    roles = {"data.target": data.target}
-    roles |= {
-        f"split.{key}": name
-        for key in ("group_by", "order_by", "column")
-        if (name := getattr(split, key)) not in NO_COLUMN
+    optional = {
+        "split.group_by": split.group_by,
+        "split.order_by": split.order_by,
+        "split.column": split.column,
     }
+    named = {key: name for key, name in optional.items() if name not in NO_COLUMN}
+    roles = {"data.target": data.target, **named}
     categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
     as_text = [*roles.values(), *categorical]
     table = read_table(Path(data.path), data.delimiter, as_text)
