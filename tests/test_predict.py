@@ -248,7 +248,7 @@ def test_a_header_alone(wine: Project, tmp_path: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("row,predicted,probability_3")
     path.write_bytes(b"")
-    with pytest.raises(InputError, match="is empty; it needs a header"), open_parts(str(path)):
+    with pytest.raises(InputError, match="is empty; it needs a header and rows"), open_parts(str(path)):
         pass
 
 

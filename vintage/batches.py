@@ -20,7 +20,15 @@ import pyarrow.parquet
 
 from vintage.cells import MISSING
 from vintage.console import InputError
-from vintage.table import ARROW, KINDS_OF_FILE, PARQUET, check_names, find_delimiter, refusals
+from vintage.table import (
+    ARROW,
+    KINDS_OF_FILE,
+    PARQUET,
+    check_names,
+    check_start,
+    find_delimiter,
+    refusals,
+)
 
 STDIN = "-"
 HEAD_BYTES = 1 << 20  # pyarrow's own limit of a row
@@ -80,9 +88,9 @@ def _open(name: str, path: Path, delimiter: str, stack: contextlib.ExitStack) ->
         raise InputError(f"{path}: no such file")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; a table is {KINDS_OF_FILE}, or - for input")
-    if path.suffix in PARQUET:
+    if path.suffix.lower() in PARQUET:
         return _Parquet(path, stack.enter_context(pyarrow.parquet.ParquetFile(path)))
-    if path.suffix in ARROW:
+    if path.suffix.lower() in ARROW:
         return _Arrow(path, stack.enter_context(pa.memory_map(str(path))))
     file = stack.enter_context(path.open("rb"))
     return _Csv(path, file, path if path.is_file() else None, delimiter)
@@ -125,10 +133,7 @@ class _Csv(Parts):
         self.total = again.stat().st_size if again else None
         self.bytes = _decompressed(path, file)
         self.head = self.bytes.read(HEAD_BYTES)
-        if not self.head:
-            raise InputError(f"{path}: is empty; it needs a header")
-        if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
+        check_start(path, self.head)
         if len(self.head) < HEAD_BYTES and not self.head.endswith(LINE_ENDS):
             self.head += b"\n"  # without it, pyarrow refuses a header without rows
         self.delimiter = find_delimiter(self.head) if delimiter == "auto" else delimiter
@@ -314,7 +319,7 @@ def _header(path: Path, head: bytes, delimiter: str) -> list[str]:
     except csv.Error as error:
         raise InputError(f"{path}: the header goes wrong: {error}") from None
     if names is None:
-        raise InputError(f"{path}: is empty; it needs a header")
+        raise InputError(f"{path}: is empty; it needs a header and rows")
     for name in names:
         name.encode(errors="surrogateescape").decode()  # raises what `refusals` says in one line
     return names

@@ -61,11 +61,11 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
         if path.suffix.lower() in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            table = _plain_table(path, file.read())
+            table = plain_table(path, file.read())
         elif path.suffix.lower() in ARROW:
             table = pyarrow.feather.read_table(path, memory_map=True)
             _check_size(path, table.num_rows, table.num_columns)
-            table = _plain_table(path, table)
+            table = plain_table(path, table)
         else:
             table = _read_csv(path, delimiter, as_text)
         check_names(path, table.column_names)
@@ -106,7 +106,7 @@ def refusals(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
 
 
-def _plain_table(path: Path, table: pa.Table) -> pa.Table:
+def plain_table(path: Path, table: pa.Table) -> pa.Table:
     """The same cells in the types that there are in the rest of the package.
 
     They are validated first: a wrong file can hold offsets beyond its end, or text that is none.
@@ -145,13 +145,7 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     sample = _sample(path)
-    if not sample:
-        raise InputError(f"{path}: is empty; it needs a header and rows")
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
-    for mark, problem in NO_TEXT.items():
-        if sample.startswith(mark):
-            raise InputError(f"{path}: {problem}")
+    check_start(path, sample)
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
     last_quote = _last_quote(path)
@@ -166,6 +160,17 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         table = _read_text(path, parse, names)
     _check_quotes(path, delimiter, last_quote)
     return table
+
+
+def check_start(path: Path, start: bytes) -> None:
+    """Refuse what begins as no text in UTF-8 does."""
+    if not start:
+        raise InputError(f"{path}: is empty; it needs a header and rows")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
+    for mark, problem in NO_TEXT.items():
+        if start.startswith(mark):
+            raise InputError(f"{path}: {problem}")
 
 
 def _read_numbers(
