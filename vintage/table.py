@@ -94,8 +94,12 @@ def _check_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def refusals(path: Path) -> Iterator[None]:
-    """Turn what the readers raise into one line."""
+def refusals(path: Path, n_above: int = 0) -> Iterator[None]:
+    """Turn what the readers raise into one line.
+
+    Args:
+        n_above: how many rows stand above what is read, its header among them.
+    """
     try:
         yield
     except UnicodeDecodeError:
@@ -103,7 +107,7 @@ def refusals(path: Path) -> Iterator[None]:
     except (MemoryError, PermissionError, BrokenPipeError):
         raise
     except (pa.ArrowException, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
+        raise InputError(f"{path}: cannot be read as a table: {_reason(error, n_above)}") from None
 
 
 def plain_table(path: Path, table: pa.Table) -> pa.Table:
@@ -318,14 +322,15 @@ def check_names(path: Path, names: list[str]) -> None:
             )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, n_above: int) -> str:
     """pyarrow's reason in words for people; its rows count from 1 at the header."""
     reason = str(error)
     if wrong := re.search(
         r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL
     ):
         row, expected, found, text = wrong.groups()
-        return f"row {int(row) - 2} has {found} cells, not {expected} as the header: {text[:60]!r}"
+        place = int(row) - 2 + n_above
+        return f"row {place} has {found} cells, not {expected} as the header: {text[:60]!r}"
     if "Empty CSV" in reason:
         return (
             "there is no header with rows below it; the first line may be longer than 1 MB, or "
