@@ -8,6 +8,7 @@ import contextlib
 import csv
 import gzip
 import io
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
@@ -20,11 +21,19 @@ import pyarrow.parquet
 
 from vintage.cells import MISSING
 from vintage.console import InputError
-from vintage.table import ARROW, KINDS_OF_FILE, PARQUET, check_names, find_delimiter, refusals
+from vintage.table import (
+    ARROW,
+    KINDS_OF_FILE,
+    LONGEST_CELL,
+    PARQUET,
+    check_names,
+    check_start,
+    find_delimiter,
+    refusals,
+)
 
 STDIN = "-"
-HEAD_BYTES = 1 << 20  # pyarrow's own limit of a row
-LINE_ENDS = (b"\n", b"\r")
+BLOCK_BYTES = 1 << 20
 
 
 class Parts(ABC):
@@ -47,8 +56,8 @@ class Parts(ABC):
         """The rows in their order, in batches of some 1,000, with these columns.
 
         Args:
-            numeric: columns that are numbers where they can be; every other one stays text, and
-                these do from the batch on in which a cell is none.
+            numeric: columns that are numbers where they can be, and text in a batch in which some
+                cell is none; every other one is text.
         """
 
     @abstractmethod
@@ -75,17 +84,17 @@ def open_parts(name: str, delimiter: str = "auto") -> Iterator[Parts]:
 
 def _open(name: str, path: Path, delimiter: str, stack: contextlib.ExitStack) -> Parts:
     if name == STDIN:
-        return _Csv(path, sys.stdin.buffer, None, delimiter)
+        return _Csv(path, sys.stdin.buffer, delimiter)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; a table is {KINDS_OF_FILE}, or - for input")
-    if path.suffix in PARQUET:
+    if path.suffix.lower() in PARQUET:
         return _Parquet(path, stack.enter_context(pyarrow.parquet.ParquetFile(path)))
-    if path.suffix in ARROW:
+    if path.suffix.lower() in ARROW:
         return _Arrow(path, stack.enter_context(pa.memory_map(str(path))))
     file = stack.enter_context(path.open("rb"))
-    return _Csv(path, file, path if path.is_file() else None, delimiter)
+    return _Csv(path, file, delimiter)
 
 
 def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
@@ -109,134 +118,129 @@ def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Tab
 
 
 class _Csv(Parts):
+    """CSV in blocks of whole rows, each of which is numbers where it can be.
+
+    pyarrow's own reader of streams would call Python from another thread, even while it ends.
+    """
+
     unit = "B"
 
-    def __init__(self, path: Path, file: IO[bytes], again: Path | None, delimiter: str) -> None:
-        """Open a CSV file.
-
-        Args:
-            file: its bytes as they are stored, of which nothing was read.
-            again: where they can be read once more.
-        """
+    def __init__(self, path: Path, file: IO[bytes], delimiter: str) -> None:
         self.path = path
         self.file = file
-        self.again = again
+        self.is_file = path.is_file()
+        self.total = path.stat().st_size if self.is_file else None
+        self.bytes = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
         self.n_bytes = 0
-        self.total = again.stat().st_size if again else None
-        self.bytes = _decompressed(path, file)
-        self.head = self.bytes.read(HEAD_BYTES)
-        if not self.head:
-            raise InputError(f"{path}: is empty; it needs a header")
-        if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
-        if len(self.head) < HEAD_BYTES and not self.head.endswith(LINE_ENDS):
-            self.head += b"\n"  # without it, pyarrow refuses a header without rows
+        self.head = self.bytes.read(BLOCK_BYTES)
+        check_start(path, self.head)
         self.delimiter = find_delimiter(self.head) if delimiter == "auto" else delimiter
         self.names = _header(path, self.head, self.delimiter)
 
     def position(self) -> int:
-        return self.n_bytes
+        return self.file.tell() if self.is_file else self.n_bytes
 
     def batches(self, names: Collection[str], numeric: Collection[str]) -> Iterator[pa.RecordBatch]:
         with refusals(self.path):
-            if self.again is None or not numeric:
-                yield from self._read(names, ())
-                return
-            n_rows = 0
-            try:
-                for batch in self._read(names, numeric):
-                    n_rows += batch.num_rows
-                    yield batch
-                return
-            except pa.ArrowInvalid:
-                pass  # some cell is no plain number, or the table goes wrong: text tells where
-            with self.again.open("rb") as self.file:
-                self.bytes, self.head = _decompressed(self.path, self.file), b""
-                yield from _without(n_rows, self._read(names, ()))
+            n_above = 0
+            for block in whole_rows(self.path, self.bytes, self.head, self.delimiter):
+                table = self._parse(block, names, numeric, n_above)
+                self.n_bytes += len(block)
+                n_above += table.num_rows + (n_above == 0)  # the header
+                yield from table.to_batches()
 
-    def _read(self, names: Collection[str], numeric: Collection[str]) -> Iterator[pa.RecordBatch]:
-        kinds = {name: pa.float64() if name in numeric else pa.binary() for name in names}
-        with pyarrow.csv.open_csv(
-            _Checked(self.path, self.bytes, self.head, self.delimiter),
-            # with several threads, a wrong row has no number
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+    def _parse(
+        self, block: bytes, names: Collection[str], numeric: Collection[str], n_above: int
+    ) -> pa.Table:
+        kinds = dict.fromkeys(names, pa.binary())
+        try:
+            return self._read(block, kinds | dict.fromkeys(numeric, pa.float64()), n_above)
+        except pa.ArrowInvalid:
+            pass  # some cell is no plain number, or the table goes wrong: text tells where
+        with refusals(self.path, n_above):
+            return self._read(block, kinds, n_above)
+
+    def _read(self, block: bytes, kinds: dict[str, pa.DataType], n_above: int) -> pa.Table:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,  # with several of them, a wrong row has no number
+                block_size=len(block) + 1,
+                column_names=self.names if n_above else None,
+            ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.delimiter, newlines_in_values=True
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=kinds, include_columns=list(names), null_values=list(MISSING)
+                column_types=kinds, include_columns=list(kinds), null_values=list(MISSING)
             ),
-        ) as reader:
-            for batch in reader:
-                # of a pipe, which cannot tell, it is about as many
-                self.n_bytes = self.file.tell() if self.again else self.n_bytes + batch.nbytes
-                yield batch
-
-
-class _Checked(io.RawIOBase):
-    """The bytes of a CSV file, if its quotation marks are in order.
-
-    They are not where one is left open or closed in the middle of a cell: pyarrow takes all that
-    follows for one cell, as far as the next mark or the end of the file.
-    """
-
-    def __init__(self, path: Path, file: IO[bytes], head: bytes, delimiter: str) -> None:
-        super().__init__()
-        self.path = path
-        self.file = file
-        self.head = head
-        self.around = (delimiter.encode(), *LINE_ENDS)  # a cell in quotation marks
-        self.last = b"\n"
-        self.is_inside = False
-        self.is_closing = False  # or this mark is doubled
-        self.n_lines = 1
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self.head:
-            content, self.head = self.head[:size], self.head[size:]
-        else:
-            content = self.file.read(size)
-        if content:
-            self._check(content.removeprefix(codecs.BOM_UTF8) if self.n_lines == 1 else content)
-            self.last = content[-1:]
-        elif self.is_inside and not self.is_closing:
-            raise self._error(b"", 0, "it is left open")
-        return content
-
-    def _check(self, content: bytes) -> None:
-        place = 0
-        if self.is_closing:
-            place = self._close(content, 0)
-        while (place := content.find(b'"', place)) >= 0:
-            if self.is_inside:
-                place = self._close(content, place + 1)
-            else:
-                before = content[place - 1 : place] if place else self.last
-                self.is_inside = before in self.around
-                place += 1
-        self.n_lines += content.count(b"\n")
-
-    def _close(self, content: bytes, place: int) -> int:
-        """What comes after a mark inside of a cell, at `place`, and where to look on."""
-        after = content[place : place + 1]
-        self.is_closing = not after
-        if after == b'"':
-            return place + 1
-        if after:
-            if after not in self.around:
-                raise self._error(content, place, f"{after!r} comes after its end")
-            self.is_inside = False
-        return place
-
-    def _error(self, content: bytes, place: int, problem: str) -> InputError:
-        line = self.n_lines + content.count(b"\n", 0, place)
-        return InputError(
-            f"{self.path}: line {line}: a cell in quotation marks goes wrong ({problem}); close "
-            "it, and double the marks inside of it"
         )
+
+
+def whole_rows(path: Path, file: IO[bytes], head: bytes, delimiter: str) -> Iterator[bytes]:
+    """The bytes of a CSV file in blocks that end with a row; the first one has the header.
+
+    Args:
+        head: what was read of `file` already.
+
+    Raises:
+        InputError: a cell in quotation marks is left open or closed in its middle, of which pyarrow
+            would take all that follows for one cell, as far as the next mark or the end of the
+            file; or a row is longer than 16 MB.
+    """
+    block, n_lines = head, 1
+    while block:
+        more = file.read(BLOCK_BYTES)
+        end = _end_of_rows(path, block if more else block + b"\n", delimiter, n_lines, not more)
+        if rows := block[:end] if more else block + b"\n":
+            n_lines += rows.count(b"\n")
+            if rows.strip(b"\r\n"):
+                yield rows
+        block = block[end:] + more if more else b""
+        if len(block) > LONGEST_CELL:
+            raise InputError(
+                f"{path}: line {n_lines}: a row is longer than 16 MB; is a quotation mark left "
+                "open, or is this no table?"
+            )
+
+
+def _end_of_rows(path: Path, block: bytes, delimiter: str, n_lines: int, is_last: bool) -> int:
+    """Where the last row ends that is complete, of a block that begins with one.
+
+    Args:
+        n_lines: the number of the block's first line, for errors.
+        is_last: whether nothing follows.
+    """
+    around = (delimiter.encode(), b"\n", b"\r", b"")  # a cell in quotation marks
+    end = place = 0
+    outside = len(codecs.BOM_UTF8) if block.startswith(codecs.BOM_UTF8) else 0
+    first = outside
+    while (place := block.find(b'"', max(place, outside))) >= 0:
+        end = max(end, _last_line_end(block, outside, place))
+        if place > first and block[place - 1 : place] not in around:
+            place += 1  # in the middle of a cell, it stands for itself
+            continue
+        closing = block.find(b'"', place + 1)
+        while closing >= 0 and block[closing + 1 : closing + 2] == b'"':
+            closing = block.find(b'"', closing + 2)
+        after = block[closing + 1 : closing + 2]
+        if not is_last and (closing < 0 or not after):
+            return end
+        if closing >= 0 and after in around:
+            outside = place = closing + 1
+            continue
+        problem = "it is left open" if closing < 0 else f"{after!r} comes after its end"
+        line = n_lines + block.count(b"\n", 0, place if closing < 0 else closing)
+        raise InputError(
+            f"{path}: line {line}: a cell in quotation marks goes wrong ({problem}); close it, and "
+            "double the marks inside of it"
+        )
+    return max(end, _last_line_end(block, outside, len(block)))
+
+
+def _last_line_end(block: bytes, start: int, stop: int) -> int:
+    """Behind the last line break there; 0 if there is none."""
+    return max(block.rfind(b"\n", start, stop), block.rfind(b"\r", start, stop)) + 1
 
 
 class _Parquet(Parts):
@@ -290,22 +294,9 @@ class _Arrow(Parts):
                 yield batch
 
 
-def _decompressed(path: Path, file: IO[bytes]) -> IO[bytes]:
-    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
-
-
-def _without(n_rows: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches without the first rows."""
-    for batch in batches:
-        rest = batch.slice(min(n_rows, batch.num_rows))
-        n_rows -= batch.num_rows - rest.num_rows
-        if rest.num_rows:
-            yield rest
-
-
 def _header(path: Path, head: bytes, delimiter: str) -> list[str]:
     """The names in the first line that is not empty."""
-    if len(head) == HEAD_BYTES and not any(end in head for end in LINE_ENDS):
+    if len(head) == BLOCK_BYTES and not re.search(rb"[\r\n]", head):
         raise InputError(f"{path}: the first line is longer than 1 MB; is this a table?")
     text = head.decode("utf-8-sig", errors="surrogateescape")
     try:
@@ -314,7 +305,7 @@ def _header(path: Path, head: bytes, delimiter: str) -> list[str]:
     except csv.Error as error:
         raise InputError(f"{path}: the header goes wrong: {error}") from None
     if names is None:
-        raise InputError(f"{path}: is empty; it needs a header")
+        raise InputError(f"{path}: is empty; it needs a header and rows")
     for name in names:
         name.encode(errors="surrogateescape").decode()  # raises what `refusals` says in one line
     return names

@@ -5,6 +5,7 @@ gives the bits of `vintage predict`; without it, probabilities differ by some 1e
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +14,13 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from vintage.console import InputError, one_line
-from vintage.features import Source
 from vintage.locate import located
 from vintage.model import Network, Predicted, check_columns, encode, predict, read_network
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRAME = "the frame"
+FRAME = Path("the frame")
 
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -68,9 +68,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
     def _predict(self, frame: "pd.DataFrame | pa.Table") -> Predicted:
         schema = self._network.schema
         check_columns(FRAME, _names(frame), schema)
-        columns = {name: _column(frame, name) for name in self.feature_names_in_}
-        n_rows = len(frame)
-        return predict(self._network, encode(columns, schema, Source(FRAME, np.arange(n_rows))))
+        names = list(self.feature_names_in_)
+        table = pa.table([_column(frame, name) for name in names], names=names)
+        return predict(self._network, encode(FRAME, table, schema))
 
 
 def _names(frame: Any) -> list[str]:

@@ -1,7 +1,5 @@
 """A trained network, from a checkpoint or an exported file, and what it predicts for rows."""
 
-import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +11,7 @@ import pyarrow as pa
 from vintage.console import InputError
 from vintage.features import Source, encode_features
 from vintage.locate import ONNX
+from vintage.table import column_hint, plain_table
 from vintage.tensors import Features, Schema
 
 
@@ -52,8 +51,9 @@ def read_network(path: Path) -> Network:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
     if path.suffix == ONNX:
-        network: Network = importlib.import_module("vintage.onnx_model").read_onnx(path)
-        return network
+        from vintage.onnx_model import read_onnx
+
+        return read_onnx(path)
     from vintage.torch_model import read_torch
 
     return read_torch(path)
@@ -72,16 +72,23 @@ def predict(network: Network, features: Features) -> Predicted:
     return Predicted(classes, probabilities, spread)
 
 
-def encode(columns: Mapping[str, pa.ChunkedArray], schema: Schema, source: Source) -> Features:
-    """Cells as they stand in a table -> float32 `[n, n_features]`; see `encode_features`."""
-    plain = {
-        name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for name, column in columns.items()
-    }
-    return encode_features(plain, schema.features, source)
+def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Features:
+    """Rows as they stand in a table -> float32 `[n, n_features]`.
+
+    Args:
+        path: for errors.
+        first: the number of the first row.
+
+    Raises:
+        InputError: a cell is not what its column holds.
+    """
+    plain = plain_table(path, table.select([feature.name for feature in schema.features]))
+    columns = dict(zip(plain.column_names, plain.columns, strict=True))
+    rows = np.arange(first, first + plain.num_rows)
+    return encode_features(columns, schema.features, Source(str(path), rows))
 
 
-def check_columns(path: str, found: list[str], schema: Schema) -> list[str]:
+def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:
     """The columns that are there and of no use; the target and dropped ones are expected.
 
     Raises:
@@ -89,8 +96,6 @@ def check_columns(path: str, found: list[str], schema: Schema) -> list[str]:
     """
     needed = [feature.name for feature in schema.features]
     if missing := [name for name in needed if name not in set(found)]:
-        from vintage.table import column_hint
-
         hint = column_hint(found, "--delimiter")
         raise InputError(f"{path}: has no {listed(missing)}, which the model needs; {hint}")
     known = {*needed, *schema.dropped, schema.target}

@@ -24,9 +24,8 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.batches import Parts, open_parts, regrouped
-from vintage.cells import is_text, typed
+from vintage.cells import is_text, text_of, typed, without_missing
 from vintage.console import InputError, one_line, warn
-from vintage.features import Source
 from vintage.files import remove_temporaries
 from vintage.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.numerics import Numerics
@@ -65,7 +64,7 @@ def predict_table(
     """
     with open_parts(source, delimiter) as parts:
         _check_output(source, output)
-        if unused := check_columns(str(parts.path), parts.names, network.schema):
+        if unused := check_columns(parts.path, parts.names, network.schema):
             print(
                 f"{parts.path}: the model does not know {one_line(listed(unused))}, left out",
                 file=sys.stderr,
@@ -83,7 +82,7 @@ class _Chunk(Generic[Result]):
 
     Attributes:
         unknown: by column, how many cells hold an unknown category.
-        types: of the numeric columns, what its cells are.
+        types: by column, what the cells are, see `_types`.
     """
 
     n_rows: int
@@ -107,9 +106,8 @@ def _predict_parts(
 
     def predicted(numbered: tuple[int, pa.Table]) -> _Chunk[Any]:
         first, table = numbered
-        where = Source(str(parts.path), np.arange(first, first + table.num_rows))
-        features = encode({name: table[name] for name in names}, schema, where)
-        content = result.content(first, _predict(network, features, where))
+        features = encode(parts.path, table, schema, first)
+        content = result.content(first, _predict(network, features, parts.path, first))
         unknown = unknown_counts(features, schema.features)
         return _Chunk(table.num_rows, content, unknown, _types(table, features, schema))
 
@@ -137,26 +135,39 @@ def _predict_parts(
 
 
 def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str]:
-    """What the cells of numeric columns are, as far as they are there.
+    """What the cells of a text column are that may be of two types, but not of both.
 
-    A column is either throughout, of which a chunk tells nothing.
+    A chunk cannot tell that another one's are of the other type.
     """
     types = {}
-    for cells, feature in zip(features.T, schema.features, strict=True):
-        if feature.kind == "numeric" and not np.isnan(cells).all():
-            kind = table[feature.name].type
-            if is_text(kind) and np.isin(cells[~np.isnan(cells)], (0, 1)).all():
-                kind = typed(table[feature.name]).type
-            types[feature.name] = "truth values" if pa.types.is_boolean(kind) else "numbers"
+    for codes, feature in zip(features.T, schema.features, strict=True):
+        column = table[feature.name]
+        known = codes[~np.isnan(codes)]
+        if not is_text(column.type) or not len(known):
+            continue
+        if feature.kind == "datetime":
+            types[feature.name] = f"times {'with' if _has_zone(column) else 'without'} a zone"
+        elif feature.kind == "numeric":
+            may_be_true = bool(np.isin(known, (0, 1)).all())
+            is_true = may_be_true and pa.types.is_boolean(typed(column).type)
+            types[feature.name] = "truth values" if is_true else "numbers"
     return types
 
 
-def _predict(network: Network, features: Features, where: Source) -> Predicted:
+def _has_zone(column: pa.ChunkedArray) -> bool:
+    try:
+        without_missing(text_of(column)).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def _predict(network: Network, features: Features, path: Path, first: int) -> Predicted:
     try:
         return predict(network, features)
     except InputError as error:
-        rows = f"rows {where.rows[0]} to {where.rows[-1]}"
-        raise InputError(f"{where.path}: {rows}: {error}") from None
+        rows = f"rows {first} to {first + len(features) - 1}"
+        raise InputError(f"{path}: {rows}: {error}") from None
 
 
 def _chunk_rows(network: Network, n_features: int) -> int:

@@ -61,11 +61,11 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
         if path.suffix.lower() in PARQUET:
             file = pyarrow.parquet.ParquetFile(path)
             _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            table = _plain_table(path, file.read())
+            table = plain_table(path, file.read())
         elif path.suffix.lower() in ARROW:
             table = pyarrow.feather.read_table(path, memory_map=True)
             _check_size(path, table.num_rows, table.num_columns)
-            table = _plain_table(path, table)
+            table = plain_table(path, table)
         else:
             table = _read_csv(path, delimiter, as_text)
         check_names(path, table.column_names)
@@ -94,8 +94,12 @@ def _check_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def refusals(path: Path) -> Iterator[None]:
-    """Turn what the readers raise into one line."""
+def refusals(path: Path, n_above: int = 0) -> Iterator[None]:
+    """Turn what the readers raise into one line.
+
+    Args:
+        n_above: how many rows stand above what is read, its header among them.
+    """
     try:
         yield
     except UnicodeDecodeError:
@@ -103,10 +107,10 @@ def refusals(path: Path) -> Iterator[None]:
     except (MemoryError, PermissionError, BrokenPipeError):
         raise
     except (pa.ArrowException, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as a table: {_reason(error)}") from None
+        raise InputError(f"{path}: cannot be read as a table: {_reason(error, n_above)}") from None
 
 
-def _plain_table(path: Path, table: pa.Table) -> pa.Table:
+def plain_table(path: Path, table: pa.Table) -> pa.Table:
     """The same cells in the types that there are in the rest of the package.
 
     They are validated first: a wrong file can hold offsets beyond its end, or text that is none.
@@ -145,13 +149,7 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     sample = _sample(path)
-    if not sample:
-        raise InputError(f"{path}: is empty; it needs a header and rows")
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
-    for mark, problem in NO_TEXT.items():
-        if sample.startswith(mark):
-            raise InputError(f"{path}: {problem}")
+    check_start(path, sample)
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
     last_quote = _last_quote(path)
@@ -166,6 +164,17 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
         table = _read_text(path, parse, names)
     _check_quotes(path, delimiter, last_quote)
     return table
+
+
+def check_start(path: Path, start: bytes) -> None:
+    """Refuse what begins as no text in UTF-8 does."""
+    if not start:
+        raise InputError(f"{path}: is empty; it needs a header and rows")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: is UTF-16; save the table as UTF-8")
+    for mark, problem in NO_TEXT.items():
+        if start.startswith(mark):
+            raise InputError(f"{path}: {problem}")
 
 
 def _read_numbers(
@@ -313,14 +322,15 @@ def check_names(path: Path, names: list[str]) -> None:
             )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, n_above: int) -> str:
     """pyarrow's reason in words for people; its rows count from 1 at the header."""
     reason = str(error)
     if wrong := re.search(
         r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL
     ):
         row, expected, found, text = wrong.groups()
-        return f"row {int(row) - 2} has {found} cells, not {expected} as the header: {text[:60]!r}"
+        place = int(row) - 2 + n_above
+        return f"row {place} has {found} cells, not {expected} as the header: {text[:60]!r}"
     if "Empty CSV" in reason:
         return (
             "there is no header with rows below it; the first line may be longer than 1 MB, or "
