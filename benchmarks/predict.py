@@ -71,9 +71,10 @@ def make_checkpoint(folder: Path) -> None:
     from vintage.checkpoint import Manifest, write_checkpoint
     from vintage.network import build_ensemble
     from vintage.params import load_params
+    from vintage.recipe import settle_architecture, settle_recipe
     from vintage.tensors import Feature, RowCounts, Schema
 
-    model = load_params().model
+    params = load_params()
     seeds = list(range(16))
     schema = Schema(
         target="label",
@@ -82,9 +83,11 @@ def make_checkpoint(folder: Path) -> None:
         rows=RowCounts(train=1000, val=0, test=1, repeated=0),
     )
     train = np.random.default_rng(1).normal(size=(1000, N_COLUMNS)).astype(np.float32)
-    ensemble = build_ensemble(model, schema, seeds, train)
+    architecture = settle_architecture(params.model, *train.shape)
+    ensemble = build_ensemble(architecture, schema, seeds, train)
     manifest = Manifest(
-        model=model,
+        model=architecture,
+        recipe=settle_recipe(params.train, len(train)),
         seeds=seeds,
         best_epochs=[1] * len(seeds),
         n_epochs=1,
