@@ -194,6 +194,21 @@ def test_the_file_alone_predicts_rows_of_missing_cells(exported: Exported, tmp_p
     )
 
 
+def test_the_command_predicts_by_it(exported: Exported, tmp_path: Path) -> None:
+    table = exported.table.drop(columns="kind of", errors="ignore")
+    table.to_csv(tmp_path / "new.csv", index=False)
+    found = {}
+    for model in (exported.file, exported.project.root / "data/checkpoint"):
+        output = tmp_path / f"{model.name}.csv"
+        command = [sys.executable, "-m", "vintage", "predict", str(tmp_path / "new.csv")]
+        exported.project.run(*command, "-o", str(output), "--model", str(model))
+        found[model.name] = pd.read_csv(output)
+    exact, close = found["checkpoint"], found["model.onnx"]
+    assert (exact["predicted"] == close["predicted"]).mean() > 0.99  # but for ties
+    for column in exact.columns.drop("predicted"):
+        np.testing.assert_allclose(close[column], exact[column], atol=CLOSE)
+
+
 Column = tuple[Feature, npt.NDArray[np.float32]]
 N_ROWS = 200
 
