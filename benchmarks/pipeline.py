@@ -76,8 +76,8 @@ def actions(project: Project, folder: Path) -> dict[str, Callable[[], object]]:
         "plain script": plain,
         "cold pipeline": cold,
         "learning-rate change to new metrics": learning_rate("0.02", ["train", "evaluate"]),
-        "earlier learning rate restored": learning_rate("0.01", []),
-        "nothing to do": learning_rate("0.01", []),
+        "earlier learning rate restored": learning_rate("auto", []),
+        "nothing to do": learning_rate("auto", []),
     }
 
 

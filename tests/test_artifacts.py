@@ -247,7 +247,13 @@ def one_class(original: bytes) -> bytes:
     return safetensors.numpy.save({**tensors, "labels": np.zeros_like(tensors["labels"])})
 
 
-HUGE = {"name": "mlp", "hidden": [65536] * 64, "dropout": 0, "normalize": "none"}
+HUGE = {
+    "name": "mlp",
+    "hidden": [65536] * 64,
+    "dropout": 0,
+    "normalize": "none",
+    "n_bins": 0,
+}
 MODEL, SCHEMA, EVALUATION, LOSSES, BASELINE = (JSON[index] for index in (0, 2, 3, 4, 5))
 BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
     "a network that no memory holds": (

@@ -196,7 +196,7 @@ def test_nothing_is_mended_while_dvc_runs(training: Training, tmp_path: Path) ->
 
 def test_an_empty_folder_of_the_run_cache(reproduced: Project) -> None:
     """A kill between two steps of DVC leaves it, and `dvc repro` then fails for good."""
-    reproduced.edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     undisturbed = reproduced.copy_to(reproduced.root.parent / "undisturbed")
     undisturbed.repro()
     for run in (undisturbed.root / ".dvc/cache/runs").glob("*/*"):

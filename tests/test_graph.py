@@ -30,7 +30,7 @@ def rewrite_numbers(project: Project) -> None:
 CHANGES: dict[str, tuple[Edit, list[str]]] = {
     "a comment in params.yaml": (edit("params.yaml", "# of Adam", "# Adam's"), []),
     "train.learning_rate": (
-        edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02"),
+        edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02"),
         TRAINED,
     ),
     "an evaluate key": (
@@ -81,7 +81,7 @@ def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Pr
 
 
 def test_dvc_plots_show_and_diff_draw_curves_and_confusion(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     reproduced.repro()
     for command in (["show"], ["diff", "HEAD"]):
         reproduced.run("dvc", "plots", *command, "--out", "shown")

@@ -196,7 +196,7 @@ def test_a_state_of_other_inputs_parameters_or_code_is_ignored(saved: Project, w
         saved.edit("params.yaml", "test_size: 0.2", "test_size: 0.3")
         saved.stage("split", check=True)
     elif what == "parameters":
-        saved.edit("params.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
+        saved.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     else:
         saved.edit("vintage/adamw.py", "beta2=0.999", "beta2=0.99")
     done = saved.stage("train", check=True)
