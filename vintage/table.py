@@ -8,6 +8,7 @@ import contextlib
 import csv
 import gzip
 import io
+import os
 import re
 import zlib
 from collections import Counter
@@ -153,7 +154,8 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     if delimiter == "auto":
         delimiter = find_delimiter(sample)
     last_quote = _last_quote(path)
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=last_quote >= 0)
+    quoted = last_quote > sample.find(b"\n")  # beyond the header
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
     names = _header(path, parse)
     check_names(path, names)
     table = None
@@ -192,6 +194,7 @@ def _read_numbers(
         is_numeric = numbers is not None and numbers.null_count < len(numbers)
         kinds[name] = pa.float64() if is_numeric else pa.binary()
     convert = pyarrow.csv.ConvertOptions(column_types=kinds, null_values=list(MISSING))
+    pa.set_cpu_count(os.cpu_count() or 1)  # OMP_NUM_THREADS=1 holds for Arrow, too
     try:
         return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid:
