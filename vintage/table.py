@@ -161,7 +161,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     table = None
     # so a cell takes a byte at least, and the size bounds their number
     if path.suffix != ".gz" and path.stat().st_size <= MAX_CELLS:
-        table = _read_numbers(path, parse, as_text)
+        table = _read_numbers(path, parse, names, as_text)
     if table is None:
         table = _read_text(path, parse, names)
     _check_quotes(path, delimiter, last_quote)
@@ -180,10 +180,10 @@ def check_start(path: Path, start: bytes) -> None:
 
 
 def _read_numbers(
-    path: Path, parse: pyarrow.csv.ParseOptions, as_text: Collection[str]
+    path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str], as_text: Collection[str]
 ) -> pa.Table | None:
     """Read columns that begin with numbers as such, on all cores; None if one does not go on so."""
-    first = next(iter(_text_batches(path, parse)), None)
+    first = next(iter(_text_batches(path, parse, names)), None)
     if first is None:
         return None
     kinds = {}
@@ -203,7 +203,7 @@ def _read_numbers(
 
 def _read_text(path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]) -> pa.Table:
     batches, n_rows = [], 0
-    for batch in _text_batches(path, parse):
+    for batch in _text_batches(path, parse, names):
         batches.append(batch)
         n_rows += batch.num_rows
         _check_size(path, n_rows, len(names))
@@ -221,9 +221,11 @@ def _one_thread() -> pyarrow.csv.ReadOptions:
     return pyarrow.csv.ReadOptions(use_threads=False)
 
 
-def _text_batches(path: Path, parse: pyarrow.csv.ParseOptions) -> Iterator[pa.RecordBatch]:
+def _text_batches(
+    path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
     """The rows in blocks of about 1 MB, every cell as it stands there."""
-    kinds = dict.fromkeys(_header(path, parse), pa.binary())
+    kinds = dict.fromkeys(names, pa.binary())
     convert = pyarrow.csv.ConvertOptions(column_types=kinds)
     with pyarrow.csv.open_csv(
         path, read_options=_one_thread(), parse_options=parse, convert_options=convert
