@@ -9,7 +9,6 @@ one machine, so no output of the pipeline.
 import time
 from pathlib import Path
 
-from benchmarks.numeric import numeric_schema
 from vintage import console, numerics
 from vintage.params import Params, load_params
 from vintage.recipe import Architecture, settle_recipe
@@ -42,6 +41,7 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
     """The fastest of a few trainings, without validation, by their number of epochs."""
     import torch
 
+    from benchmarks.numeric import numeric_schema
     from vintage.fitting import fit
     from vintage.network import build_ensemble
 
