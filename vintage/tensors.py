@@ -16,7 +16,7 @@ import safetensors.numpy
 from pydantic import Field, model_validator
 
 from vintage.console import InputError, one_line
-from vintage.files import Strict, read_json, replacing, write_json
+from vintage.files import Strict, read_json, write_bytes, write_json
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -121,8 +121,8 @@ def read_schema(path: Path) -> Schema:
 
 
 def write_examples(path: Path, examples: Examples) -> None:
-    with replacing(path) as temporary:
-        safetensors.numpy.save_file(examples._asdict(), temporary)
+    # not by save_file, which writes a temporary file of its own that a kill would leave behind
+    write_bytes(path, safetensors.numpy.save(examples._asdict()))
 
 
 def read_examples(path: Path, schema: Schema) -> Examples:
