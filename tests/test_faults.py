@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
 from tests.conftest import Project
 from tests.processes import REPRO, TRAIN, Training, start
@@ -250,6 +252,7 @@ def test_a_dvc_lock_cut_between_lines_is_mended_or_made_whole(
         except InputError:
             continue
         unnoticed.append(number)
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))  # DVC can read it as well
     for number in rng.sample(unnoticed, 3):
         print(f"cut before line {number + 1}")
         path.write_bytes(b"".join(lines[:number]))

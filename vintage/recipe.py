@@ -78,8 +78,9 @@ def auto_learning_rate(n_rows: int) -> float:
 def auto_weight_decay(n_steps: int) -> float:
     """2 divided by the steps of an epoch: in the plain recipe 2, since there it is one step.
 
+    So an epoch shrinks the weights by twice the learning rate, however many steps it has.
     Source: Wang and Aitchison, How to set AdamW's weight decay as you scale model and dataset size,
-    2024: weights are to be forgotten in the same number of epochs, not of steps.
+    ICML 2025: the time in which weights are forgotten is constant in epochs, not in steps.
     """
     return float(f"{2 / n_steps:.4g}")
 
@@ -104,8 +105,8 @@ def auto_hidden(n_rows: int) -> list[int]:
 def auto_dropout(n_rows: int) -> float:
     """0.5 up to 1,024 rows, and from there falling with the square root of the rows to 0.1.
 
-    Source: Srivastava et al., Dropout, JMLR 2014, section 6.1.5: it gains less the more rows there
-    are; the root is the rate at which an estimate's error falls.
+    Source: Srivastava et al., Dropout, JMLR 2014: it gains less once there are many rows; the root
+    is the rate at which an estimate's error falls, and was tried on tables, see README.
     """
     return round(max(0.1, 0.5 * min(1.0, math.sqrt(PLAIN_ROWS / n_rows))), 3)
 

@@ -31,6 +31,7 @@ class LockedStage(BaseModel):
     """A stage's entry in `dvc.lock`, as far as it is of use here."""
 
     cmd: str
+    params: dict[str, dict[str, Any]] = {}
     deps: list[Stored] = []
     outs: list[Stored] = []
 
