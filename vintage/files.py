@@ -1,9 +1,11 @@
 """Deterministic text files, and writing that never leaves half a file behind."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -12,12 +14,19 @@ from vintage.console import InputError, one_line
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file beside `path`, then rename it into place."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path`, open to write, which is renamed into place at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_temporaries(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from vintage.batches import Parts, open_parts, regrouped
 from vintage.cells import is_text, text_of, typed, without_missing
 from vintage.console import InputError, one_line, warn
-from vintage.files import remove_temporaries
+from vintage.files import replacing
 from vintage.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.numerics import Numerics
 from vintage.predictions import PROBABILITY, csv_line, escaped, quoted
@@ -267,19 +267,8 @@ def _complete(output: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
-    path = path.resolve()  # what a link points to is replaced, and not the link
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path.resolve()) as file:  # what a link points to is replaced, and not the link
+        yield file
 
 
 class _Csv(_Output[bytes]):
