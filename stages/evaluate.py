@@ -15,6 +15,7 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
+    from vintage.memory import keep_freed_memory
     from vintage.params import IntervalParams, load_params
 
     params = load_params()
@@ -24,6 +25,7 @@ def main() -> None:
         seed=params.evaluate.seed,
     )
     reached = numerics.pin(params.train.numerics)
+    keep_freed_memory()
     import torch
 
     from vintage import figures

@@ -22,11 +22,13 @@ def main() -> None:
 
     params = load_params()
     numerics.pin()
+    from concurrent.futures import ThreadPoolExecutor
+    from importlib import import_module
+
     import numpy as np
 
     from vintage.dataset import load_dataset
     from vintage.features import encode_features, fit_features
-    from vintage.splitting import ready_made_split, split_rows
     from vintage.tensors import (
         Examples,
         RowCounts,
@@ -36,7 +38,12 @@ def main() -> None:
         write_schema,
     )
 
-    data = load_dataset(params.data, params.split)
+    with ThreadPoolExecutor(1) as pool:
+        # takes as long as to read a million rows
+        pool.submit(import_module, "sklearn.model_selection")
+        data = load_dataset(params.data, params.split)
+    from vintage.splitting import ready_made_split, split_rows
+
     if data.parts is not None:
         split = ready_made_split(data.parts, data.labels, data.classes)
     else:

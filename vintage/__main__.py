@@ -94,11 +94,13 @@ def predict(arguments: argparse.Namespace) -> int:
     The exit code is 141, in silence, if whoever reads the output has seen enough.
     """
     from vintage.locate import located, numerics_of
+    from vintage.memory import keep_freed_memory
 
     try:
         with located(arguments.model) as model:
             pinned = numerics_of(model)
             numerics.pin(pinned)
+            keep_freed_memory()
             from vintage.model import read_network
 
             network = read_network(model)

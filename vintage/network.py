@@ -77,19 +77,26 @@ class Ensemble(nn.Module):
             InputError: features or weights so large that the network's output is not finite.
         """
         blocks = [self._predict_block(block) for block in features.split(BLOCK_ROWS)]
-        logits = torch.cat(blocks, dim=1).double() / self.temperature.double()
-        finite = logits.isfinite().all(dim=-1).all(dim=0)
-        if not bool(finite.all()):
+        probabilities = torch.cat(blocks, dim=2)
+        if bool(probabilities.sum().isnan()):
+            n_wrong = int(probabilities.isnan().any(dim=1).any(dim=0).sum())
             raise InputError(
-                f"the network's output for {int((~finite).sum())} of {len(finite)} rows is not "
-                "finite; look for extreme values in the table, or lower train.learning_rate"
+                f"the network's output for {n_wrong} of {len(features)} rows is not finite; look "
+                "for extreme values in the table, or lower train.learning_rate"
             )
-        return logits.softmax(dim=-1)
+        return probabilities.transpose(1, 2)
 
     def _predict_block(self, features: Tensor) -> Tensor:
+        """`[n_replicas, n_classes, n]`, NaN where the network's output is not finite."""
         n_rows = len(features)
         filled = nn.functional.pad(features, (0, 0, 0, BLOCK_ROWS - n_rows))
-        return self.predict_logits(self.encode(filled))[:, :n_rows]
+        logits = self.predict_logits(self.encode(filled)).double() / self.temperature.double()
+        # the rows stand last, because PyTorch's softmax over a few numbers in a row is slow
+        by_class = logits.transpose(1, 2).contiguous()
+        probabilities = by_class.softmax(dim=1)
+        if not bool(by_class.sum().isfinite()):  # float64 holds any sum of finite float32
+            probabilities[~by_class.isfinite()] = torch.nan
+        return probabilities[:, :, :n_rows]
 
     def parts(self, size: int) -> list["Ensemble"]:
         """Ensembles of at most `size` replicas each, which share the memory of this one."""
