@@ -1,7 +1,6 @@
 """The training loop, and what its curves say."""
 
 import contextlib
-import ctypes
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from vintage.adamw import FusedAdamW
 from vintage.console import InputError
 from vintage.layers import CheapDropout
 from vintage.losses import LossRecord
+from vintage.memory import keep_freed_memory
 from vintage.network import Ensemble
 from vintage.recipe import Recipe
 from vintage.resume import ResumeFile
@@ -176,7 +176,7 @@ def fit(
     Raises:
         InputError: the loss is no longer finite.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     progress = _Progress(ensemble, recipe, class_weights)
     if resume and (saved := resume.load(progress.state())):
         progress.restore(saved)
@@ -308,15 +308,6 @@ def _n_threads(n_parts: int) -> int:
         return 1
     affinity = getattr(os, "sched_getaffinity", None)  # Linux
     return min(n_parts, len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to use freed memory again rather than give it back: a fifth of the time."""
-    with contextlib.suppress(AttributeError, OSError):  # not glibc
-        c = ctypes.CDLL(None)
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        c.mallopt(m_mmap_threshold, 2**30)
-        c.mallopt(m_trim_threshold, 2**30)
 
 
 def _nine_digits(value: float) -> float:
