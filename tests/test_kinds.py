@@ -74,6 +74,7 @@ def test_kinds_set_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kinds", "expected"),
     [
+        ({"kind": "categorical"}, "'kind', which is the column of data.target; only a feature has"),
         ({"none": "numeric"}, "data.kinds names 'none', which is no column; the columns are n,"),
         ({"city": "numeric"}, "column 'city', row 0: 'Rome' is not a number"),
         ({"day": "numeric"}, "column 'day', row 0: '2024-01-01' is not a number"),

@@ -219,7 +219,9 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     assert f"{path}: has no columns 'pH', 'alcohol', which the model needs" in refused(str(path))
     frame.loc[7001, "pH"] = "acid"
     frame.to_csv(path, index=False)
-    assert f"{path}: column 'pH', row 7001: 'acid' is not a number" in refused(str(path))
+    line = refused(str(path))
+    # what may be set before a training is no advice here
+    assert line == f"error: {path}: column 'pH', row 7001: 'acid' is not a number; correct it"
     frame["pH"] = ["3"] * (len(frame) - 1) + ["true"]
     frame.to_csv(path, index=False)
     last = len(frame) - 1
@@ -264,13 +266,14 @@ def test_a_killed_prediction_leaves_nothing(
     header, _, rows = (wine.root / "data/wine.csv").read_text().partition("\n")
     path.write_text(header + "\n" + rows * 500)
     (out := tmp_path / "out").mkdir()
-    group = start(wine, *PREDICT, str(path), "-o", str(out / "predictions.csv"))
-    assert group.until(lambda: any(p.stat().st_size for p in out.iterdir()), "the first rows")
-    assert not (out / "predictions.csv").exists()
-    group.send(number)
-    assert group.end() == 128 + number
-    assert len(group.complained.splitlines()) == 1
-    assert not list(out.iterdir())
+    for _ in range(3):  # a signal that comes while a block is read could be lost
+        group = start(wine, *PREDICT, str(path), "-o", str(out / "predictions.csv"))
+        assert group.until(lambda: any(p.stat().st_size for p in out.iterdir()), "the first rows")
+        assert not (out / "predictions.csv").exists()
+        group.send(number)
+        assert group.end() == 128 + number
+        assert len(group.complained.splitlines()) == 1
+        assert [path.name for path in out.iterdir()] == []
 
 
 @pytest.mark.slow

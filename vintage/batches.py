@@ -29,6 +29,7 @@ from vintage.table import (
     check_names,
     check_start,
     find_delimiter,
+    leave_signals_to_python,
     refusals,
 )
 
@@ -75,6 +76,7 @@ def open_parts(name: str, delimiter: str = "auto") -> Iterator[Parts]:
     path = Path("standard input" if name == STDIN else name)
     if delimiter != "auto" and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise InputError(f"--delimiter: found {delimiter!r}; it is one character, such as ; or \\t")
+    leave_signals_to_python()
     with contextlib.ExitStack() as stack:
         with refusals(path):
             parts = _open(name, path, delimiter, stack)

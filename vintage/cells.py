@@ -35,15 +35,21 @@ class Place:
 
     Attributes:
         rows: int64, the number in the table of each cell's row.
+        is_new: whether the rows come to a trained model, which settles what is allowed.
     """
 
     path: str
     column: str
     rows: npt.NDArray[np.int64]
+    is_new: bool = False
 
     def error(self, index: Any, problem: str) -> InputError:
         row = int(self.rows[index])
         return InputError(f"{self.path}: column {self.column!r}, row {row}: {problem}")
+
+    def advice(self, before_training: str) -> str:
+        """What to set in params.yaml, unless it is too late for that."""
+        return "" if self.is_new else before_training
 
     def column_error(self, problem: str) -> InputError:
         return InputError(f"{self.path}: column {self.column!r} {problem}")

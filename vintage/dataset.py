@@ -72,6 +72,12 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
                 f"{data.path}: {key} names {name!r}, which is no column; "
                 f"{column_hint(table.column_names)}"
             )
+    for key, name in roles.items():
+        if name in data.kinds:
+            raise InputError(
+                f"params.yaml: data.kinds: found {name!r}, which is the column of {key}; only a "
+                "feature has a kind"
+            )
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")

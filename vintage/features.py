@@ -47,9 +47,10 @@ class Source:
 
     path: str
     rows: Indices
+    is_new: bool = False
 
     def place(self, column: str) -> Place:
-        return Place(self.path, column, self.rows)
+        return Place(self.path, column, self.rows, self.is_new)
 
 
 def fit_features(
@@ -249,7 +250,8 @@ def _numbers(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     if pa.types.is_null(cells.type):
         return np.full(len(cells), np.nan)
     if not (is_number(cells.type) or pa.types.is_boolean(cells.type)):
-        raise place.column_error(f"is of type {cells.type}, not numbers; list it in data.ignore")
+        advice = place.advice("; list it in data.ignore")
+        raise place.column_error(f"is of type {cells.type}, not numbers{advice}")
     return _as_floats(cells)
 
 
@@ -265,7 +267,8 @@ def _days(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     if days is not None:
         return _as_floats(days)
     if not is_text(column.type):
-        raise place.column_error(f"is of type {column.type}, not times; see data.kinds")
+        advice = place.advice("; see data.kinds")
+        raise place.column_error(f"is of type {column.type}, not times{advice}")
     row = first_failure(column, lambda cells: as_days(cells) is not None)
     if as_days(column.slice(row, 1)) is not None:
         raise place.error(
@@ -281,11 +284,10 @@ def _days(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
 def _no_number(cells: pa.ChunkedArray, place: Place) -> Exception:
     """What to say of a column that is not numbers: its first cell that is none."""
     row = first_failure(cells, lambda some: as_numbers(some) is not None)
-    return place.error(
-        row,
-        f"{cells[row].as_py()[:40]!r} is not a number; correct it, list the column in data.ignore, "
-        "or set its kind to categorical in data.kinds",
+    advice = place.advice(
+        ", list the column in data.ignore, or set its kind to categorical in data.kinds"
     )
+    return place.error(row, f"{cells[row].as_py()[:40]!r} is not a number; correct it{advice}")
 
 
 def _as_floats(cells: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -85,7 +85,7 @@ def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Featu
     plain = plain_table(path, table.select([feature.name for feature in schema.features]))
     columns = dict(zip(plain.column_names, plain.columns, strict=True))
     rows = np.arange(first, first + plain.num_rows)
-    return encode_features(columns, schema.features, Source(str(path), rows))
+    return encode_features(columns, schema.features, Source(str(path), rows, is_new=True))
 
 
 def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:

@@ -213,7 +213,7 @@ def _in_order(
 
 def _check_output(source: str, output: str) -> None:
     path = Path(output)
-    if path.suffix in NOT_WRITTEN:
+    if path.suffix.lower() in NOT_WRITTEN:
         raise InputError(
             f"{output}: what is written is CSV, or Parquet if the name ends in .parquet"
         )
@@ -245,7 +245,7 @@ class _Output(ABC, Generic[Result]):
 @contextlib.contextmanager
 def _result(output: str, network: Network) -> Iterator[_Output[Any]]:
     with _complete(output) as file:
-        if Path(output).suffix != PARQUET:
+        if Path(output).suffix.lower() != PARQUET:
             yield _Csv(file, network.schema)
             return
         import pyarrow.parquet

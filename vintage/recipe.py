@@ -58,8 +58,8 @@ class Recipe(Strict):
 def auto_batch_size(n_rows: int) -> int:
     """All rows up to 1,024; then 256, and 1,024 beyond 100,000 rows.
 
-    Source: Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025: 256 for most tables, and 1,024 for
-    the largest.
+    Source: the experiments of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025, which take 256
+    for the 10,000 rows of churn, and 1,024 for the 580,000 of covtype2.
     """
     if n_rows <= PLAIN_ROWS:
         return n_rows

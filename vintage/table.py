@@ -57,6 +57,7 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
             or empty column names.
     """
+    leave_signals_to_python()
     with refusals(path):
         _check_file(path)
         if path.suffix.lower() in PARQUET:
@@ -73,6 +74,11 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
     if table.num_rows == 0:
         raise InputError(f"{path}: has a header but no rows")
     return table
+
+
+def leave_signals_to_python() -> None:
+    """Pyarrow's own handlers lose a signal that comes at the end of a block on a busy machine."""
+    pa.enable_signal_handlers(False)
 
 
 def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
