@@ -76,6 +76,7 @@ def test_twins_that_agree_count_once() -> None:
     assert mcnemar(won)[0] == 2 / 2**3
 
 
+@settings(max_examples=25)  # of which each takes statsmodels a while
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

@@ -228,15 +228,16 @@ def wilson_bounds(share: Floats, n: Floats, confidence: float) -> tuple[Floats, 
 
 def _roc_auc(positive: npt.NDArray[np.bool_], ranking: Floats, weights: Floats) -> Floats:
     """The share of (positive, negative) pairs in the right order; ties count half."""
-    order = np.argsort(ranking, kind="stable")
-    _, starts = np.unique(ranking[order], return_index=True)
-    positives, negatives = (
-        np.add.reduceat(weights[:, order] * chosen[order], starts, axis=1)
-        for chosen in (positive, ~positive)
+    rows = np.flatnonzero(~positive)
+    rows = rows[np.argsort(ranking[rows], kind="stable")]
+    below = np.zeros((len(weights), len(rows) + 1))  # by how many negatives lie below
+    np.cumsum(weights[:, rows], axis=1, out=below[:, 1:])
+    less, at_most = (
+        np.searchsorted(ranking[rows], ranking[positive], side) for side in ("left", "right")
     )
-    below = negatives.cumsum(axis=1) - negatives / 2
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    return _ratio((positives * below).sum(axis=1), pairs)
+    positives = weights[:, positive]
+    won = (positives * (below[:, less] + below[:, at_most])).sum(axis=1) / 2
+    return _ratio(won, positives.sum(axis=1) * below[:, -1])
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
