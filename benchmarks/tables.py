@@ -1,12 +1,13 @@
 """Run the pipeline on public tables with nothing changed but the table, and print who wins.
 
-    python -m benchmarks.tables                        all of them: hours on a small machine
+    python -m benchmarks.tables                        all of them: about 45 minutes on two cores
     python -m benchmarks.tables --only mroz digits     some of them
     python -m benchmarks.tables --part held-out        those that the defaults were not chosen by
+    python -m benchmarks.tables --set model.name=tabm  with other parameters than the default ones
 
 Each table goes through the real stages in a temporary clone of the working tree, in which
-`data.path`, `data.target` and `data.ignore` are set and nothing else. The packages that the tables
-come in are installed into an environment of their own, `build/tables`.
+`data.path`, `data.target` and `data.ignore` are set, and nothing else that is not asked for. The
+packages that the tables come in are installed into an environment of their own, `build/tables`.
 """
 
 import argparse
@@ -18,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from benchmarks.public_tables import DEVELOPMENT, HELD_OUT, PACKAGES, TABLES, Table
 from tests.conftest import Project, copy_working_tree, environment
@@ -35,7 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--part", choices=["all", "development", "held-out"], default="all")
     parser.add_argument("--only", nargs="+", metavar="TABLE", choices=list(TABLES))
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", default=[])
     arguments = parser.parse_args()
+    changes = dict(change.split("=", 1) for change in arguments.set)
+    others = {key: yaml.safe_load(value) for key, value in changes.items()}
     parts = {"all": [*TABLES.values()], "development": DEVELOPMENT, "held-out": HELD_OUT}
     tables = parts[arguments.part]
     if arguments.only:
@@ -45,7 +51,7 @@ def main() -> None:
     print(f"|{' --- |' * len(HEADER)}")
     for table in tables:
         with tempfile.TemporaryDirectory() as folder:
-            print(f"| {' | '.join(measure(table, Path(folder)))} |", flush=True)
+            print(f"| {' | '.join(measure(table, others, Path(folder)))} |", flush=True)
 
 
 def write_csv(tables: list[Table]) -> None:
@@ -66,7 +72,7 @@ def csv_path(table: Table) -> Path:
     return BUILD / f"{table.name}.csv"
 
 
-def measure(table: Table, folder: Path) -> list[str]:
+def measure(table: Table, others: dict[str, Any], folder: Path) -> list[str]:
     """Run all stages on a table; the cells of its row, or what the pipeline said against it."""
     project = copy_working_tree(folder / "project")
     shutil.copy(csv_path(table), project.root / "data")
@@ -76,6 +82,7 @@ def measure(table: Table, folder: Path) -> list[str]:
             "data.target": table.target,
             "data.ignore": list(table.ignore),
         }
+        | others
     )
     seconds = []
     for stages in (["split"], ["train"], []):
