@@ -18,10 +18,12 @@ TENSORS = Path("data/tensors")
 
 
 def main() -> None:
+    from vintage.memory import keep_freed_memory
     from vintage.params import load_params
 
     params = load_params()
     numerics.pin()
+    keep_freed_memory()
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 

@@ -1,17 +1,17 @@
-"""How the C library deals with the memory that tensors leave behind."""
+"""How the C library deals with the memory that arrays and tensors leave behind."""
 
 import contextlib
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 KEPT = 2**30  # bytes
-KEPT_OF_OLD = 2**25  # of a single tensor; the most that older versions of glibc take
+KEPT_OF_OLD = 2**25  # of a single array; the most that older versions of glibc take
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep up to 1 GB of what was freed, for the next tensor.
+    """Let glibc keep up to 1 GB of what was freed, for the next array.
 
-    By default it may give the memory of each tensor back to the system, which then clears it page
+    By default it may give the memory of each array back to the system, which then clears it page
     by page for the next one: so a forward pass takes up to twice as long.
     """
     with contextlib.suppress(AttributeError, OSError):  # not glibc
