@@ -20,7 +20,7 @@ test: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest -n 2
+	pytest -n 2 --dist worksteal
 
 check: $(INSTALLED)
 	python -m vintage check

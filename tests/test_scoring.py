@@ -73,6 +73,14 @@ def test_undefined_is_nan_and_not_an_error() -> None:
     assert score(labels, np.tile([0.0, 1.0], (5, 1)))["log_loss"] == pytest.approx(36.04, abs=0.01)
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_undefined_metric_has_undefined_bounds_and_no_warning() -> None:
+    labels, probabilities = np.zeros(8, dtype=np.int64), np.full((8, 2), 0.5)
+    found = score_with_intervals(labels, probabilities, np.arange(8), 0.95, 100, 1)
+    assert np.isnan(found["roc_auc_ovr"]).all()
+    assert not np.isnan(found["log_loss"]).any()
+
+
 def test_a_resample_keeps_strata_and_groups() -> None:
     groups = np.array([0, 0, 1, 2, 3, 4, 5, 5, 6])
     strata = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2])

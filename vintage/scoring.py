@@ -5,6 +5,7 @@ the plain metric, the same as scikit-learn's; a bootstrap gives a whole distribu
 Probabilities are float64 `[n, n_classes]`, labels int64 `[n]`. A metric that is not defined is NaN.
 """
 
+import warnings
 from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
@@ -176,7 +177,8 @@ def percentile_bounds(resamples: Floats, confidence: float) -> tuple[Floats, Flo
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     tail = (1 - confidence) / 2
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice")
         low, high = np.nanquantile(resamples, [tail, 1 - tail], axis=0)
     return low, high
 
