@@ -13,7 +13,15 @@ from vintage import console, numerics
 from vintage.params import Params, load_params
 from vintage.recipe import Architecture, settle_recipe
 
-PLAIN = Architecture(name="mlp", hidden=[64, 32], dropout=0.5, normalize="standard", n_bins=0)
+PLAIN = Architecture(
+    name="mlp",
+    hidden=[64, 32],
+    dropout=0.5,
+    activation="relu",
+    normalize="standard",
+    n_bins=0,
+    scaling_layer=False,
+)
 
 ROWS = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000]
 REPLICAS = [1, 2, 4, 8, 16, 32, 64]

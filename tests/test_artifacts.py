@@ -251,8 +251,10 @@ HUGE = {
     "name": "mlp",
     "hidden": [65536] * 64,
     "dropout": 0,
+    "activation": "relu",
     "normalize": "none",
     "n_bins": 0,
+    "scaling_layer": False,
 }
 MODEL, SCHEMA, EVALUATION, LOSSES, BASELINE = (JSON[index] for index in (0, 2, 3, 4, 5))
 BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {

@@ -250,7 +250,12 @@ def columns_of(shape: str, rng: np.random.Generator) -> list[Column]:
 
 
 def untrained(
-    columns: list[Column], name: str, hidden: list[int], normalize: str = "standard"
+    columns: list[Column],
+    name: str,
+    hidden: list[int],
+    normalize: str = "standard",
+    activation: str = "relu",
+    scaling_layer: bool = False,
 ) -> tuple[Ensemble, Manifest, Schema, Features]:
     """An ensemble with weights far from their initial values, and rows to predict."""
     features = np.stack([column for _, column in columns], axis=1)
@@ -263,8 +268,10 @@ def untrained(
             "name": name,
             "hidden": hidden,
             "dropout": 0.5,
+            "activation": activation,
             "normalize": normalize,
             "n_bins": 8 * (normalize == "piecewise"),
+            "scaling_layer": scaling_layer,
         }
     )
     ensemble = build_ensemble(architecture, schema, [0, 1], features)
@@ -290,22 +297,25 @@ def untrained(
 
 
 @pytest.mark.parametrize(
-    ("name", "hidden", "normalize"),
+    "network",
     [
         ("mlp", [], "none"),
+        ("mlp", [], "standard", "relu", True),
         ("mlp", [8, 4], "standard"),
-        ("mlp", [8, 4], "piecewise"),
+        ("mlp", [8, 4], "piecewise", "silu", True),
         ("tabm", [8, 4], "standard"),
+        ("tabm", [8, 4], "standard", "silu"),
     ],
+    ids=lambda network: "-".join(map(str, network)),
 )
 @pytest.mark.parametrize(
     "shape", ["numbers", "one number", "one bin", "other bins", "categories", "names"]
 )
 def test_every_shape_of_network_and_table(
-    shape: str, name: str, hidden: list[int], normalize: str, tmp_path: Path
+    shape: str, network: tuple[Any, ...], tmp_path: Path
 ) -> None:
     columns = columns_of(shape, np.random.default_rng(0))
-    ensemble, manifest, schema, features = untrained(columns, name, hidden, normalize)
+    ensemble, manifest, schema, features = untrained(columns, *network)
     export_onnx(tmp_path / "model.onnx", ensemble, manifest, schema)
     model = read_onnx(tmp_path / "model.onnx")
     assert model.schema == schema

@@ -22,7 +22,15 @@ from vintage.recipe import Architecture, Recipe
 from vintage.tabm import N_BINS, N_MEMBERS, bin_edges
 from vintage.tensors import Feature, Features, RowCounts, Schema
 
-MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standard", n_bins=0)
+MODEL = Architecture(
+    name="tabm",
+    hidden=[8, 6],
+    dropout=0.1,
+    activation="relu",
+    normalize="standard",
+    n_bins=0,
+    scaling_layer=False,
+)
 RECIPE = Recipe(
     seed=42, epochs=20, batch_size=200, learning_rate=0.02, weight_decay=0.0, patience=0
 )

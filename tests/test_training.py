@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 import yaml
+from torch import nn
 
 from tests.conftest import Project, only_error
+from vintage.fitting import fit
 from vintage.network import build_ensemble
-from vintage.recipe import Architecture
+from vintage.recipe import Architecture, Recipe
 from vintage.tensors import Feature, RowCounts, Schema
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
@@ -61,6 +65,19 @@ def numeric_schema(n_features: int, n_classes: int) -> Schema:
         features=[Feature(name=str(index), kind="numeric") for index in range(n_features)],
         rows=RowCounts(train=1, val=0, test=1, repeated=0),
     )
+
+
+def network(**changes: Any) -> Architecture:
+    plain = {
+        "name": "mlp",
+        "hidden": [8],
+        "dropout": 0.0,
+        "activation": "relu",
+        "normalize": "none",
+        "n_bins": 0,
+        "scaling_layer": False,
+    }
+    return Architecture.model_validate(plain | changes)
 
 
 def losses_of(project: Project) -> list[dict[str, Any]]:
@@ -116,7 +133,7 @@ def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
 
 
 def test_a_replica_alone_starts_from_the_same_weights() -> None:
-    model = Architecture(name="mlp", hidden=[8, 4], dropout=0.5, normalize="none", n_bins=0)
+    model = network(hidden=[8, 4], dropout=0.5)
     schema, features = numeric_schema(5, 3), np.zeros((4, 5), dtype=np.float32)
     together = build_ensemble(model, schema, [7, 8, 9], features).state_dict()
     for replica, seed in enumerate([7, 8, 9]):
@@ -124,6 +141,47 @@ def test_a_replica_alone_starts_from_the_same_weights() -> None:
         for name, value in alone.items():
             if name.startswith("layers"):
                 assert (value[0] == together[name][replica]).all()
+
+
+def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
+    """Its scale starts at 1, learns six times as fast as the weights, and does not decay."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(50, 5)).astype(np.float32)
+    inputs, labels = torch.from_numpy(features), torch.from_numpy(rng.integers(0, 3, 50))
+    model = network(activation="silu", scaling_layer=True)
+    ensemble = build_ensemble(model, numeric_schema(5, 3), [7, 8], features)
+    layers = nn.Sequential(nn.Linear(5, 8), nn.SiLU(), nn.Linear(8, 3))
+    scale = nn.Parameter(torch.ones(5))
+    layers.load_state_dict(
+        {
+            name.removeprefix("layers."): value[1].T.squeeze()
+            for name, value in ensemble.state_dict().items()
+            if name.startswith("layers.") and not name.endswith("scale")
+        }
+    )
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": layers.parameters(), "weight_decay": 0.5},
+            {"params": [scale], "weight_decay": 0, "lr": 0.06},
+        ],
+        lr=0.01,
+    )
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(layers(inputs * scale), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    recipe = Recipe(
+        seed=0, epochs=40, batch_size=50, learning_rate=0.01, weight_decay=0.5, patience=0
+    )
+    none = (inputs[:0], labels[:0])
+    history = fit(ensemble, (inputs, labels), none, recipe)
+    assert history.train_losses[:, 1].tolist() == pytest.approx(losses, rel=1e-4)
+    found = dict(ensemble.named_parameters())["layers.0.scale"]
+    assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)
 
 
 def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Project) -> None:
@@ -266,6 +324,6 @@ def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
 @pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
 def test_a_constant_feature_keeps_scale_1(value: float) -> None:
     features = np.full((7, 1), value, dtype=np.float32)
-    model = Architecture(name="mlp", hidden=[8], dropout=0.0, normalize="standard", n_bins=0)
+    model = network(hidden=[8], normalize="standard")
     ensemble = build_ensemble(model, numeric_schema(1, 2), [0], features)
     assert ensemble.encoder.scale.tolist() == [1]

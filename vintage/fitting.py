@@ -24,6 +24,7 @@ from vintage.resume import ResumeFile
 SETTLED_WITHIN = 0.02
 TEMPERATURES = 201
 PART_REPLICAS = 8
+SCALE_LEARNS_FASTER = 6  # as in Holzmueller, Grinsztajn and Steinwart, Better by Default, 2024
 
 Report = Callable[[int, float, float | None], None]
 
@@ -55,7 +56,12 @@ class _Part:
         self.network = network
         self.class_weights = class_weights
         self.ended = False
-        self.optimizer = FusedAdamW(network.parameters(), recipe.learning_rate, recipe.weight_decay)
+        scales = [p for name, p in network.named_parameters() if name.endswith(".scale")]
+        others = [p for name, p in network.named_parameters() if not name.endswith(".scale")]
+        self.optimizers = [FusedAdamW(others, recipe.learning_rate, recipe.weight_decay)]
+        if scales:
+            rate = recipe.learning_rate * SCALE_LEARNS_FASTER
+            self.optimizers.append(FusedAdamW(scales, rate, weight_decay=0))
         self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
         for index, dropout in enumerate(self.dropouts):
             dropout.generator.manual_seed(first_seed * 64 + index)
@@ -80,11 +86,13 @@ class _Part:
         return total / len(labels)
 
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         members = replica_losses(self.network(inputs), labels, self.class_weights)
         losses = members.view(self.network.n_replicas, -1).mean(dim=1)
         losses.sum().backward()
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return losses.detach()
 
     def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -133,8 +141,9 @@ class _Progress:
         state |= {f"weights.{name}": weight for name, weight in self.weights.items()}
         state |= {f"best_weights.{name}": weight for name, weight in self.best_weights.items()}
         for index, part in enumerate(self.parts):
-            for name, value in part.optimizer.state().items():
-                state[f"part.{index}.{name}"] = value
+            for which, optimizer in enumerate(part.optimizers):
+                for name, value in optimizer.state().items():
+                    state[f"part.{index}.{which}.{name}"] = value
         return state | {name: g.get_state() for name, g in self._generators().items()}
 
     def restore(self, saved: dict[str, Tensor]) -> None:

@@ -9,14 +9,21 @@ from torch import Tensor, nn
 
 from vintage.console import InputError
 from vintage.encoding import Encoder
-from vintage.layers import ReplicatedModule, ReplicatedSequential, replicate, replicate_layer
-from vintage.recipe import Architecture
+from vintage.layers import (
+    ReplicatedModule,
+    ReplicatedSequential,
+    ScaledLinear,
+    replicate,
+    replicate_layer,
+)
+from vintage.recipe import Activation, Architecture
 from vintage.tensors import Features, Schema, read_safetensors
 
 CHUNK_ROWS = 8192
 BLOCK_ROWS = 1024
 MAX_WEIGHTS = 2**28
 MAX_INPUTS = 2**30
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 Layers = ReplicatedSequential | ReplicatedModule
 
@@ -132,6 +139,11 @@ def build_ensemble(
         )
     if architecture.name == "tabm" and not architecture.hidden:
         raise InputError("params.yaml: model.hidden: found []; a tabm has at least one width")
+    if architecture.name == "tabm" and architecture.scaling_layer:
+        raise InputError(
+            "params.yaml: model.scaling_layer: found true; a tabm has a scale for each member and "
+            "input anyway, so write auto or false"
+        )
     encoder.fit(features, normalize=architecture.normalize != "none")
     edges = None
     if architecture.name == "tabm":
@@ -183,14 +195,24 @@ def _network(
     if edges is not None:
         from vintage.tabm import TabM  # its packages import scikit-learn
 
-        return TabM(edges, encoder.n_outputs, architecture.hidden, architecture.dropout, n_classes)
-    widths = [encoder.n_outputs, *architecture.hidden]
+        return TabM(
+            edges,
+            encoder.n_outputs,
+            architecture.hidden,
+            ACTIVATIONS[architecture.activation],
+            architecture.dropout,
+            n_classes,
+        )
+    widths = [encoder.n_outputs, *architecture.hidden, n_classes]
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        if architecture.dropout:
-            layers.append(nn.Dropout(architecture.dropout))
-    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+    for index, (n_in, n_out) in enumerate(pairwise(widths)):
+        if index:
+            layers.append(ACTIVATIONS[architecture.activation]())
+            if architecture.dropout:
+                layers.append(nn.Dropout(architecture.dropout))
+        is_scaled = architecture.scaling_layer and index == 0
+        layers.append(ScaledLinear(n_in, n_out) if is_scaled else nn.Linear(n_in, n_out))
+    return nn.Sequential(*layers)
 
 
 def choose_device(device: str, numerics: str) -> torch.device:

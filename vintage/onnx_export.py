@@ -238,13 +238,19 @@ def _mlp(graph: _Graph, inputs: str, layers: ReplicatedSequential) -> str:
     """`[n, n_in]` -> `[n_replicas, n, n_classes]`."""
     for layer in layers:
         if isinstance(layer, ReplicatedLinear):
-            product = graph.node("MatMul", inputs, graph.constant(layer.weight))
+            product = graph.node("MatMul", inputs, graph.constant(layer.scaled_weight()))
             inputs = graph.node("Add", product, graph.constant(layer.bias))
-        elif isinstance(layer, nn.ReLU):
-            inputs = graph.node("Relu", inputs)
         elif not isinstance(layer, CheapDropout):
-            raise TypeError(f"no ONNX nodes are known for {layer}")
+            inputs = _activation(graph, inputs, layer)
     return inputs
+
+
+def _activation(graph: _Graph, inputs: str, layer: nn.Module) -> str:
+    if isinstance(layer, nn.ReLU):
+        return graph.node("Relu", inputs)
+    if isinstance(layer, nn.SiLU):
+        return graph.node("Mul", inputs, graph.node("Sigmoid", inputs))
+    raise TypeError(f"no ONNX nodes are known for {layer}")
 
 
 def _tabm(graph: _Graph, numbers: list[str], others: list[str], layers: ReplicatedModule) -> str:
@@ -274,10 +280,8 @@ def _tabm(graph: _Graph, numbers: list[str], others: list[str], layers: Replicat
         elif isinstance(layer, LinearEnsemble):
             product = graph.node("MatMul", inputs, graph.constant(own["weight"]))
             inputs = graph.node("Add", product, graph.constant(own["bias"][:, :, None]))
-        elif isinstance(layer, nn.ReLU):
-            inputs = graph.node("Relu", inputs)
         elif not isinstance(layer, CheapDropout | EnsembleView):
-            raise TypeError(f"no ONNX nodes are known for {layer}")
+            inputs = _activation(graph, inputs, layer)
     by_member = graph.node("Softmax", graph.as_kind(inputs, "DOUBLE"), axis=-1)
     mean = graph.node("ReduceMean", by_member, graph.constant(np.array([1])), keepdims=0)
     least = graph.constant(np.array(1e-38))

@@ -60,9 +60,11 @@ class ModelParams(Strict):
     dropout: Literal["auto"] | Share = Field(
         description="auto, or a number from 0 up to, not including, 1"
     )
+    activation: Literal["auto", "relu", "silu"] = Field(description="auto, relu or silu")
     normalize: Literal["auto", "standard", "piecewise", "none"] = Field(
         description="auto, standard, piecewise or none"
     )
+    scaling_layer: Literal["auto"] | bool = Field(description="auto, true or false")
 
 
 class TrainParams(Strict):

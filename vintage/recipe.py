@@ -1,11 +1,12 @@
 """What `auto` stands for: the recipe of a training, by the number of train rows.
 
 Up to 1,024 rows it is the plain recipe: Adam with learning rate 0.01 and all rows in a step, hidden
-layers of 64 and 32 units, dropout 0.5, weight decay 2.
+layers of 64 and 32 units with ReLU, dropout 0.5, weight decay 2.
 """
 
+import json
 import math
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -23,6 +24,7 @@ from vintage.params import (
 )
 
 Value = TypeVar("Value")
+Activation = Literal["relu", "silu"]
 Normalize = Literal["standard", "piecewise", "none"]
 
 PLAIN_ROWS = 1_024
@@ -40,8 +42,10 @@ class Architecture(Strict):
     name: Literal["mlp", "tabm"]
     hidden: Widths
     dropout: Share
+    activation: Activation
     normalize: Normalize
     n_bins: Annotated[int, Field(ge=0, le=1_000)]
+    scaling_layer: bool
 
 
 class Recipe(Strict):
@@ -111,6 +115,28 @@ def auto_dropout(n_rows: int) -> float:
     return round(max(0.1, 0.5 * min(1.0, math.sqrt(PLAIN_ROWS / n_rows))), 3)
 
 
+def is_plain(name: str, n_rows: int) -> bool:
+    """Whether a network is the plain recipe's, or a `tabm`, which stays as it was published."""
+    return name == "tabm" or n_rows <= PLAIN_ROWS
+
+
+def auto_activation(name: str, n_rows: int) -> Activation:
+    """`relu` in the plain recipe and for a `tabm`, else `silu`, which has no kink.
+
+    Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units, Neural Networks 107, 2018; that
+    it gains was found on tables, see README.
+    """
+    return "relu" if is_plain(name, n_rows) else "silu"
+
+
+def auto_scaling_layer(name: str, n_rows: int) -> bool:
+    """A learned weight for each input, but for the plain recipe and for a `tabm`, which has some.
+
+    Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024.
+    """
+    return not is_plain(name, n_rows)
+
+
 def number_of_bins(n_rows: int) -> int:
     """Half the cube root of the rows, from 8 to 32: more rows tell finer bins apart.
 
@@ -128,8 +154,7 @@ def auto_normalize(name: str, n_rows: int, n_features: int) -> Normalize:
     Learning, NeurIPS 2022.
     """
     n_binned = n_rows * n_features * number_of_bins(n_rows)
-    is_plain = name == "tabm" or n_rows <= PLAIN_ROWS or n_binned > MAX_BINNED
-    return "standard" if is_plain else "piecewise"
+    return "standard" if is_plain(name, n_rows) or n_binned > MAX_BINNED else "piecewise"
 
 
 def settle_architecture(params: ModelParams, n_rows: int, n_features: int) -> Architecture:
@@ -139,8 +164,10 @@ def settle_architecture(params: ModelParams, n_rows: int, n_features: int) -> Ar
         name=params.name,
         hidden=_settled(params.hidden, auto_hidden(n_rows)),
         dropout=_settled(params.dropout, auto_dropout(n_rows)),
+        activation=_settled(params.activation, auto_activation(params.name, n_rows)),
         normalize=normalize,
         n_bins=number_of_bins(n_rows) if normalize == "piecewise" else 0,
+        scaling_layer=_settled(params.scaling_layer, auto_scaling_layer(params.name, n_rows)),
     )
 
 
@@ -164,11 +191,11 @@ def _settled(value: Literal["auto"] | Value, auto: Value) -> Value:
 
 def auto_values(
     model: ModelParams, train: TrainParams, architecture: Architecture, recipe: Recipe
-) -> dict[str, Any]:
-    """By dotted key, what the parameters that are `auto` were settled to."""
+) -> dict[str, str]:
+    """By dotted key, what the parameters that are `auto` were settled to, as params.yaml has it."""
     sections = (("model", model, architecture), ("train", train, recipe))
     return {
-        f"{section}.{key}": value
+        f"{section}.{key}": value if isinstance(value, str) else json.dumps(value)
         for section, given, settled in sections
         for key, value in settled.model_dump().items()
         if getattr(given, key, None) == "auto"

@@ -31,10 +31,17 @@ class TabM(nn.Module):
         edges: float32 `[n_numeric, N_BINS + 1]`, see `bin_edges`.
         n_inputs: of which the first `n_numeric` are numbers to embed.
         hidden: width of each hidden layer.
+        activation: the class of the module after each.
     """
 
     def __init__(
-        self, edges: Tensor, n_inputs: int, hidden: Sequence[int], dropout: float, n_classes: int
+        self,
+        edges: Tensor,
+        n_inputs: int,
+        hidden: Sequence[int],
+        activation: type[nn.Module],
+        dropout: float,
+        n_classes: int,
     ) -> None:
         super().__init__()
         self.n_numeric = len(edges)
@@ -52,7 +59,7 @@ class TabM(nn.Module):
                     scaling_init=("random-signs", "ones") if is_first else "ones",
                     first_scaling_init_chunks=chunks if is_first else None,
                 ),
-                nn.ReLU(),
+                activation(),
                 CheapDropout(dropout),
             ]
         self.layers = nn.Sequential(*layers, LinearEnsemble(hidden[-1], n_classes, k=N_MEMBERS))

@@ -22,7 +22,13 @@ from vintage.recipe import Architecture, Recipe
 def vintage(work: Work) -> Predict:
     """`fit` of one replica, as the train stage calls it, without validation rows."""
     architecture = Architecture(
-        name="mlp", hidden=list(work.hidden), dropout=0.0, normalize="none", n_bins=0
+        name="mlp",
+        hidden=list(work.hidden),
+        dropout=0.0,
+        activation="relu",
+        normalize="none",
+        n_bins=0,
+        scaling_layer=False,
     )
     recipe = Recipe(
         seed=SEED,
