@@ -35,7 +35,7 @@ def main() -> None:
         loss_records,
         settled_epoch,
     )
-    from vintage.losses import write_losses
+    from vintage.losses import curve_in_words, write_losses
     from vintage.network import build_ensemble, choose_device
     from vintage.progress import Progress
     from vintage.recipe import auto_values, settle_architecture, settle_recipe
@@ -92,11 +92,9 @@ def main() -> None:
     write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
     write_losses(LOSSES, loss_records(history))
     resume.remove()
-    console.say(
-        f"the {'training' if history.val_losses is None else 'validation'} loss "
-        + (f"settled at epoch {settled}" if settled else "had settled, but has risen again")
-        + f"; {max(manifest.best_epochs)} of {len(deciding)} epochs would have been enough"
-    )
+    enough = max(manifest.best_epochs)
+    has_val = history.val_losses is not None
+    console.say(curve_in_words(has_val, len(deciding), settled, enough, recipe.epochs))
 
 
 def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:

@@ -290,6 +290,21 @@ def test_settled_epoch() -> None:
     assert settled(1, 1) == 1
 
 
+def test_the_curve_is_told_in_words(split_only: Project) -> None:
+    split_only.set_params(**{"train.epochs": 4})
+    falling = "the validation loss was still falling at the last of 4 epochs; more of them, or less"
+    assert falling in split_only.stage("train", check=True).stdout
+    split_only.set_params(**{"train.epochs": 100})
+    settled = (
+        r"the validation loss settled at epoch \d\d; \d+ of 100 epochs would have been enough\n"
+    )
+    assert re.search(settled, split_only.stage("train", check=True).stdout)
+    split_only.set_params(**{"split.val_size": 0, "train.epochs": 4})
+    split_only.stage("split", check=True)
+    alone = "the train loss settled at epoch 4; 4 of 4 epochs would have been enough"
+    assert alone in split_only.stage("train", check=True).stdout
+
+
 def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project) -> None:
     scores = {}
     for calibration in ("none", "temperature"):

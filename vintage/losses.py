@@ -1,4 +1,4 @@
-"""`losses.json`: the loss of every epoch."""
+"""`losses.json`: the loss of every epoch, and in words where its curve led."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from vintage.files import Strict, read_json, write_json
+
+STILL_FALLING = 0.9
 
 Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e39
 
@@ -33,3 +35,23 @@ def write_losses(path: Path, records: list[LossRecord]) -> None:
 def read_losses(path: Path) -> list[LossRecord]:
     """Read what `write_losses` wrote; InputError if it is missing or anything else."""
     return read_json(path, list[LossRecord])
+
+
+def curve_in_words(
+    has_val: bool, n_epochs: int, settled: int | None, enough: int, allowed: int
+) -> str:
+    """Where the loss that decides led, and what to do where the training ended too early.
+
+    Args:
+        has_val: whether there are validation rows; without them the train loss decides.
+        n_epochs, settled, enough: see `vintage.evaluation.Epochs`.
+        allowed: `train.epochs`.
+    """
+    loss = "the validation loss" if has_val else "the train loss"
+    if has_val and settled and settled > STILL_FALLING * allowed:
+        return (
+            f"{loss} was still falling at the last of {n_epochs} epochs; more of them, or less "
+            "model.dropout and train.weight_decay, may gain"
+        )
+    went = f"settled at epoch {settled}" if settled else "had settled, but has risen again"
+    return f"{loss} {went}; {enough} of {n_epochs} epochs would have been enough"

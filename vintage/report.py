@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vintage.differences import Difference
 from vintage.evaluation import Evaluation, Scores
+from vintage.losses import curve_in_words
 from vintage.markdown import escaped, table_lines
 from vintage.params import Params
 from vintage.recipe import auto_values
@@ -152,17 +153,10 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
 
 
 def _training(results: Results) -> Iterator[str]:
-    epochs = results.evaluation.epochs
-    settled = epochs.settled
-    yield (
-        f"{epochs.trained} epochs were trained. "
-        + (
-            f"The deciding loss settled at epoch {settled}"
-            if settled
-            else "The deciding loss had settled, but has risen again"
-        )
-        + f"; {epochs.enough} epochs would have been enough."
-    )
+    epochs, allowed = results.evaluation.epochs, results.evaluation.recipe.epochs
+    has_val = results.schema.rows.val > 0
+    words = curve_in_words(has_val, epochs.trained, epochs.settled, epochs.enough, allowed)
+    yield f"{words[0].upper()}{words[1:]}."
     yield ""
     yield "![Loss by epoch](figures/losses.png)"
 
