@@ -92,6 +92,7 @@ def make_checkpoint(folder: Path) -> None:
         best_epochs=[1] * len(seeds),
         n_epochs=1,
         settled_epoch=1,
+        still_falling=False,
         numerics="portable",
     )
     write_checkpoint(folder, ensemble, manifest, schema)

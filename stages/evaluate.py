@@ -68,6 +68,7 @@ def main() -> None:
         "epochs": {
             "trained": manifest.n_epochs,
             "settled": manifest.settled_epoch,
+            "still_falling": manifest.still_falling,
             "enough": max(manifest.best_epochs),
         },
         "model": manifest.model.model_dump(),

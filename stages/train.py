@@ -32,6 +32,7 @@ def main() -> None:
         balanced_weights,
         fit,
         fit_temperature,
+        is_still_falling,
         loss_records,
         settled_epoch,
     )
@@ -78,23 +79,30 @@ def main() -> None:
         temperature = fit_temperature(ensemble, *val_tensors)
         console.say(f"temperature {temperature:.3f} suits the validation rows best")
 
-    deciding = history.train_losses if history.val_losses is None else history.val_losses
-    settled = settled_epoch(deciding.mean(dim=1))
+    has_val = history.val_losses is not None
+    curve = (history.train_losses if history.val_losses is None else history.val_losses).mean(dim=1)
     manifest = Manifest(
         model=architecture,
         recipe=recipe,
         seeds=seeds,
         best_epochs=history.best_epochs.tolist(),
-        n_epochs=len(deciding),
-        settled_epoch=settled,
+        n_epochs=len(curve),
+        settled_epoch=settled_epoch(curve),
+        still_falling=has_val and len(curve) == recipe.epochs and is_still_falling(curve),
         numerics=reached,
     )
     write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
     write_losses(LOSSES, loss_records(history))
     resume.remove()
-    enough = max(manifest.best_epochs)
-    has_val = history.val_losses is not None
-    console.say(curve_in_words(has_val, len(deciding), settled, enough, recipe.epochs))
+    console.say(
+        curve_in_words(
+            has_val,
+            manifest.n_epochs,
+            manifest.settled_epoch,
+            manifest.still_falling,
+            max(manifest.best_epochs),
+        )
+    )
 
 
 def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:

@@ -289,6 +289,7 @@ def untrained(
         best_epochs=[1, 1],
         n_epochs=1,
         settled_epoch=None,
+        still_falling=False,
         numerics="portable",
     )
     is_number = np.array([feature.categories is None for feature, _ in columns])

@@ -90,6 +90,7 @@ def test_the_committed_bytes_are_reproduced(fresh: Project) -> None:
 def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: Project) -> None:
     fresh.set_params(**{"train.batch_size": 64, "train.patience": 5, "train.replicas": 20})
     fresh.set_params(**{"train.epochs": 30, "train.calibration": "temperature"})
+    fresh.set_params(**{"model.activation": "silu", "model.scaling_layer": True})
     fresh.repro("evaluate")
     before = fresh.outputs()
     forced_run(fresh, "taskset", "-c", "0", env=HOSTILE)

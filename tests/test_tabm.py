@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 from tests.conftest import ROOT, Project, Run, only_error
@@ -120,6 +121,7 @@ def test_a_checkpoint_predicts_the_same_bits(ensemble: Ensemble, tmp_path: Path)
         best_epochs=[1, 1],
         n_epochs=1,
         settled_epoch=None,
+        still_falling=False,
         numerics="x",
     )
     write_checkpoint(tmp_path, ensemble, manifest, SCHEMA)
@@ -200,10 +202,19 @@ def test_categories_alone_and_a_single_number() -> None:
         assert ensemble.predict_proba(torch.from_numpy(features)).shape == (1, 30, 2)
 
 
-def test_it_needs_a_hidden_layer() -> None:
+def test_it_needs_a_hidden_layer_and_has_no_scaling_layer(tmp_path: Path) -> None:
     model = MODEL.model_copy(update={"hidden": []})
     with pytest.raises(InputError, match="a tabm has at least one width"):
         build_ensemble(model, SCHEMA, [1], rows(20))
+    scaled = MODEL.model_copy(update={"scaling_layer": True})
+    with pytest.raises(InputError, match="scaling_layer: found true; a tabm has a scale"):
+        build_ensemble(scaled, SCHEMA, [1], rows(20))
+    ensemble = build_ensemble(MODEL, SCHEMA, [1], rows(20))
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(ensemble.state_dict(), path)
+    assert load_ensemble(path, MODEL, SCHEMA, 1)
+    with pytest.raises(InputError, match="holds a tabm, which has no scaling layer"):
+        load_ensemble(path, scaled, SCHEMA, 1)
 
 
 TABM = {"model.name": "tabm", "model.dropout": 0.1, "train.weight_decay": 0.0}

@@ -14,7 +14,9 @@ import yaml
 from torch import nn
 
 from tests.conftest import Project, only_error
-from vintage.fitting import fit
+from vintage.fitting import fit, is_still_falling
+from vintage.layers import ReplicatedLinear, ScaledLinear, replicate_layer
+from vintage.losses import curve_in_words
 from vintage.network import build_ensemble
 from vintage.recipe import Architecture, Recipe
 from vintage.tensors import Feature, RowCounts, Schema
@@ -184,6 +186,17 @@ def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
     assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)
 
 
+def test_replicas_of_a_scaled_layer_are_the_layers() -> None:
+    layers = [ScaledLinear(3, 2), ScaledLinear(3, 2)]
+    for layer in layers:
+        nn.init.normal_(layer.scale)
+    together, inputs = replicate_layer(layers), torch.randn(5, 3)
+    assert isinstance(together, ReplicatedLinear)
+    for expected, found in zip(layers, together(inputs.expand(2, -1, -1)), strict=True):
+        torch.testing.assert_close(found, expected(inputs))
+    torch.testing.assert_close(together.part(slice(1, 2))(inputs[None])[0], layers[1](inputs))
+
+
 def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Project) -> None:
     losses = train(split_only, **{"train.replicas": 1, "train.epochs": 60, "model.dropout": 0.0})
     val_losses = [record["val_loss"] for record in losses]
@@ -290,19 +303,40 @@ def test_settled_epoch() -> None:
     assert settled(1, 1) == 1
 
 
-def test_the_curve_is_told_in_words(split_only: Project) -> None:
-    split_only.set_params(**{"train.epochs": 4})
+def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
+    def falling(*losses: float) -> bool:
+        return is_still_falling(torch.tensor(losses))
+
+    assert falling(3, 2, 1)
+    assert falling(*[1 / epoch for epoch in range(1, 21)])
+    assert not falling(*[1 + 1 / epoch for epoch in range(1, 21)])
+    assert not falling(3, 2, 1, 1.03)
+    assert not falling(*[1] * 92, 1.03, *[1] * 7)
+    assert not falling(1)
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ((True, 9, 9, True, 9), "the validation loss was still falling at the last of 9 epochs; "),
+        ((True, 9, 5, False, 8), "settled at epoch 5 of 9; the latest weights .* of epoch 8$"),
+        ((True, 9, None, False, 4), "rose again before the last of 9 epochs; .* of epoch 4$"),
+        ((False, 9, 9, False, 9), "the train loss settled at epoch 9 of 9; .* of epoch 9$"),
+    ],
+)
+def test_a_curve_in_words(curve: tuple[bool, int, int | None, bool, int], words: str) -> None:
+    assert re.search(words, curve_in_words(*curve))
+
+
+def test_a_training_that_ends_too_early_says_so(split_only: Project) -> None:
     falling = "the validation loss was still falling at the last of 4 epochs; more of them, or less"
+    split_only.set_params(**{"train.epochs": 4})
     assert falling in split_only.stage("train", check=True).stdout
-    split_only.set_params(**{"train.epochs": 100})
-    settled = (
-        r"the validation loss settled at epoch \d\d; \d+ of 100 epochs would have been enough\n"
-    )
-    assert re.search(settled, split_only.stage("train", check=True).stdout)
-    split_only.set_params(**{"split.val_size": 0, "train.epochs": 4})
-    split_only.stage("split", check=True)
-    alone = "the train loss settled at epoch 4; 4 of 4 epochs would have been enough"
-    assert alone in split_only.stage("train", check=True).stdout
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    assert evaluation["epochs"] == {
+        "trained": 4, "settled": 4, "still_falling": True, "enough": 4,
+    }  # fmt: skip
 
 
 def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project) -> None:

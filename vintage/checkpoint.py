@@ -24,6 +24,8 @@ class Manifest(Strict):
         best_epochs: the epoch that each replica kept, from 1.
         n_epochs: how many were trained.
         settled_epoch: from which the loss stays within 2 % of its lowest; None if it rises again.
+        still_falling: whether the last tenth of all the epochs that `recipe` allows lowered the
+            validation loss by more than 2 %.
         numerics: what `vintage.numerics.pin` reached.
     """
 
@@ -33,6 +35,7 @@ class Manifest(Strict):
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch
     settled_epoch: _Epoch | None
+    still_falling: bool
     numerics: str
 
     @model_validator(mode="after")

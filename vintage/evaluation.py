@@ -35,6 +35,7 @@ class Epochs(Strict):
 
     trained: int
     settled: int | None
+    still_falling: bool
     enough: int
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vintage.adamw import FusedAdamW
 from vintage.console import InputError
-from vintage.layers import CheapDropout
+from vintage.layers import CheapDropout, ReplicatedLinear
 from vintage.losses import LossRecord
 from vintage.memory import keep_freed_memory
 from vintage.network import Ensemble
@@ -22,9 +22,10 @@ from vintage.recipe import Recipe
 from vintage.resume import ResumeFile
 
 SETTLED_WITHIN = 0.02
+LAST_PART = 0.1  # of the epochs
 TEMPERATURES = 201
 PART_REPLICAS = 8
-SCALE_LEARNS_FASTER = 6  # as in Holzmueller, Grinsztajn and Steinwart, Better by Default, 2024
+SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ScaledLinear` names
 
 Report = Callable[[int, float, float | None], None]
 
@@ -56,8 +57,12 @@ class _Part:
         self.network = network
         self.class_weights = class_weights
         self.ended = False
-        scales = [p for name, p in network.named_parameters() if name.endswith(".scale")]
-        others = [p for name, p in network.named_parameters() if not name.endswith(".scale")]
+        scales = [
+            module.scale
+            for module in network.modules()
+            if isinstance(module, ReplicatedLinear) and module.scale is not None
+        ]
+        others = [p for p in network.parameters() if all(p is not scale for scale in scales)]
         self.optimizers = [FusedAdamW(others, recipe.learning_rate, recipe.weight_decay)]
         if scales:
             rate = recipe.learning_rate * SCALE_LEARNS_FASTER
@@ -264,6 +269,12 @@ def settled_epoch(losses: Tensor) -> int | None:
     outside = (losses > losses.min() * (1 + SETTLED_WITHIN)).nonzero()
     epoch = int(outside[-1]) + 2 if len(outside) else 1
     return epoch if epoch <= len(losses) else None
+
+
+def is_still_falling(losses: Tensor) -> bool:
+    """Whether the last tenth of a curve `[n_epochs]` lowered its lowest value by more than 2 %."""
+    n_before = len(losses) - math.ceil(LAST_PART * len(losses))
+    return bool((losses[:n_before] > losses.min() * (1 + SETTLED_WITHIN)).all()) and n_before > 0
 
 
 def loss_records(history: History) -> list[LossRecord]:

@@ -12,7 +12,8 @@ class ScaledLinear(nn.Linear):
     """A linear layer that multiplies each input by a learned `scale` `[n_in]` first.
 
     Where the scale learns faster than the weights do, the layer soon leaves out what is of no use.
-    Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024.
+    Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024. That the scale
+    does not decay is our choice.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -38,7 +39,7 @@ class ReplicatedLinear(nn.Module):
         self.scale = None if scale is None else nn.Parameter(scale)
 
     def scaled_weight(self) -> Tensor:
-        """Weight and scale in one, `[n_replicas, n_in, n_out]`: smaller than scaled inputs."""
+        """Weight and scale in one, `[n_replicas, n_in, n_out]`: mostly smaller than the inputs."""
         return self.weight if self.scale is None else self.weight * self.scale
 
     def forward(self, inputs: Tensor) -> Tensor:

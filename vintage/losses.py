@@ -7,8 +7,6 @@ from pydantic import Field
 
 from vintage.files import Strict, read_json, write_json
 
-STILL_FALLING = 0.9
-
 Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e39
 
 
@@ -38,20 +36,23 @@ def read_losses(path: Path) -> list[LossRecord]:
 
 
 def curve_in_words(
-    has_val: bool, n_epochs: int, settled: int | None, enough: int, allowed: int
+    has_val: bool, n_epochs: int, settled: int | None, still_falling: bool, last_kept: int
 ) -> str:
     """Where the loss that decides led, and what to do where the training ended too early.
 
     Args:
         has_val: whether there are validation rows; without them the train loss decides.
-        n_epochs, settled, enough: see `vintage.evaluation.Epochs`.
-        allowed: `train.epochs`.
+        n_epochs, settled, still_falling: see `vintage.checkpoint.Manifest`.
+        last_kept: the latest of the replicas' best epochs.
     """
-    loss = "the validation loss" if has_val else "the train loss"
-    if has_val and settled and settled > STILL_FALLING * allowed:
+    if still_falling:
         return (
-            f"{loss} was still falling at the last of {n_epochs} epochs; more of them, or less "
-            "model.dropout and train.weight_decay, may gain"
+            f"the validation loss was still falling at the last of {n_epochs} epochs; more of "
+            "them, or less model.dropout or train.weight_decay, may gain"
         )
-    went = f"settled at epoch {settled}" if settled else "had settled, but has risen again"
-    return f"{loss} {went}; {enough} of {n_epochs} epochs would have been enough"
+    loss = "the validation loss" if has_val else "the train loss"
+    if settled is None:
+        went = f"{loss} had settled, but rose again before the last of {n_epochs} epochs"
+    else:
+        went = f"{loss} settled at epoch {settled} of {n_epochs}"
+    return f"{went}; the latest weights that a replica kept are of epoch {last_kept}"

@@ -127,7 +127,7 @@ def build_ensemble(
 
     Raises:
         InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
-            layer.
+            layer, or a scaling layer.
     """
     encoder = Encoder(schema.features, architecture.n_bins)
     n_inputs = encoder.n_outputs
@@ -278,6 +278,8 @@ def _problem_of_edges(
 ) -> str | None:
     if architecture.name != "tabm":
         return None if edges is None else "holds a tensor 'edges' of no use"
+    if architecture.scaling_layer:
+        return "holds a tabm, which has no scaling layer, but model.json has one"
     from vintage.tabm import N_BINS
 
     shape = (encoder.n_numeric, N_BINS + 1)

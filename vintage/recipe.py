@@ -74,7 +74,7 @@ def auto_learning_rate(n_rows: int) -> float:
     """0.01 for steps on all rows, and half of it for small batches, whose gradients are noisier.
 
     Source: McCandlish et al., An Empirical Model of Large-Batch Training, 2018: noisier gradients
-    want shorter steps; the factor was found on tables, see README.
+    want shorter steps; the factor was found on tables, see docs/tables.md.
     """
     return 0.01 if n_rows <= PLAIN_ROWS else 0.005
 
@@ -110,13 +110,13 @@ def auto_dropout(n_rows: int) -> float:
     """0.5 up to 1,024 rows, and from there falling with the square root of the rows to 0.1.
 
     Source: Srivastava et al., Dropout, JMLR 2014: it gains less once there are many rows; the root
-    is the rate at which an estimate's error falls, and was tried on tables, see README.
+    is the rate at which an estimate's error falls, and was tried on tables, see docs/tables.md.
     """
     return round(max(0.1, 0.5 * min(1.0, math.sqrt(PLAIN_ROWS / n_rows))), 3)
 
 
-def is_plain(name: str, n_rows: int) -> bool:
-    """Whether a network is the plain recipe's, or a `tabm`, which stays as it was published."""
+def takes_inputs_as_they_are(name: str, n_rows: int) -> bool:
+    """Whether a network is the plain recipe's, or a `tabm`, which has embeddings of its own."""
     return name == "tabm" or n_rows <= PLAIN_ROWS
 
 
@@ -124,9 +124,9 @@ def auto_activation(name: str, n_rows: int) -> Activation:
     """`relu` in the plain recipe and for a `tabm`, else `silu`, which has no kink.
 
     Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units, Neural Networks 107, 2018; that
-    it gains was found on tables, see README.
+    it gains was found on tables, see docs/tables.md.
     """
-    return "relu" if is_plain(name, n_rows) else "silu"
+    return "relu" if takes_inputs_as_they_are(name, n_rows) else "silu"
 
 
 def auto_scaling_layer(name: str, n_rows: int) -> bool:
@@ -134,14 +134,15 @@ def auto_scaling_layer(name: str, n_rows: int) -> bool:
 
     Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024.
     """
-    return not is_plain(name, n_rows)
+    return not takes_inputs_as_they_are(name, n_rows)
 
 
 def number_of_bins(n_rows: int) -> int:
     """Half the cube root of the rows, from 8 to 32: more rows tell finer bins apart.
 
     Source: the cube root is the rate of a histogram's best number of bins, see Scott, On Optimal
-    and Data-Based Histograms, Biometrika 66(3), 1979; the factor was found on tables, see README.
+    and Data-Based Histograms, Biometrika 66(3), 1979; the factor was found on tables, see
+    docs/tables.md.
     """
     return max(8, min(32, round(n_rows ** (1 / 3) / 2)))
 
@@ -154,7 +155,8 @@ def auto_normalize(name: str, n_rows: int, n_features: int) -> Normalize:
     Learning, NeurIPS 2022.
     """
     n_binned = n_rows * n_features * number_of_bins(n_rows)
-    return "standard" if is_plain(name, n_rows) or n_binned > MAX_BINNED else "piecewise"
+    is_standard = takes_inputs_as_they_are(name, n_rows) or n_binned > MAX_BINNED
+    return "standard" if is_standard else "piecewise"
 
 
 def settle_architecture(params: ModelParams, n_rows: int, n_features: int) -> Architecture:

@@ -153,9 +153,14 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
 
 
 def _training(results: Results) -> Iterator[str]:
-    epochs, allowed = results.evaluation.epochs, results.evaluation.recipe.epochs
-    has_val = results.schema.rows.val > 0
-    words = curve_in_words(has_val, epochs.trained, epochs.settled, epochs.enough, allowed)
+    epochs = results.evaluation.epochs
+    words = curve_in_words(
+        results.schema.rows.val > 0,
+        epochs.trained,
+        epochs.settled,
+        epochs.still_falling,
+        epochs.enough,
+    )
     yield f"{words[0].upper()}{words[1:]}."
     yield ""
     yield "![Loss by epoch](figures/losses.png)"
