@@ -297,6 +297,23 @@ def test_a_reader_that_has_seen_enough(wine: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["show", "check", "stale", "compare"])
+def test_no_command_minds_a_reader_that_has_gone(wine: Project, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "vintage", command],
+        cwd=wine.root,
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.slow
 def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
     project = wine.copy_to(tmp_path / "project")
     project.run("git", "commit", "-qam", "as it is", "--allow-empty")

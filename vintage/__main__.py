@@ -68,6 +68,8 @@ def compare(arguments: argparse.Namespace) -> int:
         comparison = compare_revisions(a, b)
         for line in FORMATS[arguments.format](comparison):
             console.say(line)
+    except BrokenPipeError:
+        raise
     except (OSError, MemoryError) as error:
         raise console.InputError(str(error) or "not enough memory") from None
     return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
@@ -89,36 +91,39 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict the rows of a table, with the trained model alone.
-
-    The exit code is 141, in silence, if whoever reads the output has seen enough.
-    """
+    """Predict the rows of a table, with the trained model alone."""
     from vintage.locate import located, numerics_of
     from vintage.memory import keep_freed_memory
 
+    with located(arguments.model) as model:
+        pinned = numerics_of(model)
+        numerics.pin(pinned)
+        keep_freed_memory()
+        from vintage.model import read_network
+
+        network = read_network(model)
+    from vintage.predict import predict_table
+
+    predict_table(
+        network,
+        arguments.table,
+        arguments.output,
+        delimiter=arguments.delimiter.replace("\\t", "\t"),
+        chunk_rows=arguments.chunk_rows,
+        numerics=pinned,
+    )
+    return 0
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Exit code 141, in silence, if whoever reads the output has seen enough."""
     try:
-        with located(arguments.model) as model:
-            pinned = numerics_of(model)
-            numerics.pin(pinned)
-            keep_freed_memory()
-            from vintage.model import read_network
-
-            network = read_network(model)
-        from vintage.predict import predict_table
-
-        predict_table(
-            network,
-            arguments.table,
-            arguments.output,
-            delimiter=arguments.delimiter.replace("\\t", "\t"),
-            chunk_rows=arguments.chunk_rows,
-            numerics=pinned,
-        )
+        code: int = arguments.command(arguments)
     except BrokenPipeError:
         # Python flushes once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    return code
 
 
 def _n_rows(text: str) -> int:
@@ -181,7 +186,7 @@ def main() -> None:
         "--chunk-rows", type=_n_rows, metavar="N", help="predicted at a time; bounds the memory"
     )
     arguments = parser.parse_args()
-    console.run(lambda: arguments.command(arguments))
+    console.run(lambda: run_command(arguments))
 
 
 if __name__ == "__main__":
