@@ -332,6 +332,10 @@ def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
     }.items():
         done = project.run(*PREDICT, "data/wine.csv", "--model", model, check=False)
         assert problem in only_error(done)
+    shutil.rmtree(project.root / ".dvc/cache")
+    error = only_error(project.run(*PREDICT, "data/wine.csv", "--model", "HEAD", check=False))
+    assert "[Errno 2]" in error
+    assert "try `dvc fetch`" in error
 
 
 @pytest.mark.slow

@@ -56,10 +56,11 @@ def _fetch(name: str, commit: str, folder: Path) -> Path:
 
     By DVC's command, because DVC itself would load NumPy into this process.
     """
-    command = ["get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder), "--quiet"]
+    command = ["get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder)]
     done = subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        reason = one_line(said[0].removeprefix("ERROR: "))[:200]
+        said = done.stderr.decode(errors="replace").splitlines()
+        reasons = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+        reason = one_line((reasons or ["no reason given"])[0])[:200]
         raise InputError(f"{CHECKPOINT} of {name}: DVC cannot get it: {reason}; try `dvc fetch`")
     return folder
