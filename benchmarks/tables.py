@@ -1,6 +1,6 @@
 """Run the pipeline on public tables with nothing changed but the table, and print who wins.
 
-    python -m benchmarks.tables                        all of them: an hour and a half on two cores
+    python -m benchmarks.tables                        all of them: 40 minutes on two cores
     python -m benchmarks.tables --only mroz digits     some of them
     python -m benchmarks.tables --part held-out        those that the defaults were not chosen by
     python -m benchmarks.tables --set model.name=tabm  with other parameters than the default ones
