@@ -100,6 +100,7 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
     import torch
 
     from vintage.fitting import balanced_weights, fit, fit_temperature
+    from vintage.neighbors import measure_rows
     from vintage.network import build_ensemble
     from vintage.recipe import settle_architecture, settle_recipe
     from vintage.splitting import hold_out, majority_labels
@@ -115,8 +116,8 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
         )
         is_val = np.isin(groups, held_out)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
-    shape = features[~is_val].shape
-    architecture = settle_architecture(params.model, *shape)
+    rows = measure_rows(schema.features, features[~is_val], labels[~is_val])
+    architecture = settle_architecture(params.model, rows)
     ensemble = build_ensemble(architecture, schema, seeds, features[~is_val])
     train, val = (
         (ensemble.encode(torch.from_numpy(features[part])), torch.from_numpy(labels[part]))
@@ -125,7 +126,7 @@ def predict_network(schema, features, labels, groups, held, params):  # type: ig
     class_weights = None
     if params.train.class_weight == "balanced":
         class_weights = balanced_weights(train[1], len(schema.classes))
-    fit(ensemble, train, val, settle_recipe(params.train, shape[0]), class_weights)
+    fit(ensemble, train, val, settle_recipe(params.train, rows), class_weights)
     if params.train.calibration == "temperature" and n_val:
         fit_temperature(ensemble, *val)
     return ensemble.predict_proba(torch.from_numpy(held)).mean(dim=0).numpy()

@@ -71,7 +71,7 @@ def make_checkpoint(folder: Path) -> None:
     from vintage.checkpoint import Manifest, write_checkpoint
     from vintage.network import build_ensemble
     from vintage.params import load_params
-    from vintage.recipe import settle_architecture, settle_recipe
+    from vintage.recipe import TrainRows, settle_architecture, settle_recipe
     from vintage.tensors import Feature, RowCounts, Schema
 
     params = load_params()
@@ -83,11 +83,12 @@ def make_checkpoint(folder: Path) -> None:
         rows=RowCounts(train=1000, val=0, test=1, repeated=0),
     )
     train = np.random.default_rng(1).normal(size=(1000, N_COLUMNS)).astype(np.float32)
-    architecture = settle_architecture(params.model, *train.shape)
+    rows = TrainRows(*train.shape, neighbor_error=1.0)
+    architecture = settle_architecture(params.model, rows)
     ensemble = build_ensemble(architecture, schema, seeds, train)
     manifest = Manifest(
         model=architecture,
-        recipe=settle_recipe(params.train, len(train)),
+        recipe=settle_recipe(params.train, rows),
         seeds=seeds,
         best_epochs=[1] * len(seeds),
         n_epochs=1,

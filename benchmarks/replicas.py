@@ -23,6 +23,7 @@ def main() -> None:
     import torch
 
     from vintage.fitting import fit
+    from vintage.neighbors import measure_rows
     from vintage.network import build_ensemble
     from vintage.recipe import settle_architecture, settle_recipe
     from vintage.tensors import read_examples, read_schema
@@ -34,8 +35,9 @@ def main() -> None:
         for part in (read_examples(tensors / f"{n}.safetensors", schema) for n in ("train", "val"))
     )
 
-    architecture = settle_architecture(params.model, *train[0].shape)
-    recipe = settle_recipe(params.train, len(train[1]))
+    rows = measure_rows(schema.features, train[0].numpy(), train[1].numpy())
+    architecture = settle_architecture(params.model, rows)
+    recipe = settle_recipe(params.train, rows)
 
     def train_replicas(seeds: list[int]) -> None:
         ensemble = build_ensemble(architecture, schema, seeds, train[0].numpy())

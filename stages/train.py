@@ -37,6 +37,7 @@ def main() -> None:
         settled_epoch,
     )
     from vintage.losses import curve_in_words, write_losses
+    from vintage.neighbors import measure_rows
     from vintage.network import build_ensemble, choose_device
     from vintage.progress import Progress
     from vintage.recipe import auto_values, settle_architecture, settle_recipe
@@ -49,10 +50,13 @@ def main() -> None:
     device = choose_device(params.train.device, params.train.numerics)
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
-    architecture = settle_architecture(params.model, *train.features.shape)
-    recipe = settle_recipe(params.train, len(train.rows))
-    for key, value in auto_values(params.model, params.train, architecture, recipe).items():
-        console.say(f"{key} auto: {value} for {len(train.rows)} train rows")
+    rows = measure_rows(schema.features, train.features, train.labels)
+    architecture = settle_architecture(params.model, rows)
+    recipe = settle_recipe(params.train, rows)
+    if settled := auto_values(params.model, params.train, architecture, recipe):
+        console.say(f"auto, for {rows.in_words()}:")
+        for key, value in settled.items():
+            console.say(f"  {key} {value}")
     ensemble = build_ensemble(architecture, schema, seeds, train.features).to(device)
     train_tensors, val_tensors = (
         (

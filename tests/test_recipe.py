@@ -1,9 +1,14 @@
-"""What `auto` stands for, on both sides of the limit of the plain recipe."""
+"""What `auto` stands for, on both sides of each limit of the plain recipe."""
 
+import numpy as np
 import pytest
+import torch
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
+from vintage.neighbors import neighbor_error
 from vintage.params import Params, load_params
-from vintage.recipe import auto_values, settle_architecture, settle_recipe
+from vintage.recipe import TrainRows, auto_values, settle_architecture, settle_recipe
 
 PLAIN = {
     "model.hidden": "[64, 32]",
@@ -15,6 +20,15 @@ PLAIN = {
     "train.learning_rate": "0.01",
     "train.weight_decay": "2.0",
     "train.patience": "0",
+}
+CLEAR = {
+    "model.dropout": "0.25",
+    "model.activation": "silu",
+    "model.scaling_layer": "true",
+    "train.batch_size": "32",
+    "train.learning_rate": "0.005",
+    "train.weight_decay": "0.0625",
+    "train.patience": "16",
 }
 BEYOND = {
     "model.hidden": "[128, 64]",
@@ -41,36 +55,54 @@ TABM = {
 
 
 @pytest.mark.parametrize(
-    ("name", "n_rows", "expected"),
+    ("name", "n_rows", "neighbor_error", "expected"),
     [
-        ("mlp", 1_024, PLAIN),
-        ("mlp", 1_025, BEYOND),
-        ("mlp", 300_000, BEYOND | LARGE),
-        ("tabm", 1_024, PLAIN),
-        ("tabm", 1_025, BEYOND | TABM),
+        ("mlp", 1_024, 0.4, PLAIN),
+        ("mlp", 1_024, 0.399, PLAIN | CLEAR),
+        ("mlp", 1_025, None, BEYOND),
+        ("mlp", 300_000, None, BEYOND | LARGE),
+        ("tabm", 1_024, 0.4, PLAIN),
+        ("tabm", 1_024, 0.399, PLAIN | CLEAR | TABM),
+        ("tabm", 1_025, None, BEYOND | TABM),
     ],
 )
 def test_auto_goes_by_the_rows_and_the_network(
-    name: str, n_rows: int, expected: dict[str, str]
+    name: str, n_rows: int, neighbor_error: float | None, expected: dict[str, str]
 ) -> None:
-    assert settled(load_params(), name, n_rows) == expected
+    assert settled(load_params(), name, TrainRows(n_rows, 9, neighbor_error)) == expected
 
 
 def test_what_is_set_is_not_touched() -> None:
     params = load_params()
+    rows = TrainRows(5_000, 9, None)
     given = params.model.model_copy(update={"activation": "relu", "scaling_layer": False})
-    found = settled(params.model_copy(update={"model": given}), "mlp", 5_000)
+    found = settled(params.model_copy(update={"model": given}), "mlp", rows)
     assert "model.activation" not in found
     assert "model.scaling_layer" not in found
-    architecture = settle_architecture(given, 5_000, 9)
+    architecture = settle_architecture(given, rows)
     assert architecture.activation == "relu"
     assert not architecture.scaling_layer
 
 
-def settled(params: Params, name: str, n_rows: int) -> dict[str, str]:
+def settled(params: Params, name: str, rows: TrainRows) -> dict[str, str]:
     model = params.model.model_copy(update={"name": name})
-    architecture, recipe = (
-        settle_architecture(model, n_rows, 9),
-        settle_recipe(params.train, n_rows),
-    )
+    architecture = settle_architecture(model, rows)
+    recipe = settle_recipe(params.train, rows)
     return auto_values(model, params.train, architecture, recipe)
+
+
+def test_the_neighbor_error_is_that_of_leaving_one_row_out() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(200, 3)).astype(np.float32), rng.integers(3, size=200)
+    features[:, 0] += labels
+    nearest = KNeighborsClassifier(1, metric="manhattan")
+    predicted = cross_val_predict(nearest, features, labels, cv=LeaveOneOut())
+    expected = (predicted != labels).sum() / (labels != np.bincount(labels).argmax()).sum()
+    assert 0.3 < expected < 1
+    found = neighbor_error(torch.from_numpy(features), torch.from_numpy(labels))
+    assert found == pytest.approx(expected)
+
+
+def test_a_twin_is_no_neighbor() -> None:
+    inputs = torch.tensor([[0.0], [0.0], [1.0], [1.0], [5.0], [5.0]])
+    assert neighbor_error(inputs, torch.tensor([0, 0, 1, 1, 0, 0])) == 6 / 2

@@ -1,11 +1,13 @@
-"""What `auto` stands for: the recipe of a training, by the number of train rows.
+"""What `auto` stands for: the recipe of a training, by its train rows.
 
-Up to 1,024 rows it is the plain recipe: Adam with learning rate 0.01 and all rows in a step, hidden
-layers of 64 and 32 units with ReLU, dropout 0.5, weight decay 2.
+Up to 1,024 rows it is the plain recipe, Adam with learning rate 0.01 and all rows in a step, hidden
+layers of 64 and 32 units with ReLU, dropout 0.5, weight decay 2, which holds back a network that
+would learn noise; unless the classes are clear, see `TrainRows`, so that there is little noise.
 """
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
@@ -28,6 +30,7 @@ Activation = Literal["relu", "silu"]
 Normalize = Literal["standard", "piecewise", "none"]
 
 PLAIN_ROWS = 1_024
+CLEAR_ERROR = 0.4
 LARGE_TABLE = 100_000
 MAX_BINNED = 1_000_000_000  # numbers, rows by columns by bins: 4 GB
 
@@ -59,24 +62,63 @@ class Recipe(Strict):
     patience: Epochs
 
 
-def auto_batch_size(n_rows: int) -> int:
-    """All rows up to 1,024; then 256, and 1,024 beyond 100,000 rows.
+@dataclass(frozen=True)
+class TrainRows:
+    """What `auto` goes by.
+
+    Attributes:
+        neighbor_error: see `vintage.neighbors.neighbor_error`; None beyond 1,024 rows, where it
+            makes no difference.
+    """
+
+    n_rows: int
+    n_features: int
+    neighbor_error: float | None
+
+    @property
+    def are_few(self) -> bool:
+        return self.n_rows <= PLAIN_ROWS
+
+    @property
+    def want_plain(self) -> bool:
+        """Whether the recipe is the plain one: the rows are few, and the classes not clear.
+
+        The limit lies in the gap between the tables that gained by the other recipe and those that
+        did not, see docs/tables.md.
+        """
+        return self.neighbor_error is not None and self.neighbor_error >= CLEAR_ERROR
+
+    def in_words(self) -> str:
+        if self.neighbor_error is None:
+            return f"{self.n_rows} train rows"
+        classes = "unclear" if self.want_plain else "clear"
+        return (
+            f"{self.n_rows} train rows of {classes} classes (the nearest neighbour is wrong "
+            f"{self.neighbor_error:.2f} times as often as the most frequent class)"
+        )
+
+
+def auto_batch_size(rows: TrainRows) -> int:
+    """All rows in the plain recipe, else 32 up to 1,024 rows, 256, and 1,024 beyond 100,000.
 
     Source: the experiments of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025, which take 256
-    for the 10,000 rows of churn, and 1,024 for the 580,000 of covtype2.
+    for the 10,000 rows of churn, and 1,024 for the 580,000 of covtype2. 32 was found on tables, see
+    docs/tables.md.
     """
-    if n_rows <= PLAIN_ROWS:
-        return n_rows
-    return 256 if n_rows <= LARGE_TABLE else 1_024
+    if rows.want_plain:
+        return rows.n_rows
+    if rows.are_few:
+        return 32
+    return 256 if rows.n_rows <= LARGE_TABLE else 1_024
 
 
-def auto_learning_rate(n_rows: int) -> float:
+def auto_learning_rate(rows: TrainRows) -> float:
     """0.01 for steps on all rows, and half of it for small batches, whose gradients are noisier.
 
     Source: McCandlish et al., An Empirical Model of Large-Batch Training, 2018: noisier gradients
     want shorter steps; the factor was found on tables, see docs/tables.md.
     """
-    return 0.01 if n_rows <= PLAIN_ROWS else 0.005
+    return 0.01 if rows.want_plain else 0.005
 
 
 def auto_weight_decay(n_steps: int) -> float:
@@ -89,52 +131,51 @@ def auto_weight_decay(n_steps: int) -> float:
     return float(f"{2 / n_steps:.4g}")
 
 
-def auto_patience(n_rows: int) -> int:
+def auto_patience(rows: TrainRows) -> int:
     """16 epochs, and 8 beyond 100,000 rows, whose epochs are long and validation losses steady.
 
     None in the plain recipe: its epochs are cheap.
 
     Source: the patience of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025.
     """
-    if n_rows <= PLAIN_ROWS:
+    if rows.want_plain:
         return 0
-    return 16 if n_rows <= LARGE_TABLE else 8
+    return 16 if rows.n_rows <= LARGE_TABLE else 8
 
 
-def auto_hidden(n_rows: int) -> list[int]:
-    """64 and 32 units in the plain recipe, and twice as many beyond."""
-    return [64, 32] if n_rows <= PLAIN_ROWS else [128, 64]
+def auto_hidden(rows: TrainRows) -> list[int]:
+    """64 and 32 units up to 1,024 rows, and twice as many beyond."""
+    return [64, 32] if rows.are_few else [128, 64]
 
 
-def auto_dropout(n_rows: int) -> float:
+def auto_dropout(rows: TrainRows) -> float:
     """0.5 up to 1,024 rows, and from there falling with the square root of the rows to 0.1.
+
+    Half as much up to 1,024 rows of clear classes.
 
     Source: Srivastava et al., Dropout, JMLR 2014: it gains less once there are many rows; the root
     is the rate at which an estimate's error falls, and was tried on tables, see docs/tables.md.
     """
-    return round(max(0.1, 0.5 * min(1.0, math.sqrt(PLAIN_ROWS / n_rows))), 3)
+    if rows.are_few:
+        return 0.5 if rows.want_plain else 0.25
+    return round(max(0.1, 0.5 * math.sqrt(PLAIN_ROWS / rows.n_rows)), 3)
 
 
-def takes_inputs_as_they_are(name: str, n_rows: int) -> bool:
-    """Whether a network is the plain recipe's, or a `tabm`, which has embeddings of its own."""
-    return name == "tabm" or n_rows <= PLAIN_ROWS
-
-
-def auto_activation(name: str, n_rows: int) -> Activation:
+def auto_activation(name: str, rows: TrainRows) -> Activation:
     """`relu` in the plain recipe and for a `tabm`, else `silu`, which has no kink.
 
     Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units, Neural Networks 107, 2018; that
     it gains was found on tables, see docs/tables.md.
     """
-    return "relu" if takes_inputs_as_they_are(name, n_rows) else "silu"
+    return "relu" if name == "tabm" or rows.want_plain else "silu"
 
 
-def auto_scaling_layer(name: str, n_rows: int) -> bool:
+def auto_scaling_layer(name: str, rows: TrainRows) -> bool:
     """A learned weight for each input, but for the plain recipe and for a `tabm`, which has some.
 
     Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024.
     """
-    return not takes_inputs_as_they_are(name, n_rows)
+    return name != "tabm" and not rows.want_plain
 
 
 def number_of_bins(n_rows: int) -> int:
@@ -147,43 +188,43 @@ def number_of_bins(n_rows: int) -> int:
     return max(8, min(32, round(n_rows ** (1 / 3) / 2)))
 
 
-def auto_normalize(name: str, n_rows: int, n_features: int) -> Normalize:
-    """`standard` in the plain recipe, for a `tabm`, which has bins of its own, and where the bins
+def auto_normalize(name: str, rows: TrainRows) -> Normalize:
+    """`standard` up to 1,024 rows, for a `tabm`, which has bins of its own, and where the bins
     would take much memory; else `piecewise`.
 
     Source: Gorishniy, Rubachev and Babenko, On Embeddings for Numerical Features in Tabular Deep
     Learning, NeurIPS 2022.
     """
-    n_binned = n_rows * n_features * number_of_bins(n_rows)
-    is_standard = takes_inputs_as_they_are(name, n_rows) or n_binned > MAX_BINNED
+    n_binned = rows.n_rows * rows.n_features * number_of_bins(rows.n_rows)
+    is_standard = name == "tabm" or rows.are_few or n_binned > MAX_BINNED
     return "standard" if is_standard else "piecewise"
 
 
-def settle_architecture(params: ModelParams, n_rows: int, n_features: int) -> Architecture:
-    """The network for `n_rows` train rows of `n_features` columns."""
-    normalize = _settled(params.normalize, auto_normalize(params.name, n_rows, n_features))
+def settle_architecture(params: ModelParams, rows: TrainRows) -> Architecture:
+    """The network for the train rows."""
+    normalize = _settled(params.normalize, auto_normalize(params.name, rows))
     return Architecture(
         name=params.name,
-        hidden=_settled(params.hidden, auto_hidden(n_rows)),
-        dropout=_settled(params.dropout, auto_dropout(n_rows)),
-        activation=_settled(params.activation, auto_activation(params.name, n_rows)),
+        hidden=_settled(params.hidden, auto_hidden(rows)),
+        dropout=_settled(params.dropout, auto_dropout(rows)),
+        activation=_settled(params.activation, auto_activation(params.name, rows)),
         normalize=normalize,
-        n_bins=number_of_bins(n_rows) if normalize == "piecewise" else 0,
-        scaling_layer=_settled(params.scaling_layer, auto_scaling_layer(params.name, n_rows)),
+        n_bins=number_of_bins(rows.n_rows) if normalize == "piecewise" else 0,
+        scaling_layer=_settled(params.scaling_layer, auto_scaling_layer(params.name, rows)),
     )
 
 
-def settle_recipe(params: TrainParams, n_rows: int) -> Recipe:
-    """The recipe for `n_rows` train rows."""
-    batch_size = min(_settled(params.batch_size, auto_batch_size(n_rows)), n_rows)
-    n_steps = math.ceil(n_rows / batch_size)
+def settle_recipe(params: TrainParams, rows: TrainRows) -> Recipe:
+    """The recipe for the train rows."""
+    batch_size = min(_settled(params.batch_size, auto_batch_size(rows)), rows.n_rows)
+    n_steps = math.ceil(rows.n_rows / batch_size)
     return Recipe(
         seed=params.seed,
         epochs=params.epochs,
         batch_size=batch_size,
-        learning_rate=_settled(params.learning_rate, auto_learning_rate(n_rows)),
+        learning_rate=_settled(params.learning_rate, auto_learning_rate(rows)),
         weight_decay=_settled(params.weight_decay, auto_weight_decay(n_steps)),
-        patience=_settled(params.patience, auto_patience(n_rows)),
+        patience=_settled(params.patience, auto_patience(rows)),
     )
 
 
