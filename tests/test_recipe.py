@@ -1,11 +1,14 @@
 """What `auto` stands for, on both sides of each limit of the plain recipe."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from tests.conftest import ROOT, Run
 from vintage.neighbors import neighbor_error
 from vintage.params import Params, load_params
 from vintage.recipe import TrainRows, auto_values, settle_architecture, settle_recipe
@@ -106,3 +109,26 @@ def test_the_neighbor_error_is_that_of_leaving_one_row_out() -> None:
 def test_a_twin_is_no_neighbor() -> None:
     inputs = torch.tensor([[0.0], [0.0], [1.0], [1.0], [5.0], [5.0]])
     assert neighbor_error(inputs, torch.tensor([0, 0, 1, 1, 0, 0])) == 6 / 2
+
+
+@pytest.mark.parametrize(
+    ("table", "target", "classes", "batch_size"),
+    [("penguins.csv", "species", "clear", 32), ("wine.csv", "quality", "unclear", 800)],
+)
+def test_the_train_stage_tells_clear_classes(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+    target: str,
+    classes: str,
+    batch_size: int,
+) -> None:
+    folder = run(
+        (ROOT / "data" / table).read_text(encoding="utf-8"),
+        "split",
+        "train",
+        **{"data.target": target, "train.epochs": 1},
+    )
+    assert f"train rows of {classes} classes (" in capsys.readouterr().out
+    model = json.loads((folder / "data/checkpoint/model.json").read_text(encoding="utf-8"))
+    assert model["recipe"]["batch_size"] == batch_size
