@@ -11,9 +11,13 @@ network holds `split.val_size` of them out by itself.
 
 import argparse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from vintage import console, numerics
-from vintage.params import PARAMS_PATH, Params, load_params, parse_params
+from vintage.params import PARAMS_PATH, Params, SplitParams, load_params, parse_params
+
+if TYPE_CHECKING:
+    from vintage.scoring import Floats, Labels
 
 ROUNDS, FOLDS = 5, 5
 
@@ -28,9 +32,11 @@ def main() -> None:
     numerics.pin(params.train.numerics)
     import numpy as np
 
+    from benchmarks.training import predict_network
     from vintage.baselines import BASELINES, predict_baseline
     from vintage.dataset import load_dataset
     from vintage.features import encode_features, fit_features
+    from vintage.neighbors import measure_rows
     from vintage.splitting import split_rows
     from vintage.tensors import RowCounts, Schema
 
@@ -57,9 +63,12 @@ def main() -> None:
         )
         for name in models:
             if name == "network":
-                predicted = predict_network(
-                    schema, encoded[train], labels[train], groups[train], encoded[held], params
+                learn, val = (
+                    (encoded[train[part]], labels[train[part]])
+                    for part in without_val(labels[train], groups[train], params.split)
                 )
+                settled = measure_rows(features, *learn)
+                predicted = predict_network(params, schema, settled, learn, val, encoded[held])
             else:
                 predicted = predict_baseline(
                     name, features, encoded[train], labels[train], encoded[held], n_classes
@@ -79,7 +88,7 @@ def changed(params: Params, changes: list[str]) -> Params:
     return parse_params(content, PARAMS_PATH)
 
 
-def folds(labels, groups) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
+def folds(labels: "Labels", groups: "Labels") -> Iterator[tuple[int, "Labels", "Labels"]]:
     """Yield (round, train rows, held-out rows)."""
     import numpy as np
     from sklearn.model_selection import StratifiedKFold
@@ -94,49 +103,30 @@ def folds(labels, groups) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
             yield round_, np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
-def predict_network(schema, features, labels, groups, held, params):  # type: ignore[no-untyped-def]
-    """Train as the train stage does, on all but the validation rows of `features`."""
+def without_val(
+    labels: "Labels", groups: "Labels", split: SplitParams
+) -> tuple["Labels", "Labels"]:
+    """The rows to train on, and the validation rows, which the network holds out by itself."""
     import numpy as np
-    import torch
 
-    from vintage.fitting import balanced_weights, fit, fit_temperature
-    from vintage.neighbors import measure_rows
-    from vintage.network import build_ensemble
-    from vintage.recipe import settle_architecture, settle_recipe
     from vintage.splitting import hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
-    n_val = int(np.ceil(params.split.val_size * n_groups / (1 - 1 / FOLDS)))
+    n_val = int(np.ceil(split.val_size * n_groups / (1 - 1 / FOLDS)))
     is_val = np.zeros(len(labels), dtype=bool)
     if n_val:
-        _, held_out, _ = hold_out(
-            "val_size", np.arange(n_groups), group_labels, n_val, params.split
-        )
+        _, held_out, _ = hold_out("val_size", np.arange(n_groups), group_labels, n_val, split)
         is_val = np.isin(groups, held_out)
-    seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
-    rows = measure_rows(schema.features, features[~is_val], labels[~is_val])
-    architecture = settle_architecture(params.model, rows)
-    ensemble = build_ensemble(architecture, schema, seeds, features[~is_val])
-    train, val = (
-        (ensemble.encode(torch.from_numpy(features[part])), torch.from_numpy(labels[part]))
-        for part in (~is_val, is_val)
-    )
-    class_weights = None
-    if params.train.class_weight == "balanced":
-        class_weights = balanced_weights(train[1], len(schema.classes))
-    fit(ensemble, train, val, settle_recipe(params.train, rows), class_weights)
-    if params.train.calibration == "temperature" and n_val:
-        fit_temperature(ensemble, *val)
-    return ensemble.predict_proba(torch.from_numpy(held)).mean(dim=0).numpy()
+    return np.flatnonzero(~is_val), np.flatnonzero(is_val)
 
 
-def print_table(predictions, labels, groups) -> None:  # type: ignore[no-untyped-def]
+def print_table(predictions: dict[str, "Floats"], labels: "Labels", groups: "Labels") -> None:
     """Mean scores, and the network's paired difference with a standard error over groups."""
     import numpy as np
 
-    def per_row(probabilities):  # type: ignore[no-untyped-def]
+    def per_row(probabilities: "Floats") -> dict[str, "Floats"]:
         actual = probabilities[:, np.arange(len(labels)), labels].clip(2.2e-16)
         return {
             "log loss": -np.log(actual).mean(axis=0),

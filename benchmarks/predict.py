@@ -83,7 +83,7 @@ def make_checkpoint(folder: Path) -> None:
         rows=RowCounts(train=1000, val=0, test=1, repeated=0),
     )
     train = np.random.default_rng(1).normal(size=(1000, N_COLUMNS)).astype(np.float32)
-    rows = TrainRows(*train.shape, neighbor_error=1.0)
+    rows = TrainRows(len(train), N_COLUMNS)
     architecture = settle_architecture(params.model, rows)
     ensemble = build_ensemble(architecture, schema, seeds, train)
     manifest = Manifest(

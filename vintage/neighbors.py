@@ -8,20 +8,22 @@ import torch
 from torch import Tensor
 
 from vintage.encoding import Encoder
-from vintage.recipe import PLAIN_ROWS, TrainRows
+from vintage.recipe import FEW_ROWS, TrainRows
 from vintage.tensors import Feature, Features
 
 
 def measure_rows(
     columns: Sequence[Feature], features: Features, labels: npt.NDArray[np.int64]
 ) -> TrainRows:
-    """What `auto` goes by.
+    """What `auto` goes by, with the neighbour error where the rows are few.
 
     Args:
-        features, labels: of the train rows, as the tensor files hold them.
+        columns: what the features mean, as in the schema.
+        features: of the train rows, float32 `[n_rows, n_features]`, as the tensor files hold them.
+        labels: int64 `[n_rows]`.
     """
     error = None
-    if len(labels) <= PLAIN_ROWS:
+    if len(labels) <= FEW_ROWS:
         encoder = Encoder(columns)
         encoder.fit(features, normalize=True)
         inputs = encoder(torch.from_numpy(features))
@@ -31,21 +33,24 @@ def measure_rows(
 
 
 def neighbor_error(inputs: Tensor, labels: Tensor) -> float:
-    """How often the nearest other row is of another class, as a multiple of how often the most
-    frequent class is not a row's own.
+    """How often a row's nearest neighbour is of another class, as a multiple of how often the most
+    frequent class is not the row's own.
 
-    Near 0 the classes are clear; by chance it is about 1, or more. A row's twins are no neighbours
-    of it, since new rows have none. Distances are sums of absolute differences, whose bits are the
-    same on every CPU. Source: Cover and Hart, Nearest Neighbor Pattern Classification, IEEE
-    Transactions on Information Theory 13(1), 1967: with many rows, the nearest neighbour errs at
-    most twice as often as the best classifier.
+    Near 0 the classes are clear; by chance it is about 1, or more; with a single class it is 1. Of
+    neighbours that are equally near, each counts its share, so that the order of the rows makes no
+    difference. A row's twins are no neighbours of it, since new rows have none. Distances are sums
+    of absolute differences, whose bits are the same on every CPU. Source: Cover and Hart, Nearest
+    Neighbor Pattern Classification, IEEE Transactions on Information Theory 13(1), 1967: with many
+    rows, the nearest neighbour errs at most twice as often as the best classifier.
 
     Args:
-        inputs: encoded rows, float32 `[n, n_inputs]`, n from 2.
+        inputs: encoded rows, float32 `[n, n_inputs]`.
         labels: int64 `[n]`.
     """
     distances = torch.cdist(inputs, inputs, p=1)
-    nearest = distances.masked_fill(distances == 0, torch.inf).argmin(dim=1)
-    n_wrong = int((labels[nearest] != labels).sum())
+    distances.masked_fill_(distances == 0, torch.inf)
+    is_nearest = distances == distances.amin(dim=1, keepdim=True)
+    is_wrong = is_nearest & (labels[:, None] != labels)
+    n_wrong = float((is_wrong.sum(dim=1) / is_nearest.sum(dim=1)).sum())
     n_infrequent = len(labels) - int(labels.bincount().max())
-    return n_wrong / max(n_infrequent, 1)
+    return n_wrong / n_infrequent if n_infrequent else 1.0

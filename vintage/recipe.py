@@ -1,8 +1,9 @@
 """What `auto` stands for: the recipe of a training, by its train rows.
 
-Up to 1,024 rows it is the plain recipe, Adam with learning rate 0.01 and all rows in a step, hidden
-layers of 64 and 32 units with ReLU, dropout 0.5, weight decay 2, which holds back a network that
-would learn noise; unless the classes are clear, see `TrainRows`, so that there is little noise.
+Up to 1,024 rows it is the plain recipe: Adam with learning rate 0.01 and all rows in a step, hidden
+layers of 64 and 32 units with ReLU, dropout 0.5, weight decay 2. That keeps a network from learning
+noise. Where the classes are clear, which the rows' nearest neighbours tell, there is little noise
+to learn, and the recipe is nearer to that of more rows.
 """
 
 import json
@@ -29,8 +30,8 @@ Value = TypeVar("Value")
 Activation = Literal["relu", "silu"]
 Normalize = Literal["standard", "piecewise", "none"]
 
-PLAIN_ROWS = 1_024
-CLEAR_ERROR = 0.4
+FEW_ROWS = 1_024
+CLEAR_ERROR = 0.33
 LARGE_TABLE = 100_000
 MAX_BINNED = 1_000_000_000  # numbers, rows by columns by bins: 4 GB
 
@@ -67,39 +68,46 @@ class TrainRows:
     """What `auto` goes by.
 
     Attributes:
-        neighbor_error: see `vintage.neighbors.neighbor_error`; None beyond 1,024 rows, where it
-            makes no difference.
+        n_rows: how many train rows there are.
+        n_features: how many columns they have, before categories become inputs of their own.
+        neighbor_error: see `vintage.neighbors.neighbor_error`; None where it was not measured.
     """
 
     n_rows: int
     n_features: int
-    neighbor_error: float | None
+    neighbor_error: float | None = None
 
     @property
     def are_few(self) -> bool:
-        return self.n_rows <= PLAIN_ROWS
+        return self.n_rows <= FEW_ROWS
+
+    @property
+    def are_clear(self) -> bool:
+        """Whether the nearest neighbours tell the classes.
+
+        Below the limit every table that was tried gained by the recipe for clear classes; above it,
+        what is gained is within chance: see docs/tables.md.
+        """
+        return self.neighbor_error is not None and self.neighbor_error < CLEAR_ERROR
 
     @property
     def want_plain(self) -> bool:
-        """Whether the recipe is the plain one: the rows are few, and the classes not clear.
-
-        The limit lies in the gap between the tables that gained by the other recipe and those that
-        did not, see docs/tables.md.
-        """
-        return self.neighbor_error is not None and self.neighbor_error >= CLEAR_ERROR
+        """Whether the recipe is the plain one."""
+        return self.are_few and not self.are_clear
 
     def in_words(self) -> str:
         if self.neighbor_error is None:
             return f"{self.n_rows} train rows"
-        classes = "unclear" if self.want_plain else "clear"
+        classes = "clear" if self.are_clear else "unclear"
         return (
             f"{self.n_rows} train rows of {classes} classes (the nearest neighbour is wrong "
-            f"{self.neighbor_error:.2f} times as often as the most frequent class)"
+            f"{self.neighbor_error:.2f} times as often as the most frequent class; clear is below "
+            f"{CLEAR_ERROR})"
         )
 
 
 def auto_batch_size(rows: TrainRows) -> int:
-    """All rows in the plain recipe, else 32 up to 1,024 rows, 256, and 1,024 beyond 100,000.
+    """All rows in the plain recipe; else 32 up to 1,024 rows, 256 beyond, and 1,024 from 100,001.
 
     Source: the experiments of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025, which take 256
     for the 10,000 rows of churn, and 1,024 for the 580,000 of covtype2. 32 was found on tables, see
@@ -158,7 +166,7 @@ def auto_dropout(rows: TrainRows) -> float:
     """
     if rows.are_few:
         return 0.5 if rows.want_plain else 0.25
-    return round(max(0.1, 0.5 * math.sqrt(PLAIN_ROWS / rows.n_rows)), 3)
+    return round(max(0.1, 0.5 * math.sqrt(FEW_ROWS / rows.n_rows)), 3)
 
 
 def auto_activation(name: str, rows: TrainRows) -> Activation:
