@@ -247,6 +247,11 @@ def one_class(original: bytes) -> bytes:
     return safetensors.numpy.save({**tensors, "labels": np.zeros_like(tensors["labels"])})
 
 
+def without_rows(original: bytes) -> bytes:
+    tensors = safetensors.numpy.load(original)
+    return safetensors.numpy.save({name: tensor[:0] for name, tensor in tensors.items()})
+
+
 HUGE = {
     "name": "mlp",
     "hidden": [65536] * 64,
@@ -293,6 +298,8 @@ BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
         "evaluate", WEIGHTS, lambda old: scaled(old, np.float32(3e38)), "is not finite"),
     "a temperature of zero": (
         "evaluate", WEIGHTS, lambda old: scaled(old, np.float32(0)), "is not positive"),
+    "a part without rows": (
+        "train", TENSORS[0], without_rows, "holds 0 rows, and the schema says"),
     "rows of one class": (
         "baseline", TENSORS[0], one_class, "all of one class"),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """What `auto` stands for, and what it goes by."""
 
 import json
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.conftest import ROOT, Run
-from vintage.neighbors import neighbor_error
+from vintage.encoding import Encoder
+from vintage.neighbors import distances_between, measure_rows, neighbor_error
 from vintage.params import Params, load_params
 from vintage.recipe import TrainRows, auto_values, settle_architecture, settle_recipe
+from vintage.tensors import Feature
 
 PLAIN = {
     "model.hidden": "[64, 32]",
@@ -94,6 +97,28 @@ def settled(params: Params, name: str, rows: TrainRows) -> dict[str, str]:
     return auto_values(model, params.train, architecture, recipe)
 
 
+def error_of(inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    return neighbor_error(torch.cdist(inputs, inputs, p=1), labels)
+
+
+def test_the_distances_are_those_of_the_encoded_rows() -> None:
+    rng = np.random.default_rng(0)
+    numbers, codes = rng.normal(size=(50, 2)), rng.integers(4, size=(50, 2))
+    features = np.column_stack([numbers, codes]).astype(np.float32)
+    features[::5, 1] = np.nan
+    columns = [
+        Feature(name="number", kind="numeric"),
+        Feature(name="sparse", kind="numeric", missing=True),
+        Feature(name="text", kind="categorical", categories=["a", "b", "c", "d"]),
+        Feature(name="gaps", kind="categorical", categories=["a", "b", "c"], missing=True),
+    ]
+    encoder = Encoder(columns)
+    encoder.fit(features, normalize=True)
+    inputs = encoder(torch.from_numpy(features))
+    expected = torch.cdist(inputs, inputs, p=1)
+    assert torch.allclose(distances_between(columns, features), expected)
+
+
 def test_the_neighbor_error_is_that_of_leaving_one_row_out() -> None:
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(200, 3)).astype(np.float32), rng.integers(3, size=200)
@@ -102,7 +127,7 @@ def test_the_neighbor_error_is_that_of_leaving_one_row_out() -> None:
     predicted = cross_val_predict(nearest, features, labels, cv=LeaveOneOut())
     expected = (predicted != labels).sum() / (labels != np.bincount(labels).argmax()).sum()
     assert 0.3 < expected < 1
-    found = neighbor_error(torch.from_numpy(features), torch.from_numpy(labels))
+    found = error_of(torch.from_numpy(features), torch.from_numpy(labels))
     assert found == pytest.approx(expected)
 
 
@@ -112,23 +137,23 @@ def test_the_order_of_the_rows_makes_no_difference_to_the_neighbor_error() -> No
     inputs = torch.nn.functional.one_hot(codes).flatten(1).float()
     labels = (codes[:, 0] + torch.randint(2, (300,), generator=generator)).sort().values
     orders = [torch.arange(300), *(torch.randperm(300, generator=generator) for _ in range(3))]
-    found = [neighbor_error(inputs[order], labels[order]) for order in orders]
+    found = [error_of(inputs[order], labels[order]) for order in orders]
     assert found == pytest.approx([found[0]] * 4)
 
 
 def test_equally_near_neighbors_share_the_verdict() -> None:
     inputs = torch.tensor([[0.0], [1.0], [-1.0], [9.0], [9.5]])
     # of the first row's two neighbours one is wrong; each of them has one, which is right or wrong
-    assert neighbor_error(inputs, torch.tensor([0, 0, 1, 1, 1])) == (0.5 + 0 + 1 + 0 + 0) / 2
+    assert error_of(inputs, torch.tensor([0, 0, 1, 1, 1])) == (0.5 + 0 + 1 + 0 + 0) / 2
 
 
 def test_a_twin_is_no_neighbor() -> None:
     inputs = torch.tensor([[0.0], [0.0], [1.0], [1.0], [5.0], [5.0]])
-    assert neighbor_error(inputs, torch.tensor([0, 0, 1, 1, 0, 0])) == 6 / 2
+    assert error_of(inputs, torch.tensor([0, 0, 1, 1, 0, 0])) == 6 / 2
 
 
 def test_the_neighbor_error_of_a_single_class_is_that_of_chance() -> None:
-    assert neighbor_error(torch.tensor([[0.0], [1.0]]), torch.tensor([1, 1])) == 1
+    assert error_of(torch.tensor([[0.0], [1.0]]), torch.tensor([1, 1])) == 1
 
 
 @pytest.mark.parametrize(
@@ -152,3 +177,12 @@ def test_the_train_stage_tells_clear_classes(
     assert f"train rows of {classes} classes (" in capsys.readouterr().out
     model = json.loads((folder / "data/checkpoint/model.json").read_text(encoding="utf-8"))
     assert model["recipe"]["batch_size"] == batch_size
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+def test_a_table_of_one_kind_only(kind: Literal["numeric", "categorical"]) -> None:
+    categories = list("ab") if kind == "categorical" else None
+    columns = [Feature(name="column", kind=kind, categories=categories)]
+    features = np.array([[0], [1], [0], [1]], dtype=np.float32)
+    rows = measure_rows(columns, features, np.array([0, 1, 0, 1]))
+    assert rows == TrainRows(4, 1, 2.0)

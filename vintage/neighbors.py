@@ -22,33 +22,42 @@ def measure_rows(
         features: of the train rows, float32 `[n_rows, n_features]`, as the tensor files hold them.
         labels: int64 `[n_rows]`.
     """
-    error = None
-    if len(labels) <= FEW_ROWS:
-        encoder = Encoder(columns)
-        encoder.fit(features, normalize=True)
-        inputs = encoder(torch.from_numpy(features))
-        error = neighbor_error(inputs, torch.from_numpy(labels))
     n_rows, n_features = features.shape
+    if n_rows > FEW_ROWS:
+        return TrainRows(n_rows, n_features)
+    error = neighbor_error(distances_between(columns, features), torch.from_numpy(labels))
     return TrainRows(n_rows, n_features, error)
 
 
-def neighbor_error(inputs: Tensor, labels: Tensor) -> float:
+def distances_between(columns: Sequence[Feature], features: Features) -> Tensor:
+    """Sums of absolute differences of the inputs as `Encoder` makes them, float32 `[n, n]`.
+
+    Two categories differ in two of their inputs, which are counted without making them: there may
+    be many. Unlike a root, such sums have the same bits on every CPU.
+    """
+    is_numeric = np.array([column.categories is None for column in columns])
+    encoder = Encoder([column for column in columns if column.categories is None])
+    encoder.fit(features[:, is_numeric], normalize=True)
+    numbers = encoder(torch.from_numpy(features[:, is_numeric]))
+    codes = torch.from_numpy(features[:, ~is_numeric])
+    return torch.cdist(numbers, numbers, p=1) + 2 * torch.cdist(codes, codes, p=0)
+
+
+def neighbor_error(distances: Tensor, labels: Tensor) -> float:
     """How often a row's nearest neighbour is of another class, as a multiple of how often the most
     frequent class is not the row's own.
 
     Near 0 the classes are clear; by chance it is about 1, or more; with a single class it is 1. Of
     neighbours that are equally near, each counts its share, so that the order of the rows makes no
-    difference. A row's twins are no neighbours of it, since new rows have none. Distances are sums
-    of absolute differences, whose bits are the same on every CPU. Source: Cover and Hart, Nearest
-    Neighbor Pattern Classification, IEEE Transactions on Information Theory 13(1), 1967: with many
-    rows, the nearest neighbour errs at most twice as often as the best classifier.
+    difference. A row's twins are no neighbours of it, since new rows have none. Source: Cover and
+    Hart, Nearest Neighbor Pattern Classification, IEEE Transactions on Information Theory 13(1),
+    1967: with many rows, the nearest neighbour errs at most twice as often as the best classifier.
 
     Args:
-        inputs: encoded rows, float32 `[n, n_inputs]`.
+        distances: of the rows from each other, float32 `[n, n]`.
         labels: int64 `[n]`.
     """
-    distances = torch.cdist(inputs, inputs, p=1)
-    distances.masked_fill_(distances == 0, torch.inf)
+    distances = distances.masked_fill(distances == 0, torch.inf)
     is_nearest = distances == distances.amin(dim=1, keepdim=True)
     is_wrong = is_nearest & (labels[:, None] != labels)
     n_wrong = float((is_wrong.sum(dim=1) / is_nearest.sum(dim=1)).sum())

@@ -128,6 +128,8 @@ def write_examples(path: Path, examples: Examples) -> None:
 def read_examples(path: Path, schema: Schema) -> Examples:
     """Read a tensor file and check it against the schema.
 
+    A file that has the name of a part must have as many rows as the schema says of the part.
+
     Raises:
         InputError: the file is missing, cut, of another format, or does not fit the schema.
     """
@@ -139,6 +141,9 @@ def read_examples(path: Path, schema: Schema) -> Examples:
         )
     examples = Examples(**tensors)
     problem = _problem(examples, schema)
+    n_rows = getattr(schema.rows, path.stem, len(examples.rows))
+    if not problem and len(examples.rows) != n_rows:
+        problem = f"holds {len(examples.rows)} rows, and the schema says {n_rows}"
     if problem:
         raise InputError(f"{path}: {problem}; delete it and run `dvc repro`")
     return examples
