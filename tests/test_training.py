@@ -266,10 +266,9 @@ def test_the_normalization_is_fitted_on_train_rows_only(split_only: Project) -> 
     from vintage.tensors import read_examples, read_schema
 
     tensors = split_only.root / "data/tensors"
-    schema = read_schema(tensors / "schema.json")
-    rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
     split_only.set_params(**{"split.group_by": "none"})
     split_only.stage("split", check=True)
+    schema = read_schema(tensors / "schema.json")
     rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
     split_only.stage("train", check=True)
     before = checkpoint(split_only.root)
