@@ -85,8 +85,8 @@ class TrainRows:
     def are_clear(self) -> bool:
         """Whether the nearest neighbours tell the classes.
 
-        Below the limit every table that was tried gained by the recipe for clear classes; above it,
-        what is gained is within chance: see docs/tables.md.
+        Below the limit an `mlp` gained by the recipe for clear classes on every draw of the
+        development tables; above it, what is gained is within chance: see docs/tables.md.
         """
         return self.neighbor_error is not None and self.neighbor_error < CLEAR_ERROR
 
