@@ -33,7 +33,7 @@ def main() -> None:
     from vintage.files import write_json
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples, read_schema
-    from vintage.twins import dependent_rows
+    from vintage.twins import dependent_rows, seen_rows
 
     schema = read_schema(TENSORS / "schema.json")
     train, val, test = (
@@ -49,6 +49,7 @@ def main() -> None:
             "`dvc repro`"
         )
     groups = dependent_rows(test.features, test.groups, test.rows)
+    seen = seen_rows(test.features, features)
 
     scores = {}
     affordable = affordable_baselines(len(labels))
@@ -62,7 +63,9 @@ def main() -> None:
         scores[name] = scores_with_bounds(test.labels, probabilities, groups, settings)
         write_predictions(
             PREDICTIONS / f"{name}.csv",
-            Predictions(schema.classes, test.rows, test.labels, probabilities, groups),
+            Predictions(
+                schema.classes, test.rows, test.labels, probabilities, groups, test.ids, seen
+            ),
         )
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
     write_json(SCORES, {"models": scores})

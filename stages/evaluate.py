@@ -36,7 +36,7 @@ def main() -> None:
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
     from vintage.tensors import read_examples, unknown_counts
-    from vintage.twins import dependent_rows
+    from vintage.twins import dependent_rows, seen_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
     parts = {
@@ -56,6 +56,7 @@ def main() -> None:
     }
     test = parts["test"]
     groups = dependent_rows(test.features, test.groups, test.rows)
+    seen = seen_rows(test.features, parts["train"].features, parts["val"].features)
     probabilities = by_replica["test"].mean(axis=0)
 
     evaluation = {
@@ -91,7 +92,7 @@ def main() -> None:
     }
     write_predictions(
         METRICS / "predictions.csv",
-        Predictions(schema.classes, test.rows, test.labels, probabilities, groups),
+        Predictions(schema.classes, test.rows, test.labels, probabilities, groups, test.ids, seen),
     )
     for name, figure in drawn.items():
         write_bytes(METRICS / "figures" / name, figures.png(figure))

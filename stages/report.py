@@ -19,9 +19,10 @@ def main() -> None:
 
     params = load_params()
     numerics.pin()
-    from vintage.differences import Model, Spread, paired_differences, why_not_paired
+    from vintage.differences import Model, Spread, paired_differences
     from vintage.evaluation import Baselines, Evaluation
     from vintage.files import read_json, write_bytes
+    from vintage.pairing import pair_rows
     from vintage.predictions import read_predictions
     from vintage.report import Results, report_lines
     from vintage.tensors import read_schema
@@ -31,19 +32,25 @@ def main() -> None:
     spread = None
     if evaluation.replicas:
         spread = Spread(evaluation.replica_stds(), params.train.replicas)
-    network = Model(read_predictions(METRICS / "predictions.csv"), spread)
+    predictions = read_predictions(METRICS / "predictions.csv")
     schema = read_schema(SCHEMA)
-    _check_classes("predictions.csv", network.predictions.classes, schema.classes)
+    _check_classes("predictions.csv", predictions.classes, schema.classes)
     _check_classes("evaluation.json", list(evaluation.classes), schema.classes)
     differences = {}
     for name in baselines:
         path = BASELINES / f"{name}.csv"
         baseline = read_predictions(path)
-        if reason := why_not_paired(baseline, network.predictions):
+        if (
+            baseline.classes != predictions.classes
+            or not (pairing := pair_rows(baseline, predictions)).is_complete
+        ):
             raise console.InputError(
-                f"{path}: does not fit {METRICS / 'predictions.csv'}: {reason}; run `dvc repro`"
+                f"{path}: its rows or classes are not those of {METRICS / 'predictions.csv'}; run "
+                "`dvc repro`"
             )
-        differences[name] = paired_differences(Model(baseline), network, params.evaluate)
+        differences[name] = paired_differences(
+            Model(pairing.a), Model(pairing.b, spread), params.evaluate
+        )
     results = Results(schema, evaluation, baselines, differences)
     page = "\n".join(report_lines(results, params)) + "\n"
     write_bytes(METRICS / "report.md", page.encode("utf-8"))

@@ -49,14 +49,21 @@ def main() -> None:
     if data.parts is not None:
         split = ready_made_split(data.parts, data.labels, data.classes)
     else:
-        split = split_rows(data.labels, data.groups, data.classes, params.split, data.order)
+        split = split_rows(
+            data.labels, data.groups, data.classes, params.split, data.order, data.keys
+        )
     features, dropped = fit_features(data.columns, split.train, params.data.kinds, data.source)
     encoded = encode_features(data.columns, features, data.source)
 
     parts = {"train": split.train, "val": split.val, "test": split.test}
     for name, places in parts.items():
-        rows, groups = data.source.rows[places], data.groups[places]
-        examples = Examples(encoded[places], data.labels[places], rows, groups)
+        examples = Examples(
+            encoded[places],
+            data.labels[places],
+            data.source.rows[places],
+            data.groups[places],
+            data.ids[places],
+        )
         write_examples(TENSORS / f"{name}.safetensors", examples)
     n_repeated = len(data.twins) - int(data.twins.max()) - 1
     schema = Schema(
@@ -86,6 +93,11 @@ def main() -> None:
         else "kept together with their twins"
     )
     console.say(f"  {n_repeated} rows repeat an earlier one; {together}")
+    if data.keys is not None:
+        console.say(
+            "  split.by: hash: each row's side is its own, so the shares are met within chance and "
+            "the classes are not stratified"
+        )
     for label in split.train_only:
         console.say(
             f"  class {one_line(data.classes[label])} has too few groups to share: all to train"

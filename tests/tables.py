@@ -12,11 +12,12 @@ from vintage.features import encode_features, fit_features
 from vintage.params import DataParams, SplitParams
 from vintage.tensors import Feature, Features
 
-DATA = {"target": "kind", "ignore": [], "kinds": {}, "delimiter": "auto"}
+DATA = {"target": "kind", "id": "none", "ignore": [], "kinds": {}, "delimiter": "auto"}
 SPLIT = {
     "seed": 42,
     "test_size": 0.2,
     "val_size": 0.2,
+    "by": "shuffle",
     "stratify": True,
     "group_by": "duplicates",
     "order_by": "none",

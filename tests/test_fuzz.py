@@ -84,7 +84,7 @@ def prepare(path: Path, target: str) -> Encoded:
     write_schema(path.parent / "schema.json", schema)
     assert read_schema(path.parent / "schema.json") == schema
     data = table.data
-    examples = Examples(table.values, data.labels, data.source.rows, data.groups)
+    examples = Examples(table.values, data.labels, data.source.rows, data.groups, data.ids)
     write_examples(path.parent / "part.safetensors", examples)
     found = read_examples(path.parent / "part.safetensors", schema)
     assert [array.tobytes() for array in found] == [array.tobytes() for array in examples]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,19 +14,22 @@ from vintage.differences import (
     Difference,
     Model,
     Spread,
-    equal_predictions,
     paired_differences,
     unpaired_differences,
-    why_not_paired,
     without_differences,
 )
+from vintage.pairing import Pairing, pair_rows
 from vintage.params import IntervalParams
-from vintage.revisions import Revision
+from vintage.predictions import Predictions
+from vintage.revisions import AUTO, Revision
 from vintage.show import NAMES
+from vintage.table_change import TableChange, table_change
 
 TARGET = "data.target"
 OF_TEST_ROWS = ("data.", "split.")
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
+WIDTH = 100  # columns of a terminal
+SHUFFLED = 0.1  # the share of test rows on one side only, from which a split counts as drawn anew
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Comparison:
 
     Attributes:
         not_paired: in words, why not; None if they are paired.
+        pairing: the test rows that both are scored on; None if they are not paired.
+        table: how B's table differs from A's; None if it is the same.
         params: by dotted key, A's and B's value where they differ; None where there is none.
         metrics: by metric.
         notes: what limits the result, a sentence each.
@@ -42,25 +48,70 @@ class Comparison:
     a: Revision
     b: Revision
     not_paired: str | None
+    pairing: Pairing | None
+    table: TableChange | None
     params: dict[str, tuple[Any, Any]]
     metrics: dict[str, Difference]
     notes: list[str]
 
 
 def compare_revisions(a: Revision, b: Revision) -> Comparison:
-    """Compare by the settings `evaluate` of B; paired if the test rows and the target are equal."""
+    """Compare by the settings `evaluate` of B.
+
+    Paired on the test rows that both have and that neither has trained on, if there are any and the
+    target is the same.
+    """
     settings = b.interval_params()
     params = differing_params(a.params, b.params)
-    not_paired = why_not_paired(a.predictions, b.predictions)
-    if TARGET in params:
-        not_paired = f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
-        metrics = without_differences(_model(a), _model(b))
-    elif not_paired:
-        metrics = unpaired_differences(_model(a), _model(b), settings)
+    table = table_change(a, b)
+    pairing, not_paired = None, _why_not_paired(a, b, params, table)
+    if not not_paired:
+        pairing = pair_rows(a.predictions, b.predictions).without_seen()
+        if not len(pairing.a.rows):
+            not_paired = f"no test row is left to compare on{_left_out(pairing)}"
+            pairing = None
+    if pairing:
+        metrics = paired_differences(_model(a, pairing.a), _model(b, pairing.b), settings)
+    elif TARGET in params:
+        metrics = without_differences(_model(a, a.predictions), _model(b, b.predictions))
     else:
-        metrics = paired_differences(_model(a), _model(b), settings)
-    notes = [*_split_notes(params, not_paired), *_test_notes(a, b, not_paired, settings)]
-    return Comparison(a, b, not_paired, params, metrics, notes)
+        metrics = unpaired_differences(_model(a, a.predictions), _model(b, b.predictions), settings)
+    comparison = Comparison(a, b, not_paired, pairing, table, _resolved(a, b, params), metrics, [])
+    comparison.notes.extend(_notes(comparison, settings))
+    return comparison
+
+
+def _why_not_paired(
+    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]], table: TableChange | None
+) -> str | None:
+    if TARGET in params:
+        return f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
+    if a.predictions.classes != b.predictions.classes:
+        return "the classes are not the same"
+    old = [side for side, x in (("A", a), ("B", b)) if x.predictions.ids is None]
+    if old and table:
+        return f"the table has changed, and the predictions of {' and '.join(old)} have no row ids"
+    return None
+
+
+def _resolved(
+    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """Differing parameters, with what stands for `auto`, also where that alone differs."""
+    shown = {
+        key: (_with_auto(a, key, pair[0]), _with_auto(b, key, pair[1]))
+        for key, pair in params.items()
+    }
+    for key in sorted({*a.resolved} & {*b.resolved}):
+        if a.resolved[key] != b.resolved[key]:
+            shown[key] = (_with_auto(a, key, AUTO), _with_auto(b, key, AUTO))
+    return shown
+
+
+def _with_auto(revision: Revision, key: str, value: Any) -> Any:
+    if value != AUTO or key not in revision.resolved:
+        return value
+    return f"{AUTO} ({_shown_param(revision.resolved[key])})"
 
 
 def differing_params(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -74,9 +125,9 @@ def is_worse(comparison: Comparison) -> bool:
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
-    yield one_line(_title(comparison))
+    yield from _wrapped(_title(comparison))
     for key, values in comparison.params.items():
-        yield one_line(f"{key}: {' -> '.join(map(_shown_param, values))}")
+        yield from _wrapped(f"{key}: {' -> '.join(map(_shown_param, values))}")
     yield ""
     rows = [HEADER, *_rows(comparison)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
@@ -86,9 +137,13 @@ def table_lines(comparison: Comparison) -> Iterator[str]:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-    if comparison.notes:
+    for note in comparison.notes:
         yield ""
-    yield from map(one_line, comparison.notes)
+        yield from _wrapped(note)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(one_line(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def markdown_lines(comparison: Comparison) -> Iterator[str]:
@@ -107,12 +162,23 @@ def markdown_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def json_lines(comparison: Comparison) -> Iterator[str]:
+    pairing = comparison.pairing
     content = {
         "a": comparison.a.name,
         "b": comparison.b.name,
         "paired": comparison.not_paired is None,
+        "rows": pairing
+        and {
+            "paired": len(pairing.a.rows),
+            "only_a": pairing.n_only_a,
+            "only_b": pairing.n_only_b,
+            "relabelled": pairing.n_relabelled,
+            "seen": pairing.n_seen,
+        },
+        "table": comparison.table and asdict(comparison.table),
         "params": comparison.params,
         "metrics": {name: asdict(metric) for name, metric in comparison.metrics.items()},
+        "notes": comparison.notes,
     }
     yield json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
 
@@ -124,30 +190,47 @@ FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
 }
 
 
-def verdict_in_words(metric: Difference) -> str:
-    if metric.verdict != "no difference":
-        return metric.verdict
-    if metric.difference is None:
-        return "not defined for these test rows"
-    words = "no difference that this test set can show"
-    if metric.detectable is None:
-        return words
-    return f"{words} (it could have shown {_rounded_up(metric.detectable)})"
-
-
-def _model(revision: Revision) -> Model:
+def _model(revision: Revision, predictions: Predictions) -> Model:
     known = revision.replicas > 1 and revision.stds
-    return Model(revision.predictions, Spread(revision.stds, revision.replicas) if known else None)
+    return Model(predictions, Spread(revision.stds, revision.replicas) if known else None)
 
 
 def _title(comparison: Comparison) -> str:
     a, b = (_named(revision) for revision in (comparison.a, comparison.b))
-    if comparison.not_paired:
-        return f"not paired: {comparison.not_paired}; A is {a}, B is {b}"
-    n_rows = len(comparison.b.predictions.rows)
-    if equal_predictions(comparison.a.predictions, comparison.b.predictions):
-        return f"A is {a}, B is {b}: the predictions for all {n_rows} test rows are equal"
-    return f"A is {a}, B is {b}, paired on {n_rows} test rows"
+    table = _table_in_words(comparison.table)
+    if comparison.pairing is None:
+        return f"not paired: {comparison.not_paired}{table}; A is {a}, B is {b}"
+    pairing = comparison.pairing
+    n_rows = f"{'all ' if pairing.is_complete else ''}{len(pairing.a.rows)} test rows"
+    paired = f"paired on {n_rows}{_left_out(pairing)}{table}; A is {a}, B is {b}"
+    return f"{paired}: the predictions are equal" if _are_equal(pairing) else paired
+
+
+def _left_out(pairing: Pairing) -> str:
+    counts = {
+        "of A alone": pairing.n_only_a,
+        "of B alone": pairing.n_only_b,
+        "with another class in each": pairing.n_relabelled,
+        "with a twin in train": pairing.n_seen,
+    }
+    words = [f"{count} {reason}" for reason, count in counts.items() if count]
+    return f" (left out: {', '.join(words)})" if words else ""
+
+
+def _table_in_words(table: TableChange | None) -> str:
+    if table is None:
+        return ""
+    if table.unknown:
+        return f"; how the table has changed is not known: {table.unknown}"
+    counts = {"added": table.added, "removed": table.removed, "changed": table.changed}
+    words = [f"{count} row{'s' * (count != 1)} {what}" for what, count in counts.items() if count]
+    return (
+        f"; the table has changed: {', '.join(words) or 'the same rows, written or ordered anew'}"
+    )
+
+
+def _are_equal(pairing: Pairing) -> bool:
+    return bool((pairing.a.probabilities == pairing.b.probabilities).all())
 
 
 def _named(revision: Revision) -> str:
@@ -156,36 +239,67 @@ def _named(revision: Revision) -> str:
     return f"{revision.name} ({revision.commit[:7]})"
 
 
-def _split_notes(params: dict[str, tuple[Any, Any]], not_paired: str | None) -> Iterator[str]:
-    keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
-    if not_paired and keys:
-        differ = "differs" if len(keys) == 1 else "differ"
-        yield f"The test rows are others, since {' and '.join(keys)} {differ}."
-    for side, value in zip("AB", params.get("split.group_by", ()), strict=False):
-        if value == "none":
-            yield (
-                f"{side} was split with split.group_by: none, so twins of its train rows may "
-                "stand among its test rows, and its scores may be too good."
-            )
-
-
-def _test_notes(
-    a: Revision, b: Revision, not_paired: str | None, settings: IntervalParams
-) -> Iterator[str]:
-    if not not_paired and equal_predictions(a.predictions, b.predictions):
-        if differing_params(a.params, b.params):
-            yield "The parameters differ all the same: has `dvc repro` run since?"
+def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
+    yield from comparison.a.warnings
+    yield from comparison.b.warnings
+    yield from _split_notes(comparison)
+    if comparison.pairing is None:
+        yield "Unpaired: a difference may be one of the rows and not of the models, so no verdict."
+    elif _are_equal(comparison.pairing):
         return
-    yield (
-        f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "
-        f"{settings.confidence:.6g}; an interval without zero is a verdict."
-    )
-    unknown = [side for side, x in (("A", a), ("B", b)) if _model(x).spread is None]
+    else:
+        yield from _verdict_notes(comparison, settings)
+    sides = (("A", comparison.a), ("B", comparison.b))
+    unknown = [side for side, x in sides if _model(x, x.predictions).spread is None]
     if unknown:
         yield (
             f"How much {' and '.join(unknown)} would change with another seed is not known (no "
             "replicas), so this holds for these two trained models and not for their recipes."
         )
+
+
+def _split_notes(comparison: Comparison) -> Iterator[str]:
+    params, pairing = comparison.params, comparison.pairing
+    n_alone = pairing.n_only_a + pairing.n_only_b if pairing else len(comparison.b.predictions.rows)
+    is_shuffled = n_alone > SHUFFLED * len(comparison.b.predictions.rows)
+    keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
+    if n_alone and keys:
+        differ = "differs" if len(keys) == 1 else "differ"
+        yield f"The test rows are not the same, since {' and '.join(keys)} {differ}."
+    elif is_shuffled and comparison.table and comparison.b.params.get("split.by") == "shuffle":
+        yield (
+            "The table has changed, and split.by: shuffle deals all rows anew when it does. With "
+            "split.by: hash each row keeps its side, and more of them are paired."
+        )
+    for side, revision in (("A", comparison.a), ("B", comparison.b)):
+        seen = revision.predictions.seen
+        if pairing is None and seen is not None and seen.any():
+            yield (
+                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
+                "so its scores may be too good."
+            )
+
+
+def _verdict_notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
+    metrics = comparison.metrics
+    missed = [
+        f"{_rounded_up(metric.detectable)} in {NAMES[name]}"
+        for name, metric in metrics.items()
+        if metric.verdict == "no difference" and metric.detectable is not None
+    ]
+    if missed:
+        yield (
+            "No difference: none that this test set can show. With a probability of 80 % it would "
+            f"have shown {', '.join(missed)}."
+        )
+    undefined = [NAMES[name] for name, metric in metrics.items() if metric.difference is None]
+    if undefined:
+        yield f"Not defined for these test rows: {', '.join(undefined)}."
+    yield (
+        f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "
+        f"{settings.confidence:.6g}. The verdict is better or worse where the interval leaves out "
+        "zero."
+    )
 
 
 def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -197,7 +311,7 @@ def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
             _number(metric.difference, "+"),
             _interval(metric),
             _p_value(metric.p_value),
-            verdict_in_words(metric),
+            metric.verdict,
         )
         for name, metric in comparison.metrics.items()
     ]

@@ -12,6 +12,7 @@ import pyarrow as pa
 from vintage.cells import Place, typed
 from vintage.console import InputError
 from vintage.features import Columns, Source, check_type, twin_keys
+from vintage.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
 from vintage.params import DataParams, SplitParams
 from vintage.table import column_hint, read_table
 from vintage.target import encode_groups, encode_order, encode_parts, encode_target, labelled_rows
@@ -33,6 +34,9 @@ class Dataset:
         labels: int64 `[n]`, places in `classes`.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
+        ids: int64 `[n]`, what identifies a row, see `vintage.identity`.
+        keys: uint64 `[n]`, what decides a row's side where `split.by` is `hash`: a hash of its
+            features or of its group; None elsewhere.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
         n_unlabelled: how many rows of the table have no target.
@@ -44,6 +48,8 @@ class Dataset:
     classes: list[str]
     twins: Ids
     groups: Ids
+    ids: Ids
+    keys: Hashes | None
     order: npt.NDArray[np.float64] | None
     parts: Ids | None
     n_unlabelled: int
@@ -61,6 +67,8 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         "split.column": split.column,
     }
     roles = {"data.target": data.target}
+    if data.id != "none":
+        roles["data.id"] = data.id
     roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
     categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
     table = read_table(Path(data.path), data.delimiter, as_text=[*roles.values(), *categorical])
@@ -84,6 +92,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
 
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
+    ids = _ids(table, data)[labelled]
     if n_unlabelled:
         table = table.select([*names, *dict.fromkeys(roles.values())]).take(labelled)
     source = Source(data.path, labelled)
@@ -99,6 +108,29 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     groups = encoded("split.group_by", encode_groups)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
-    order = encoded("split.order_by", encode_order)
-    parts = encoded("split.column", encode_parts)
-    return Dataset(columns, source, labels, classes, twins, groups, order, parts, n_unlabelled)
+    return Dataset(
+        columns=columns,
+        source=source,
+        labels=labels,
+        classes=classes,
+        twins=twins,
+        groups=groups,
+        ids=ids,
+        keys=_keys(table, names, ids, split) if split.by == "hash" else None,
+        order=encoded("split.order_by", encode_order),
+        parts=encoded("split.column", encode_parts),
+        n_unlabelled=n_unlabelled,
+    )
+
+
+def _ids(table: pa.Table, data: DataParams) -> Ids:
+    if data.id == "none":
+        return row_ids(table_hashes(table))
+    return ids_of_column(table[data.id], Place(data.path, data.id, np.arange(table.num_rows)))
+
+
+def _keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
+    if split.group_by == "none":
+        return ids.view(np.uint64)
+    names = sorted(features) if split.group_by == "duplicates" else [split.group_by]
+    return row_hashes((table[name] for name in names), table.num_rows)

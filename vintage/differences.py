@@ -100,30 +100,9 @@ class _Pair:
     groups: Labels
 
 
-def why_not_paired(a: Predictions, b: Predictions) -> str | None:
-    """In words, what keeps the two from being predictions for the same rows; None if nothing."""
-    if a.classes != b.classes:
-        return "the classes are others"
-    n_common = len(np.intersect1d(a.rows, b.rows))
-    n_all = len(np.union1d(a.rows, b.rows))
-    if n_common < n_all:
-        return f"{n_all - n_common} of {n_all} test rows are on one side only"
-    n_other = int((a.labels[np.argsort(a.rows)] != b.labels[np.argsort(b.rows)]).sum())
-    if n_other:
-        return f"{n_other} of {n_all} test rows have another actual class"
-    return None
-
-
-def equal_predictions(a: Predictions, b: Predictions) -> bool:
-    """Whether every probability for every row is the same."""
-    return why_not_paired(a, b) is None and np.array_equal(
-        a.probabilities[np.argsort(a.rows)], b.probabilities[np.argsort(b.rows)]
-    )
-
-
 def paired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str, Difference]:
-    """B - A for each metric of `COMPARED`; `why_not_paired` must have said None."""
-    pair = _aligned(a.predictions, b.predictions)
+    """B - A for each metric of `COMPARED`, of predictions for the same rows in the same order."""
+    pair = _pair_of(a.predictions, b.predictions)
     values_a, values_b = score(pair.labels, pair.a), score(pair.labels, pair.b)
     if np.array_equal(pair.a, pair.b):
         return {name: _equal(values_a[name]) for name in COMPARED}
@@ -239,14 +218,8 @@ def _n_exchanges(resamples: int, level: float) -> int:
     return min(MAX_EXCHANGES, max(resamples, int(np.ceil(5 / level)) - 1))
 
 
-def _aligned(a: Predictions, b: Predictions) -> _Pair:
-    order_a, order_b = np.argsort(a.rows), np.argsort(b.rows)
-    return _Pair(
-        b.labels[order_b],
-        a.probabilities[order_a],
-        b.probabilities[order_b],
-        joined_groups(a.groups[order_a], b.groups[order_b]),
-    )
+def _pair_of(a: Predictions, b: Predictions) -> _Pair:
+    return _Pair(b.labels, a.probabilities, b.probabilities, joined_groups(a.groups, b.groups))
 
 
 def _resampled_differences(names: Sequence[str], pair: _Pair, settings: IntervalParams) -> Floats:

@@ -12,8 +12,9 @@ def find_commit(name: str) -> str:
         reason = one_line(inside.stderr.decode(errors="replace").strip().partition("\n")[0])
         raise InputError(f"{name}: no revision can be read without a Git repository: {reason}")
     found = run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found.returncode == 0:
-        return found.stdout.decode().strip()
+    commit = found.stdout.decode().strip()
+    if found.returncode == 0 and not commit.startswith("^"):  # as `^HEAD`, all but HEAD
+        return commit
     commits = _experiments().get(name, set())
     if len(commits) == 1:
         return next(iter(commits))

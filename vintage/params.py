@@ -33,6 +33,7 @@ Kind = Literal["numeric", "categorical", "datetime"]
 class DataParams(Strict):
     path: str = Field(min_length=1, description="the path of a CSV, Parquet or Arrow file")
     target: str = Field(min_length=1, description="the name of a column")
+    id: str = Field(min_length=1, description="none or the name of a column")
     ignore: list[str] = Field(description="a list of column names, [] for none")
     kinds: dict[str, Kind] = Field(
         description="numeric, categorical or datetime by column, such as {year: categorical}, or {}"
@@ -46,6 +47,7 @@ class SplitParams(Strict):
     seed: Seed = Field(description=A_SEED)
     test_size: Literal["auto"] | Fraction = Field(description=f"auto, or {A_FRACTION}")
     val_size: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
+    by: Literal["shuffle", "hash"] = Field(description="shuffle or hash")
     stratify: bool = Field(description="true or false")
     group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")
     order_by: str = Field(min_length=1, description="none or the name of a column")

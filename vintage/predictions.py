@@ -8,7 +8,7 @@ one that begins with an apostrophe itself. Reading takes it off again, so every 
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,17 @@ import numpy.typing as npt
 from vintage.console import InputError, one_line
 from vintage.files import write_bytes
 
-FIXED = ("row", "actual", "predicted")
+FIXED = ("row", "id", "actual", "predicted")
 PROBABILITY = "probability_"
-GROUP = "group"
+LAST = ("group", "seen")
+FIXED_OF_OLD = ("row", "actual", "predicted")  # of files that were written before rows had an id
+LAST_OF_OLD = ("group",)
+
+Ids = npt.NDArray[np.int64]
 
 ESCAPE = "'"
 FORMULA = re.compile(r"['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last are full-width = + - @
+ID = re.compile(r"x[0-9a-f]{16}")
 PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -36,36 +41,77 @@ class Predictions:
         labels: int64 `[n]`, indices into `classes`.
         probabilities: float64 `[n, n_classes]`.
         groups: int64 `[n]`: rows of equal features have the same number.
+        ids: int64 `[n]`, what identifies a row in whatever order the table stands, see
+            `vintage.identity`; None in files that were written before rows had one.
+        seen: bool `[n]`, whether a train or validation row has the same features; None likewise.
     """
 
     classes: list[str]
-    rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
+    rows: Ids
+    labels: Ids
     probabilities: npt.NDArray[np.float64]
-    groups: npt.NDArray[np.int64]
+    groups: Ids
+    ids: Ids | None = None
+    seen: npt.NDArray[np.bool_] | None = None
+
+    def take(self, places: Ids) -> "Predictions":
+        """The predictions at these places, in their order."""
+        return Predictions(
+            self.classes,
+            self.rows[places],
+            self.labels[places],
+            self.probabilities[places],
+            self.groups[places],
+            None if self.ids is None else self.ids[places],
+            None if self.seen is None else self.seen[places],
+        )
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write CSV; a probability has as many digits as bring back the same float64."""
+    """Write CSV; a probability has as many digits as bring back the same float64.
+
+    The predictions must have `ids` and `seen`.
+    """
+    assert predictions.ids is not None
+    assert predictions.seen is not None
     classes = predictions.classes
     names = [escaped(name) for name in classes]
-    lines = [csv_line([*FIXED, *(PROBABILITY + name for name in classes), GROUP])]
-    for row, label, probabilities, group in zip(
+    lines = [csv_line([*FIXED, *(PROBABILITY + name for name in classes), *LAST])]
+    for row, identity, label, probabilities, group, seen in zip(
         predictions.rows.tolist(),
+        id_texts(predictions.ids),
         predictions.labels.tolist(),
         predictions.probabilities.tolist(),
         predictions.groups.tolist(),
+        predictions.seen.astype(np.int64).tolist(),
         strict=True,
     ):
         predicted = probabilities.index(max(probabilities))
-        lines.append(csv_line([row, names[label], names[predicted], *probabilities, group]))
+        fixed = [row, identity, names[label], names[predicted]]
+        lines.append(csv_line([*fixed, *probabilities, group, seen]))
     write_bytes(path, "".join(lines).encode("utf-8"))
+
+
+def id_texts(ids: Ids) -> list[str]:
+    """Ids as 16 hexadecimal digits behind `x`, which no spreadsheet takes for a number."""
+    return [f"x{identity:016x}" for identity in ids.view(np.uint64).tolist()]
+
+
+def _ids_of(texts: Sequence[str]) -> Ids:
+    if not all(ID.fullmatch(text) for text in texts):
+        raise ValueError("an id is not x and 16 hexadecimal digits")
+    return np.array([int(text[1:], 16) for text in texts], dtype=np.uint64).view(np.int64)
 
 
 def escaped(name: str) -> str:
     """`name` as a cell that no spreadsheet runs."""
     harmless = not FORMULA.match(name) or PLAIN_NUMBER.fullmatch(name)
     return name if harmless else ESCAPE + name
+
+
+def unescaped(cell: str) -> str:
+    """What `escaped` made a cell of."""
+    return cell.removeprefix(ESCAPE)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -84,30 +130,27 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
-        header = lines[0]
-        n_fixed = len(FIXED)
-        names = header[n_fixed:-1]
-        if tuple(header[:n_fixed]) != FIXED or header[-1] != GROUP:
-            raise ValueError(f"the header is {','.join(header)[:80]!r}")
-        if not names or not all(name.startswith(PROBABILITY) for name in names):
-            raise ValueError(f"no column is named {PROBABILITY}<class>")
-        classes = [name.removeprefix(PROBABILITY) for name in names]
-        ids = {name: index for index, name in enumerate(classes)}
-        body = lines[1:]
-        if len(ids) < len(classes):
-            raise ValueError("two classes have the same name")
+        header, body = lines[0], lines[1:]
+        classes, is_old = _classes_of(header)
         if any(len(line) != len(header) for line in body) or not body:
             raise ValueError("a row has more or fewer cells than the header, or there is none")
+        columns = dict(zip(header, zip(*body, strict=True), strict=True))
+        codes = {name: index for index, name in enumerate(classes)}
+        first = len(FIXED_OF_OLD if is_old else FIXED)
         predictions = Predictions(
             classes=classes,
-            rows=np.array([int(line[0]) for line in body], dtype=np.int64),
-            labels=np.array([ids[line[1].removeprefix(ESCAPE)] for line in body], dtype=np.int64),
-            probabilities=np.array([line[n_fixed:-1] for line in body], dtype=np.float64),
-            groups=np.array([int(line[-1]) for line in body], dtype=np.int64),
+            rows=np.array([int(cell) for cell in columns["row"]], dtype=np.int64),
+            labels=np.array([codes[unescaped(cell)] for cell in columns["actual"]], dtype=np.int64),
+            probabilities=np.array(
+                [line[first : first + len(classes)] for line in body], dtype=np.float64
+            ),
+            groups=np.array([int(cell) for cell in columns["group"]], dtype=np.int64),
+            ids=None if is_old else _ids_of(columns["id"]),
+            seen=None if is_old else _truths_of(columns["seen"]),
         )
         _check(predictions)
         best = predictions.probabilities.argmax(axis=1).tolist()
-        if [line[2].removeprefix(ESCAPE) for line in body] != [classes[index] for index in best]:
+        if [unescaped(cell) for cell in columns["predicted"]] != [classes[k] for k in best]:
             raise ValueError("a predicted class is not the most probable one")
     except KeyError as error:
         raise InputError(f"{source}: {str(error)[:80]} is no class of the header") from None
@@ -117,12 +160,36 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
     return predictions
 
 
+def _classes_of(header: Sequence[str]) -> tuple[list[str], bool]:
+    """The classes that a header names, and whether it is of a file without ids."""
+    for fixed, last in ((FIXED, LAST), (FIXED_OF_OLD, LAST_OF_OLD)):
+        names = header[len(fixed) : len(header) - len(last)]
+        if (*header[: len(fixed)], *header[len(header) - len(last) :]) == (*fixed, *last):
+            break
+    else:
+        raise ValueError(f"the header is {','.join(header)[:80]!r}")
+    if not names or not all(name.startswith(PROBABILITY) for name in names):
+        raise ValueError(f"no column is named {PROBABILITY}<class>")
+    classes = [name.removeprefix(PROBABILITY) for name in names]
+    if len(set(classes)) < len(classes):
+        raise ValueError("two classes have the same name")
+    return classes, last == LAST_OF_OLD
+
+
+def _truths_of(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    if not set(texts) <= {"0", "1"}:
+        raise ValueError("a cell of seen is neither 0 nor 1")
+    return np.array([text == "1" for text in texts], dtype=np.bool_)
+
+
 def _check(predictions: Predictions) -> None:
     probabilities = predictions.probabilities
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("a probability is not a number from 0 to 1")
     if len(np.unique(predictions.rows)) < len(predictions.rows):
         raise ValueError("a row stands there twice")
+    if predictions.ids is not None and len(np.unique(predictions.ids)) < len(predictions.ids):
+        raise ValueError("an id stands there twice")
 
 
 def csv_line(cells: Iterable[object]) -> str:

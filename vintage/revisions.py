@@ -3,10 +3,14 @@
 A revision is `workspace`, anything that Git takes for a commit, or the name of a DVC experiment,
 which is a commit under refs/exps/. Its files are read from Git, or from DVC's cache where Git does
 not have them.
+
+The parameters are those that the results were made with, by `dvc.lock` and by what the checkpoint
+recorded. What `params.yaml` asks for may be another thing, if the pipeline has not run since.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +21,17 @@ from vintage.console import InputError
 from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
+from vintage.stored import LOCK_FILE, LockFile, parse_lock_file
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 EVALUATION_PATH = Path("metrics/evaluation.json")
 STD = "_std"
+AUTO = "auto"
+# the later a stage stands here, the more it is the one that a parameter acts on
+STAGES = ("report", "baseline", "evaluate", "train", "split")
+AT_MOST = "train.batch_size"  # of which a small table takes less
+EVERY_ROW = "all"
 
 
 @dataclass(frozen=True)
@@ -31,20 +41,26 @@ class Revision:
     Attributes:
         name: as it was asked for.
         commit: None for the workspace.
-        params: `params.yaml` by dotted key, such as `train.epochs`.
+        params: what the results were made with, by dotted key, such as `train.epochs`.
+        resolved: by dotted key, what a parameter that is `auto` stood for.
+        table_md5: of the table that was split; None if `dvc.lock` does not tell.
         replicas: how many networks were trained.
         stds: standard deviation of metrics over replicas; empty if it is not recorded.
+        warnings: why the results may not belong to the parameters, a sentence each.
     """
 
     name: str
     commit: str | None
     predictions: Predictions
     params: dict[str, Any]
+    resolved: dict[str, Any]
+    table_md5: str | None
     replicas: int
     stds: dict[str, float]
+    warnings: list[str]
 
     def interval_params(self) -> IntervalParams:
-        """How its intervals were computed; InputError if params.yaml does not say so."""
+        """How its intervals were computed; InputError if the parameters do not say so."""
         values = {key: self.params.get(f"evaluate.{key}") for key in IntervalParams.model_fields}
         try:
             return IntervalParams.model_validate(values)
@@ -62,25 +78,35 @@ def read_revision(name: str) -> Revision:
         InputError: there is no such revision, it has no predictions, or no valid ones.
     """
     commit = None if name == WORKSPACE else find_commit(name)
-    predictions = parse_predictions(
-        _needed(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
-    )
+    content = _needed(commit, PREDICTIONS_PATH, name)
+    predictions = parse_predictions(content, f"{PREDICTIONS_PATH} of {name}")
     source = Path(f"{PARAMS_PATH} of {name}")
-    params = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
+    asked = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
+    evaluation = _read_evaluation(commit, name)
+    lock = _read_lock(commit, name)
+    params = asked if lock is None else {**asked, **_locked_params(lock)}
+    recorded = _recorded(evaluation)
+    trained = {key: value for key, value in recorded.items() if _contradicts(key, value, params)}
     replicas = params.get("train.replicas", 1)
     return Revision(
         name=name,
         commit=commit,
         predictions=predictions,
-        params=params,
+        params=params | trained,
+        resolved={key: value for key, value in recorded.items() if params.get(key) == AUTO},
+        table_md5=None if lock is None else _table_md5(lock, str(params.get("data.path"))),
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=_read_stds(_read(commit, EVALUATION_PATH), name),
+        stds=_stds(evaluation),
+        warnings=[
+            *_contradictions(name, trained, params),
+            *_staleness(name, asked, lock, hashlib.md5(content, usedforsecurity=False).hexdigest()),
+        ],
     )
 
 
 def flat(content: Any, prefix: str = "") -> dict[str, Any]:
     """Nested sections as dotted keys; anything but sections is a value."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or (prefix and not content):
         return {prefix: content} if prefix else {}
     keys: dict[str, Any] = {}
     for key, value in content.items():
@@ -88,21 +114,21 @@ def flat(content: Any, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _needed(commit: str | None, path: Path, name: str) -> bytes:
-    content = _read(commit, path)
-    if content is None:
-        where = f"in {name}, neither in Git nor in DVC's cache" if commit else "in the workspace"
-        advice = "try `dvc fetch`" if commit else "run `dvc repro` to make it"
-        raise InputError(f"{path}: not found {where}; {advice}")
-    return content
-
-
-def _read(commit: str | None, path: Path) -> bytes | None:
+def read_file(commit: str | None, path: Path) -> bytes | None:
     """The content of a file at a commit, or in the workspace; None if it is not there."""
     if commit is None:
         return path.read_bytes() if path.exists() else None
     blob = run_git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
     return blob.stdout if blob.returncode == 0 else _read_from_cache(commit, path)
+
+
+def _needed(commit: str | None, path: Path, name: str) -> bytes:
+    content = read_file(commit, path)
+    if content is None:
+        where = f"in {name}, neither in Git nor in DVC's cache" if commit else "in the workspace"
+        advice = "try `dvc fetch`" if commit else "run `dvc repro` to make it"
+        raise InputError(f"{path}: not found {where}; {advice}")
+    return content
 
 
 def _read_from_cache(commit: str, path: Path) -> bytes | None:
@@ -111,13 +137,37 @@ def _read_from_cache(commit: str, path: Path) -> bytes | None:
 
     try:
         content: bytes = dvc.api.read(path.as_posix(), repo=".", rev=commit, mode="rb")
-    except (DvcException, FileNotFoundError):
+    except (DvcException, FileNotFoundError, IsADirectoryError):
         return None
     return content
 
 
-def _read_stds(content: bytes | None, name: str) -> dict[str, float]:
-    """The standard deviations that `evaluation.json` records; none if it or they are missing."""
+def _read_lock(commit: str | None, name: str) -> LockFile | None:
+    """`dvc.lock`; None if the revision has none."""
+    content = read_file(commit, Path(LOCK_FILE))
+    if content is None:
+        return None
+    source = Path(f"{LOCK_FILE} of {name}")
+    return parse_lock_file(_text(content, source), str(source))
+
+
+def _locked_params(lock: LockFile) -> dict[str, Any]:
+    """The parameters that the stages ran with, by dotted key."""
+    params: dict[str, Any] = {}
+    for stage in STAGES:
+        if stage in lock.stages:
+            params |= flat(lock.stages[stage].params.get(str(PARAMS_PATH), {}))
+    return params
+
+
+def _table_md5(lock: LockFile, path: str) -> str | None:
+    deps = lock.stages["split"].deps if "split" in lock.stages else []
+    return next((dep.md5 for dep in deps if dep.path == path), None)
+
+
+def _read_evaluation(commit: str | None, name: str) -> dict[str, Any]:
+    """`evaluation.json`; nothing, if the revision has none."""
+    content = read_file(commit, EVALUATION_PATH)
     if content is None:
         return {}
     source = Path(f"{EVALUATION_PATH} of {name}")
@@ -125,7 +175,67 @@ def _read_stds(content: bytes | None, name: str) -> dict[str, float]:
         evaluation = json.loads(_text(content, source))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid JSON: {error}") from None
-    replicas = evaluation.get("replicas") if isinstance(evaluation, dict) else None
+    return evaluation if isinstance(evaluation, dict) else {}
+
+
+def _recorded(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """By dotted key, what the checkpoint says that it was trained with."""
+    return {
+        f"{section}.{key}": value
+        for section, field in (("model", "model"), ("train", "recipe"))
+        if isinstance(evaluation.get(field), dict)
+        for key, value in evaluation[field].items()
+    }
+
+
+def _contradicts(key: str, recorded: Any, params: Mapping[str, Any]) -> bool:
+    """Whether a parameter is set, and to something else than the checkpoint was trained with."""
+    value = params.get(key)
+    if value is None or value in (AUTO, EVERY_ROW) or value == recorded:
+        return False
+    return not (key == AT_MOST and isinstance(value, int) and value > recorded)
+
+
+def _contradictions(
+    name: str, trained: Mapping[str, Any], params: Mapping[str, Any]
+) -> Iterator[str]:
+    for key, value in trained.items():
+        yield (
+            f"{name} was trained with {key} {json.dumps(value)}, though {LOCK_FILE} says "
+            f"{json.dumps(params[key])}: it was edited while the pipeline ran; run `dvc repro "
+            "--force`."
+        )
+
+
+def _staleness(
+    name: str, asked: Mapping[str, Any], lock: LockFile | None, predictions_md5: str
+) -> Iterator[str]:
+    """What shows that the pipeline has not run since its inputs changed."""
+    if lock is None:
+        yield f"{name} has no {LOCK_FILE}, so its parameters are those of {PARAMS_PATH}."
+        return
+    locked = _locked_params(lock)
+    for key in sorted({*asked, *locked}):
+        if asked.get(key) != locked.get(key):
+            yield (
+                f"{PARAMS_PATH} of {name} says {key} {_shown(asked, key)}, and the results were "
+                f"made with {_shown(locked, key)}; run `dvc repro`."
+            )
+    made = {out.path: out.md5 for stage in lock.stages.values() for out in stage.outs}
+    if made.get(PREDICTIONS_PATH.as_posix(), predictions_md5) != predictions_md5:
+        yield f"{PREDICTIONS_PATH} of {name} is not what {LOCK_FILE} says; run `dvc repro`."
+    for stage, entry in lock.stages.items():
+        if any(made.get(dep.path, dep.md5) != dep.md5 for dep in entry.deps):
+            yield f"In {name}, stage {stage} has not run since its inputs changed; run `dvc repro`."
+
+
+def _shown(params: Mapping[str, Any], key: str) -> str:
+    return json.dumps(params[key], default=str) if key in params else "nothing"
+
+
+def _stds(evaluation: dict[str, Any]) -> dict[str, float]:
+    """The standard deviations over replicas that `evaluation.json` records."""
+    replicas = evaluation.get("replicas")
     return {
         key.removesuffix(STD): float(value)
         for key, value in (replicas if isinstance(replicas, dict) else {}).items()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from vintage.console import InputError
+from vintage.identity import Hashes, mixed
 from vintage.params import SplitParams
 
 Indices = npt.NDArray[np.int64]
@@ -38,8 +39,10 @@ def split_rows(
     classes: Sequence[str],
     params: SplitParams,
     order: npt.NDArray[np.float64] | None = None,
+    keys: Hashes | None = None,
 ) -> Split:
-    """Share out whole groups: at random with scikit-learn's `train_test_split`, or by `order`.
+    """Share out whole groups: at random with scikit-learn's `train_test_split`, by `order`, or by
+    a hash of their `keys`.
 
     At random, they are stratified by their class, which is a group's most frequent label. Where
     stratification is asked for, a class with a single group cannot be on both sides and goes to
@@ -52,6 +55,7 @@ def split_rows(
         classes: the name of each label, for errors.
         params: `val_size` and `test_size` are shares of all groups.
         order: float64 `[n_rows]`, such as times.
+        keys: uint64 `[n_rows]`, what is hashed; of a group, the smallest counts.
 
     Raises:
         InputError: the sizes leave a part empty or too small to hold every class.
@@ -64,6 +68,8 @@ def split_rows(
         )
     if order is not None:
         return _split_by_order(labels, groups, classes, order, (size, params.val_size))
+    if keys is not None:
+        return _split_by_hash(labels, groups, classes, keys, params.seed, (size, params.val_size))
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
     rest, test, train_only = hold_out(
@@ -112,6 +118,31 @@ def _split_by_order(
     part[by_time[n_groups - n_test - n_val :]] = 1
     part[by_time[n_groups - n_test :]] = 2
     advice = "with split.order_by, take smaller sizes, or leave that class out"
+    return _split_of(part[groups], labels, classes, advice)
+
+
+def _split_by_hash(
+    labels: npt.NDArray[np.int64],
+    groups: Indices,
+    classes: Sequence[str],
+    keys: Hashes,
+    seed: int,
+    sizes: tuple[float, float],
+) -> Split:
+    """A group's side follows from its key and the seed alone: rows that come move no other row."""
+    n_groups = int(groups.max()) + 1
+    key = np.full(n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(key, groups, keys)
+    seeded = mixed(key ^ mixed(np.array([seed + 1], dtype=np.uint64)))
+    place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
+    part = np.where(place < sizes[0], 2, np.where(place < sum(sizes), 1, 0))
+    for index, name in ((1, "val_size"), (2, "test_size")):
+        if sizes[2 - index] and not (part == index).any():
+            raise InputError(
+                f"params.yaml: split.by: hash leaves no group for split.{name}; take a larger one, "
+                "another split.seed, or split.by: shuffle"
+            )
+    advice = "take another split.seed or split.by: shuffle, or leave that class out"
     return _split_of(part[groups], labels, classes, advice)
 
 

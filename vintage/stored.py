@@ -51,13 +51,21 @@ def read_lock_file(path: Path) -> LockFile:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path.name}: no such file; run `dvc repro` to make it") from None
+    except UnicodeDecodeError:
+        text = ""
+    return parse_lock_file(text, path.name)
+
+
+def parse_lock_file(text: str, source: str) -> LockFile:
+    """As `read_lock_file`, from its text; `source` is named in the error."""
+    try:
         if not text.endswith("\n"):  # a cut number or word would still be YAML
             raise ValueError
         return LockFile.model_validate(yaml.safe_load(text))
-    except FileNotFoundError:
-        raise InputError(f"{path.name}: no such file; run `dvc repro` to make it") from None
     except (ValueError, ValidationError, yaml.YAMLError):
-        raise InputError(f"{path.name}: empty or cut; `make repro` mends it") from None
+        raise InputError(f"{source}: empty or cut; `make repro` mends it") from None
 
 
 def check_stored(root: Path) -> Iterator[str]:

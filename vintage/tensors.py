@@ -1,7 +1,7 @@
 """The one module that knows the format of tensor files and their schema.
 
-A tensor file is safetensors with `features` float32 `[n, d]`, `labels` int64 `[n]`, `rows` int64
-`[n]` and `groups` int64 `[n]`. It never holds code: a file from a stranger can be wrong, but cannot
+A tensor file is safetensors with `features` float32 `[n, d]`, and `labels`, `rows`, `groups` and
+`ids`, each int64 `[n]`. It never holds code: a file from a stranger can be wrong, but cannot
 run.
 """
 
@@ -93,12 +93,14 @@ class Examples(NamedTuple):
         labels: int64 `[n]`, places in the schema's classes.
         rows: int64 `[n]`, the rows' numbers in the table, from 0.
         groups: int64 `[n]`: rows of equal value depend on each other, and share a side.
+        ids: int64 `[n]`, what identifies a row in whatever order the table stands.
     """
 
     features: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int64]
 
 
 def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
@@ -168,8 +170,8 @@ def _problem(examples: Examples, schema: Schema) -> str | None:
     features, labels = examples.features, examples.labels
     n_features, n_classes = len(schema.features), len(schema.classes)
     kinds = [str(tensor.dtype) for tensor in examples]
-    if kinds != ["float32", "int64", "int64", "int64"]:
-        return f"features, labels, rows and groups are {', '.join(kinds)}"
+    if kinds != ["float32", *["int64"] * (len(kinds) - 1)]:
+        return f"{', '.join(Examples._fields)} are {', '.join(kinds)}"
     if features.ndim != 2 or features.shape[1] != n_features:
         return f"features have shape {features.shape}, and the schema names {n_features} columns"
     for name, column in examples._asdict().items():

@@ -51,3 +51,16 @@ def dependent_rows(
     joined = connected_components(links, directed=False)[1][twins]
     _, first, place = np.unique(joined, return_index=True, return_inverse=True)
     return rows[first][place]
+
+
+def seen_rows(
+    test: npt.NDArray[np.float32], *others: npt.NDArray[np.float32]
+) -> npt.NDArray[np.bool_]:
+    """Which test rows have all features of some row of the others: bool `[n_test]`.
+
+    Args:
+        test: float32 `[n_test, n_features]`.
+        others: float32 `[n, n_features]` each.
+    """
+    twins = duplicate_groups(list((np.concatenate([test, *others]) + np.float32(0)).T))
+    return np.isin(twins[: len(test)], twins[len(test) :])
