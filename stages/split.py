@@ -30,7 +30,6 @@ def main() -> None:
     import numpy as np
 
     from vintage.dataset import load_dataset
-    from vintage.features import encode_features, fit_features
     from vintage.tensors import (
         Examples,
         RowCounts,
@@ -44,16 +43,10 @@ def main() -> None:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
-    from vintage.splitting import ready_made_split, split_rows
+    from vintage.sharing import share_out
 
-    if data.parts is not None:
-        split = ready_made_split(data.parts, data.labels, data.classes)
-    else:
-        split = split_rows(
-            data.labels, data.groups, data.classes, params.split, data.order, data.keys
-        )
-    features, dropped = fit_features(data.columns, split.train, params.data.kinds, data.source)
-    encoded = encode_features(data.columns, features, data.source)
+    shared = share_out(data, params.data.kinds, params.split)
+    split, features, encoded = shared.split, shared.features, shared.values
 
     parts = {"train": split.train, "val": split.val, "test": split.test}
     for name, places in parts.items():
@@ -61,20 +54,20 @@ def main() -> None:
             encoded[places],
             data.labels[places],
             data.source.rows[places],
-            data.groups[places],
+            shared.groups[places],
             data.ids[places],
         )
         write_examples(TENSORS / f"{name}.safetensors", examples)
-    n_repeated = len(data.twins) - int(data.twins.max()) - 1
+    n_repeated = len(shared.twins) - int(shared.twins.max()) - 1
     schema = Schema(
         target=params.data.target,
         classes=data.classes,
         features=features,
-        dropped=sorted(dropped),
+        dropped=sorted(shared.dropped),
         rows=RowCounts(repeated=n_repeated, **{name: len(rows) for name, rows in parts.items()}),
     )
     write_schema(TENSORS / "schema.json", schema)
-    say_what_was_read(data, schema, dropped)
+    say_what_was_read(data, schema, shared.dropped)
     for name, places in parts.items():
         counts = np.bincount(data.labels[places], minlength=len(data.classes))
         shares = ", ".join(
@@ -86,10 +79,9 @@ def main() -> None:
                 f"  {count} cells of column {one_line(column)!r} in {name} hold a category that no "
                 "train row has"
             )
-    n_torn = int(np.isin(data.twins[split.test], data.twins[split.train]).sum())
     together = (
         f"NOT kept together: {n_torn} test rows have a twin in train, and a score may be too good"
-        if n_torn
+        if (n_torn := shared.n_torn)
         else "kept together with their twins"
     )
     console.say(f"  {n_repeated} rows repeat an earlier one; {together}")
@@ -97,6 +89,11 @@ def main() -> None:
         console.say(
             "  split.by: hash: each row's side is its own, so the shares are met within chance and "
             "the classes are not stratified"
+        )
+    if shared.n_draws > 1:
+        console.say(
+            f"  shared out {shared.n_draws} times, until rows that differ in nothing that is "
+            "stored were on one side"
         )
     for label in split.train_only:
         console.say(

@@ -375,3 +375,19 @@ def test_columns_that_are_ignored_are_of_any_type(tmp_path: Path) -> None:
         file.write_table(pa.table(columns))
     table = encode(tmp_path / "t.arrow", ignore=["views", "runs"])
     assert table.values.tolist() == [[1], [3]]
+
+
+@pytest.mark.parametrize("same", ["P1,P1 ", "P1,\tP1", "1.0,1", "TRUE,true", "007,7"])
+def test_a_group_is_the_same_however_it_is_written(tmp_path: Path, same: str) -> None:
+    """As a category is, so that no group is on two sides."""
+    one, other = same.split(",")
+    path = write(tmp_path, f"n,g,kind\n1,{one},a\n2,x,b\n3,{other},a\n4, x,b\n")
+    table = encode(path, split=split_params(group_by="g"))
+    assert table.data.groups.tolist() == [0, 1, 0, 1]
+
+
+def test_white_space_around_a_part_does_not_count(tmp_path: Path) -> None:
+    path = write(tmp_path, "n,part,kind\n1,train ,a\n2, val,b\n3,test,a\n")
+    table = encode(path, split=split_params(column="part"))
+    assert table.data.parts is not None
+    assert table.data.parts.tolist() == [0, 1, 2]

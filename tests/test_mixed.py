@@ -20,7 +20,7 @@ from vintage.files import read_json
 from vintage.fitting import balanced_weights, replica_losses
 from vintage.params import IntervalParams, load_params
 from vintage.predictions import read_predictions
-from vintage.tensors import Examples, Schema, read_examples, read_schema
+from vintage.tensors import Examples, Schema, read_examples, read_schema, write_examples
 
 ALL = ("split", "train", "evaluate", "baseline", "report")
 
@@ -126,6 +126,66 @@ def test_twins_are_kept_together_however_they_are_written(run: Run, same: str) -
     for row in range(100):
         assert sides[row] == sides[row % 25]
     assert schema_of(folder).rows.repeated == 75
+
+
+def sides_of(folder: Path) -> dict[int, str]:
+    return {
+        int(row): name for name in ("train", "val", "test") for row in part_of(folder, name).rows
+    }
+
+
+def test_rows_that_are_twins_without_a_dropped_column_share_a_side(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A column that varies among the late rows alone is constant in train, and dropped there."""
+    draw = random.Random(2)
+    rows = [[i % 50, max(0, i - 94), i, draw.choice("xy")] for i in range(100)]
+    folder = run(text_of("n,late,when,kind", rows), "split", **{"split.order_by": "when"})
+    assert schema_of(folder).dropped == ["late"]
+    assert "column 'late' is dropped" in (shown := capsys.readouterr().out)
+    sides = sides_of(folder)
+    assert all(sides[row] == sides[row + 50] for row in range(50))
+    assert "50 rows repeat an earlier one; kept together with their twins" in shown
+    assert "shared out 2 times" in shown
+
+
+def test_no_seed_tears_twins_apart_by_dropping_a_column(run: Run) -> None:
+    """One row differs from its twins in a column of which it alone has another value."""
+    rows = [[i % 20, int(i == 39), "xy"[i % 3 % 2]] for i in range(40)]
+    n_dropped = 0
+    for seed in range(12):
+        folder = run(text_of("n,rare,kind", rows), "split", **{"split.seed": seed})
+        examples = {name: part_of(folder, name).features for name in ("train", "val", "test")}
+        known = {tuple(row) for row in examples["train"].tolist()}
+        assert not known & {tuple(row) for row in examples["test"].tolist()}
+        n_dropped += bool(schema_of(folder).dropped)
+    assert n_dropped
+
+
+def test_the_check_sees_torn_twins_beside_a_dropped_column(run: Run) -> None:
+    rows = [[i, 5, "xy"[i // 2 % 2]] for i in range(60)]
+    folder = run(text_of("n,same,kind", rows), *ALL)
+    params = load_params(folder / "params.yaml")
+    assert list(check_outputs(folder, params)) == []
+    schema, test = schema_of(folder), part_of(folder, "test")
+    assert schema.dropped == ["same"]
+    train = part_of(folder, "train")
+    test.features[0] = train.features[0]
+    write_examples(folder / "data/tensors/test.safetensors", test)
+    found = list(check_outputs(folder, params))
+    assert any("has a twin on the other side of the split" in line for line in found)
+
+
+def test_unknown_categories_make_no_twins(run: Run) -> None:
+    """They are one to the model, but no train row has them; rows are not joined by them."""
+    rows = [["p", f"c{i}", "xy"[i % 2]] for i in range(60)] * 2
+    kinds = {"data.kinds": {"c": "categorical"}}
+    folder = run(text_of("p,c,kind", rows), *ALL, **kinds)
+    sides = sides_of(folder)
+    assert all(sides[row] == sides[row + 60] for row in range(60))
+    assert schema_of(folder).rows.repeated == 60
+    assert len(part_of(folder, "test").rows) == 24
+    assert list(check_outputs(folder, load_params(folder / "params.yaml"))) == []
 
 
 def groups_of(folder: Path) -> list[int]:

@@ -90,6 +90,55 @@ def test_auto_test_size(n_rows: int, size: float) -> None:
     assert auto_test_size(n_rows) == pytest.approx(size, rel=1e-5)
 
 
+def by_order(order: list[float], **changes: object) -> Split:
+    n_rows = len(order)
+    labels = np.arange(n_rows, dtype=np.int64) % 2
+    return split_rows(
+        labels, np.arange(n_rows), ["a", "b"], split_params(**changes), np.array(order, dtype=float)
+    )
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=20, max_size=100), st.sampled_from([0.0, 0.1, 0.3, 0.6])
+)
+def test_equal_times_stay_together(order: list[int], val_size: float) -> None:
+    try:
+        parts = by_order([float(time) for time in order], test_size=0.3, val_size=val_size)
+    except InputError as error:
+        too_few = len(set(order)) < 3 or "no row of class" in str(error)
+        assert too_few, error  # noqa: PT017
+        return
+    train, val, test = ({order[row] for row in part} for part in parts_of(parts))
+    assert train
+    assert test
+    assert bool(val) == bool(val_size)
+    assert max(train) < min(val, default=max(train) + 1)
+    assert max(train | val) < min(test)
+
+
+def parts_of(split: Split) -> list[list[int]]:
+    return [part.tolist() for part in (split.train, split.val, split.test)]
+
+
+@pytest.mark.parametrize(
+    ("order", "n_test"),
+    [
+        (list(range(20)), 4),
+        ([*range(15), *[15] * 2, *[16] * 3], 5),  # of two that are as near, the earlier
+        ([*range(10), *[10] * 10], 10),
+        ([*range(2), *[2] * 15, *range(3, 6)], 3),
+    ],
+)
+def test_the_test_part_begins_at_the_nearest_time(order: list[float], n_test: int) -> None:
+    parts = by_order(order, test_size=0.2, val_size=0)
+    assert parts.test.tolist() == list(range(20 - n_test, 20))
+
+
+def test_too_few_times_are_refused() -> None:
+    with pytest.raises(InputError, match="2 different times, and 3 parts need one each"):
+        by_order([0.0] * 10 + [1.0] * 10)
+
+
 @given(st.lists(st.tuples(st.integers(-1, 1), st.integers(-1, 1)), min_size=1, max_size=50))
 def test_twins_are_found(rows: list[tuple[int, int]]) -> None:
     features = np.array(rows, dtype=np.float32)

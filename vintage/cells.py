@@ -166,6 +166,15 @@ def category_name(value: Any) -> str:
     return name
 
 
+def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The name of each distinct value, and the place among them of each cell, int64 `[n]`."""
+    distinct = pc.unique(column)
+    places = pc.index_in(column, value_set=distinct).to_numpy()
+    if is_time(column.type):  # Python's own end with the year 9999
+        distinct = distinct.cast(pa.string())
+    return [category_name(value) for value in distinct.to_pylist()], places
+
+
 def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
     """The first row that does not work, of a column that does not: by halving."""
     low, high = 0, len(column)

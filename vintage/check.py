@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vintage.checkpoint import Manifest, read_checkpoint
 from vintage.console import InputError, one_line
@@ -16,9 +15,9 @@ from vintage.files import read_json
 from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
-from vintage.scoring import LOWER_IS_BETTER, Labels
-from vintage.tensors import Examples, Features, Schema, read_examples
-from vintage.twins import dependent_rows, duplicate_groups
+from vintage.scoring import LOWER_IS_BETTER
+from vintage.tensors import Examples, Schema, is_known, read_examples
+from vintage.twins import dependent_rows, duplicate_groups, torn_rows
 
 PARTS = ("train", "val", "test")
 
@@ -105,36 +104,14 @@ def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: boo
     if twins_together:
         features = np.concatenate([examples.features for examples in parts.values()])
         groups = np.concatenate([examples.groups for examples in parts.values()])
-        known = _is_known(features, schema)
-        twins = duplicate_groups(list((features + np.float32(0)).T))[known]
+        known = is_known(features, schema.features)
+        twins = duplicate_groups(list((features + np.float32(0)).T))
         for together, among in ((groups, slice(None)), (twins, known)):
-            if torn := _torn(together, rows[among], part[among]):
-                yield f"data/tensors: row {torn[0]} has a twin on the other side of the split"
+            torn = torn_rows(together[among], part[among])
+            if torn.any():
+                row = rows[among][torn][0]
+                yield f"data/tensors: row {row} has a twin on the other side of the split"
                 return
-
-
-def _is_known(features: Features, schema: Schema) -> npt.NDArray[np.bool_]:
-    """The rows that the stored features tell apart from all others: no category is unknown.
-
-    None of them, if the table has columns that are not stored.
-    """
-    known = np.full(len(features), not schema.dropped)
-    for column, feature in zip(features.T, schema.features, strict=True):
-        if feature.categories is not None:
-            known &= column != feature.unknown_code
-    return known
-
-
-def _torn(groups: Labels, rows: Labels, part: Labels) -> list[int]:
-    """The rows whose group has rows in several parts."""
-    if not len(groups):
-        return []
-    _, groups = np.unique(groups, return_inverse=True)
-    lowest, highest = np.full((2, groups.max() + 1), [[len(PARTS)], [-1]])
-    np.minimum.at(lowest, groups, part)
-    np.maximum.at(highest, groups, part)
-    torn: list[int] = rows[lowest[groups] < highest[groups]].tolist()
-    return torn
 
 
 def _check_losses(losses: list[LossRecord], manifest: Manifest) -> Iterator[str]:

@@ -17,7 +17,7 @@ from vintage.cells import (
     Place,
     as_days,
     as_numbers,
-    category_name,
+    category_names,
     first_failure,
     is_missing,
     is_number,
@@ -126,7 +126,7 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if pa.types.is_binary(column.type):
         return pc.index_in(column, value_set=pc.unique(column)).to_numpy()
     missing = is_missing(column)
-    names, places = _names(column)
+    names, places = category_names(column)
     keys: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
     keys[missing] = -1
     return keys
@@ -205,22 +205,13 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
 
 
 def _categories(cells: pa.ChunkedArray, missing: npt.NDArray[np.bool_], place: Place) -> list[str]:
-    names = sorted(set(_names(cells.filter(pa.array(~missing)))[0]))
+    names = sorted(set(category_names(cells.filter(pa.array(~missing)))[0]))
     if (longest := max(map(len, names))) > MAX_NAME:
         raise place.column_error(
             f"holds a text of {longest} characters, and a category has at most {MAX_NAME}; list "
             "it in data.ignore"
         )
     return names
-
-
-def _names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The name of each distinct value, and the place among them of each cell, int64 `[n]`."""
-    distinct = pc.unique(column)
-    places = pc.index_in(column, value_set=distinct).to_numpy()
-    if is_time(column.type):  # Python's own end with the year 9999
-        distinct = distinct.cast(pa.string())
-    return [category_name(value) for value in distinct.to_pylist()], places
 
 
 def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArray[np.float32]:
@@ -232,7 +223,7 @@ def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArr
     missing = is_missing(column)
     if pa.types.is_floating(column.type):
         missing |= np.isnan(_as_floats(column))
-    names, places = _names(column)
+    names, places = category_names(column)
     codes = {name: code for code, name in enumerate(feature.categories or [])}
     of_names = np.array([codes.get(n, feature.unknown_code) for n in names], dtype=np.float32)
     encoded = of_names[places]

@@ -47,7 +47,8 @@ def split_rows(
     At random, they are stratified by their class, which is a group's most frequent label. Where
     stratification is asked for, a class with a single group cannot be on both sides and goes to
     train. By order, the latest groups are the test part and those before them the validation part;
-    a group is as late as its latest row.
+    a group is as late as its latest row. Groups of equal times share a part, which begins at the
+    time that comes nearest to its size.
 
     Args:
         labels: int64 `[n_rows]`.
@@ -112,11 +113,23 @@ def _split_by_order(
     n_groups = int(groups.max()) + 1
     latest = np.full(n_groups, -np.inf)
     np.maximum.at(latest, groups, order)
-    by_time = np.argsort(latest, kind="stable")
+    times, counts = np.unique(latest, return_counts=True)
+    n_sides = 2 + (sizes[1] > 0)
+    if len(times) < n_sides:
+        raise InputError(
+            f"params.yaml: the groups by split.order_by have {len(times)} different times, and "
+            f"{n_sides} parts need one each, because equal times stay together"
+        )
     n_test, n_val = (int(np.ceil(size * n_groups)) for size in sizes)
-    part = np.zeros(n_groups, dtype=np.int64)
-    part[by_time[n_groups - n_test - n_val :]] = 1
-    part[by_time[n_groups - n_test :]] = 2
+    n_before = np.cumsum(counts)[:-1]  # groups before each time but the first
+    # each part begins at the time nearest to its size, and leaves the others one at least
+    test = _nearest(n_before[n_sides - 2 :], n_groups - n_test) + n_sides - 2
+    part = np.zeros(len(times), dtype=np.int64)
+    part[test + 1 :] = 2
+    if n_val:
+        val = _nearest(n_before[:test], int(n_before[test]) - n_val)
+        part[val + 1 : test + 1] = 1
+    part = part[np.searchsorted(times, latest)]
     advice = "with split.order_by, take smaller sizes, or leave that class out"
     return _split_of(part[groups], labels, classes, advice)
 
@@ -144,6 +157,11 @@ def _split_by_hash(
             )
     advice = "take another split.seed or split.by: shuffle, or leave that class out"
     return _split_of(part[groups], labels, classes, advice)
+
+
+def _nearest(values: Indices, wanted: int) -> int:
+    """The place of the value nearest to `wanted`, the first of equally near ones."""
+    return int(np.abs(values - wanted).argmin())
 
 
 def _split_of(

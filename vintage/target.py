@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.cells import (
     Place,
     as_days,
+    category_names,
     first,
     is_missing,
     is_number,
@@ -65,7 +67,10 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
 
 
 def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
-    """A number for each cell, the same one for equal cells, from 0 without gaps: int64 `[n]`."""
+    """A number for each cell, from 0 without gaps: int64 `[n]`.
+
+    Cells have the same one if they are equal numbers or name one category.
+    """
     if pa.types.is_nested(column.type):
         raise place.column_error(f"is of type {column.type}; a group is text or a number")
     column = _distinct_values(column, place)
@@ -75,6 +80,9 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
     if empty.any():
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")
+    if is_text(column.type):
+        names, places = category_names(column)
+        return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
     encoded = pc.index_in(column, value_set=pc.unique(column))
     return encoded.to_numpy().astype(np.int64)
 
@@ -103,7 +111,7 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
     column = text_of(column)
     if pa.types.is_binary(column.type):
         raise not_utf8(column, place)
-    parts = pc.index_in(column, value_set=pa.array(PARTS, column.type))
+    parts = pc.index_in(pc.ascii_trim_whitespace(column), value_set=pa.array(PARTS, column.type))
     if parts.null_count:
         row = first(pc.is_null(parts))
         raise place.error(

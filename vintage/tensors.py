@@ -113,6 +113,15 @@ def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, 
     return {name: count for name, count in counts.items() if count}
 
 
+def is_known(features: Features, columns: Sequence[Feature]) -> npt.NDArray[np.bool_]:
+    """The rows without an unknown category, whose stored features tell all of them: bool `[n]`."""
+    known = np.ones(len(features), dtype=np.bool_)
+    for index, feature in enumerate(columns):
+        if feature.categories is not None:
+            known &= features[:, index] != feature.unknown_code
+    return known
+
+
 def write_schema(path: Path, schema: Schema) -> None:
     write_json(path, schema.model_dump(exclude_defaults=True))
 

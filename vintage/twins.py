@@ -40,17 +40,44 @@ def dependent_rows(
     Returns:
         For each row, the number of the first row that it is joined with: int64 `[n_rows]`.
     """
+    # adding zero makes -0.0 equal to 0.0
+    twins = duplicate_groups(list((features + np.float32(0)).T))
+    joined = joined_groups(groups, twins)
+    _, first, place = np.unique(joined, return_index=True, return_inverse=True)
+    return rows[first][place]
+
+
+def joined_groups(
+    groups: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Join the rows that share a number in either, directly or through others.
+
+    Returns:
+        int64 `[n_rows]`, from 0 without gaps, by first appearance.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # adding zero makes -0.0 equal to 0.0
-    twins = duplicate_groups(list((features + np.float32(0)).T))
-    n_twins, groups = int(twins.max(initial=-1)) + 1, pd.factorize(groups)[0]
-    n_nodes = n_twins + int(groups.max(initial=-1)) + 1
-    links = coo_array((np.ones(len(twins)), (twins, n_twins + groups)), (n_nodes, n_nodes))
-    joined = connected_components(links, directed=False)[1][twins]
-    _, first, place = np.unique(joined, return_index=True, return_inverse=True)
-    return rows[first][place]
+    groups, others = pd.factorize(groups)[0], pd.factorize(others)[0]
+    n_groups = int(groups.max(initial=-1)) + 1
+    n_nodes = n_groups + int(others.max(initial=-1)) + 1
+    links = coo_array((np.ones(len(groups)), (groups, n_groups + others)), (n_nodes, n_nodes))
+    joined = connected_components(links, directed=False)[1][groups]
+    return pd.factorize(joined)[0].astype(np.int64)
+
+
+def torn_rows(groups: npt.NDArray[np.int64], part: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """The rows whose group has rows in several parts: bool `[n_rows]`.
+
+    Args:
+        part: int64 `[n_rows]`, the number of each row's part.
+    """
+    codes, labels = pd.factorize(groups)
+    lowest, highest = np.full((2, len(labels)), [[np.iinfo(np.int64).max], [-1]])
+    np.minimum.at(lowest, codes, part)
+    np.maximum.at(highest, codes, part)
+    torn: npt.NDArray[np.bool_] = (lowest < highest)[codes]
+    return torn
 
 
 def seen_rows(
