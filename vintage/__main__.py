@@ -25,11 +25,17 @@ def check(_: argparse.Namespace) -> int:
     numerics.pin()
     from vintage.check import check_dvc_status, check_outputs
     from vintage.params import load_params
+    from vintage.provenance import check_provenance
     from vintage.stored import check_stored
 
     root = Path()
     params = load_params()
-    problems = [*check_outputs(root, params), *check_stored(root), *check_dvc_status(root)]
+    problems = [
+        *check_outputs(root, params),
+        *check_provenance(params),
+        *check_stored(root),
+        *check_dvc_status(root),
+    ]
     for problem in problems:
         console.say(f"wrong: {console.one_line(problem)}")
     console.say(f"{len(problems)} problems found" if problems else "the outputs are valid")

@@ -21,7 +21,7 @@ from vintage.console import InputError
 from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
-from vintage.stored import LOCK_FILE, LockFile, parse_lock_file
+from vintage.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
@@ -155,8 +155,7 @@ def _locked_params(lock: LockFile) -> dict[str, Any]:
     """The parameters that the stages ran with, by dotted key."""
     params: dict[str, Any] = {}
     for stage in STAGES:
-        if stage in lock.stages:
-            params |= flat(lock.stages[stage].params.get(str(PARAMS_PATH), {}))
+        params |= flat(locked_params(lock, stage))
     return params
 
 

@@ -68,6 +68,11 @@ def parse_lock_file(text: str, source: str) -> LockFile:
         raise InputError(f"{source}: empty or cut; `make repro` mends it") from None
 
 
+def locked_params(lock: LockFile, stage: str) -> dict[str, Any]:
+    """The parameters that a stage ran with, as `params.yaml` had them; {} without the stage."""
+    return lock.stages[stage].params.get("params.yaml", {}) if stage in lock.stages else {}
+
+
 def check_stored(root: Path) -> Iterator[str]:
     """Yields one line for each output that is not what `dvc.lock` says, here or in DVC's cache.
 

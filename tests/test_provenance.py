@@ -1,0 +1,44 @@
+"""Results that were not made with what `dvc.lock` names, although `dvc status` is content."""
+
+import re
+
+import pytest
+
+from tests.conftest import Edit, Project
+
+pytestmark = pytest.mark.slow
+
+LIES: dict[str, tuple[str, Edit, str]] = {
+    "a parameter of the training": (
+        "train",
+        lambda project: project.edit("params.yaml", "epochs: 100", "epochs: 500"),
+        r"data/checkpoint: was trained with train\.epochs 100, and .* give 500",
+    ),
+    "the seed of the training": (
+        "train",
+        lambda project: project.edit("params.yaml", "seed: 42 # initial", "seed: 7 # initial"),
+        r"data/checkpoint: was trained with replicas\.seeds \[42, 43,",
+    ),
+    "a cell of the table": (
+        "split",
+        lambda project: project.edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"),
+        r"data/tensors/train\.safetensors: is not what data/wine\.csv and params\.yaml give",
+    ),
+    "a parameter of the split": (
+        "split",
+        lambda project: project.edit("params.yaml", "seed: 42 # draws who", "seed: 7 # draws who"),
+        r"data/tensors/train\.safetensors: is not what data/wine\.csv and params\.yaml give",
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lock_that_names_what_was_never_run_is_found(reproduced: Project, lie: str) -> None:
+    stage, edit, expected = LIES[lie]
+    edit(reproduced)
+    reproduced.run("dvc", "commit", "--force", stage)  # as DVC does after the command has run
+    status = reproduced.run("dvc", "status", stage).stdout
+    assert "up to date" in status
+    done = reproduced.run("python", "-m", "vintage", "check", check=False)
+    assert done.returncode == 1
+    assert re.search(rf"^wrong: {expected}", done.stdout, re.M), done.stdout
