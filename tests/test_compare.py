@@ -188,7 +188,7 @@ def test_seed_to_seed_spread_counts(project: Path) -> None:
         f"{name}_std": 1.0
         for name in ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc_ovr")
     }
-    evaluation = project / "metrics/evaluation.json"
+    evaluation = project / "metrics/details.json"
     evaluation.write_text(json.dumps({"replicas": replicas}), encoding="utf-8")
     result = compared(project)
     assert {metric["verdict"] for metric in result["metrics"].values()} == {"no difference"}

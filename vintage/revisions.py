@@ -20,7 +20,7 @@ from vintage.predictions import Predictions, parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
-EVALUATION_PATH = Path("metrics/evaluation.json")
+DETAILS_PATH = Path("metrics/details.json")
 STD = "_std"
 
 
@@ -74,7 +74,7 @@ def read_revision(name: str) -> Revision:
         predictions=predictions,
         params=params,
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=_read_stds(_read(commit, EVALUATION_PATH), name),
+        stds=_read_stds(_read(commit, DETAILS_PATH), name),
     )
 
 
@@ -117,15 +117,15 @@ def _read_from_cache(commit: str, path: Path) -> bytes | None:
 
 
 def _read_stds(content: bytes | None, name: str) -> dict[str, float]:
-    """The standard deviations that `evaluation.json` records; none if it or they are missing."""
+    """The standard deviations that `details.json` records; none if it or they are missing."""
     if content is None:
         return {}
-    source = Path(f"{EVALUATION_PATH} of {name}")
+    source = Path(f"{DETAILS_PATH} of {name}")
     try:
-        evaluation = json.loads(_text(content, source))
+        details = json.loads(_text(content, source))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid JSON: {error}") from None
-    replicas = evaluation.get("replicas") if isinstance(evaluation, dict) else None
+    replicas = details.get("replicas") if isinstance(details, dict) else None
     return {
         key.removesuffix(STD): float(value)
         for key, value in (replicas if isinstance(replicas, dict) else {}).items()
