@@ -92,7 +92,6 @@ def make_checkpoint(folder: Path) -> None:
         seeds=seeds,
         best_epochs=[1] * len(seeds),
         n_epochs=1,
-        settled_epoch=1,
         still_falling=False,
         numerics="portable",
     )

@@ -110,7 +110,7 @@ def repro(project: Project, stages: list[str]) -> str:
 def scores(root: Path) -> list[str]:
     """The cells from `rows x columns` to the verdict."""
     schema = read(root / "data/tensors/schema.json")
-    network = read(root / "metrics/evaluation.json")["test"]
+    network = read(root / "metrics/details.json")["test"]
     models = read(root / "metrics/baseline.json")["models"]
     best = min(RIVALS, key=lambda name: models[name]["log_loss"])
     difference, verdict = beside(root, best)

@@ -2,7 +2,7 @@
 
 Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/losses.json;
         params: evaluate.confidence, evaluate.resamples, evaluate.seed, train.numerics, train.device
-Writes  metrics/evaluation.json, metrics/predictions.csv, metrics/figures/
+Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, metrics/figures/
 """
 
 from pathlib import Path
@@ -30,11 +30,18 @@ def main() -> None:
 
     from vintage import figures
     from vintage.checkpoint import read_checkpoint
-    from vintage.evaluation import class_table, plain_scores, replica_scores, scores_with_bounds
+    from vintage.evaluation import (
+        Evaluation,
+        class_table,
+        plain_scores,
+        replica_scores,
+        scores_with_bounds,
+    )
     from vintage.files import write_bytes, write_json
-    from vintage.losses import read_losses
+    from vintage.losses import best_epoch, read_losses
     from vintage.network import choose_device
     from vintage.predictions import Predictions, write_predictions
+    from vintage.recipe import settled_values
     from vintage.tensors import read_examples, unknown_counts
     from vintage.twins import dependent_rows, seen_rows
 
@@ -59,7 +66,7 @@ def main() -> None:
     seen = seen_rows(test.features, parts["train"].features, parts["val"].features)
     probabilities = by_replica["test"].mean(axis=0)
 
-    evaluation = {
+    details = {
         "test": scores_with_bounds(test.labels, probabilities, groups, settings),
         "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
         "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
@@ -68,23 +75,21 @@ def main() -> None:
         ),
         "epochs": {
             "trained": manifest.n_epochs,
-            "settled": manifest.settled_epoch,
+            "best": best_epoch(losses),
             "still_falling": manifest.still_falling,
-            "enough": max(manifest.best_epochs),
         },
-        "model": manifest.model.model_dump(),
-        "recipe": manifest.recipe.model_dump(),
+        "settled": settled_values(manifest.model, manifest.recipe),
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": reached,
     }
     if unknown := unknown_counts(test.features, schema.features):
-        evaluation["unknown_categories"] = unknown
+        details["unknown_categories"] = unknown
     if len(by_replica["test"]) > 1:
-        evaluation["replicas"] = replica_scores(test.labels, by_replica["test"])
+        details["replicas"] = replica_scores(test.labels, by_replica["test"])
 
     predicted = probabilities.argmax(axis=1)
     drawn = {
-        "losses.png": figures.training_curves(losses, manifest.best_epochs),
+        "losses.png": figures.training_curves(losses),
         "confusion.png": figures.confusion_matrix(
             test.labels, predicted, schema.classes, schema.target
         ),
@@ -96,7 +101,9 @@ def main() -> None:
     )
     for name, figure in drawn.items():
         write_bytes(METRICS / "figures" / name, figures.png(figure))
-    write_json(METRICS / "evaluation.json", evaluation)
+    write_json(METRICS / "details.json", details)
+    headline = Evaluation.model_validate(details).headline()
+    write_json(METRICS / "evaluation.json", headline.model_dump())
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 
 

@@ -1,8 +1,8 @@
 """Report: scores, baselines and figures -> one page.        python -m stages.report
 
-Reads   metrics/evaluation.json, metrics/predictions.csv, metrics/baseline.json, data/baseline/,
+Reads   metrics/details.json, metrics/predictions.csv, metrics/baseline.json, data/baseline/,
         data/tensors/schema.json; params: all of them, to show them
-Writes  metrics/report.md
+Writes  metrics/comparison.json (the network beside each baseline), metrics/report.md
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ def main() -> None:
     params = load_params()
     numerics.pin()
     from vintage.differences import Model, Spread, paired_differences
-    from vintage.evaluation import Baselines, Evaluation
-    from vintage.files import read_json, write_bytes
+    from vintage.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
+    from vintage.files import read_json, write_bytes, write_json
     from vintage.pairing import pair_rows
     from vintage.predictions import read_predictions
     from vintage.report import Results, report_lines
     from vintage.tensors import read_schema
 
-    evaluation = read_json(METRICS / "evaluation.json", Evaluation)
+    evaluation = read_json(METRICS / "details.json", Evaluation)
     baselines = read_json(METRICS / "baseline.json", Baselines).models
     spread = None
     if evaluation.replicas:
@@ -35,8 +35,8 @@ def main() -> None:
     predictions = read_predictions(METRICS / "predictions.csv")
     schema = read_schema(SCHEMA)
     _check_classes("predictions.csv", predictions.classes, schema.classes)
-    _check_classes("evaluation.json", list(evaluation.classes), schema.classes)
-    differences = {}
+    _check_classes("details.json", list(evaluation.classes), schema.classes)
+    models = {}
     for name in baselines:
         path = BASELINES / f"{name}.csv"
         baseline = read_predictions(path)
@@ -48,10 +48,21 @@ def main() -> None:
                 f"{path}: its rows or classes are not those of {METRICS / 'predictions.csv'}; run "
                 "`dvc repro`"
             )
-        differences[name] = paired_differences(
-            Model(pairing.a), Model(pairing.b, spread), params.evaluate
-        )
-    results = Results(schema, evaluation, baselines, differences)
+        paired = paired_differences(Model(pairing.a), Model(pairing.b, spread), params.evaluate)
+        models[name] = {
+            metric: {
+                "difference": rounded(each.difference),
+                "low": rounded(each.low),
+                "high": rounded(each.high),
+                "verdict": each.verdict,
+            }
+            for metric, each in paired.items()
+        }
+    comparison = Comparison.model_validate(
+        {"network": {name: evaluation.test[name] for name in COMPARED}, "models": models}
+    )
+    write_json(METRICS / "comparison.json", comparison.model_dump())
+    results = Results(schema, evaluation, baselines, comparison)
     page = "\n".join(report_lines(results, params)) + "\n"
     write_bytes(METRICS / "report.md", page.encode("utf-8"))
     console.say(f"see {METRICS / 'report.md'}")

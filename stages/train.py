@@ -34,13 +34,17 @@ def main() -> None:
         fit_temperature,
         is_still_falling,
         loss_records,
-        settled_epoch,
     )
-    from vintage.losses import curve_in_words, write_losses
+    from vintage.losses import best_epoch, curve_in_words, write_losses
     from vintage.neighbors import measure_rows
     from vintage.network import build_ensemble, choose_device
     from vintage.progress import Progress
-    from vintage.recipe import auto_values, settle_architecture, settle_recipe
+    from vintage.recipe import (
+        auto_values,
+        settle_architecture,
+        settle_recipe,
+        settled_values,
+    )
     from vintage.resume import ResumeFile
     from vintage.tensors import read_examples, read_schema
 
@@ -53,9 +57,10 @@ def main() -> None:
     rows = measure_rows(schema.features, train.features, train.labels)
     architecture = settle_architecture(params.model, rows)
     recipe = settle_recipe(params.train, rows)
-    if settled := auto_values(params.model, params.train, architecture, recipe):
+    settled = settled_values(architecture, recipe)
+    if auto := auto_values(params.model, params.train, settled):
         console.say(f"auto, for {rows.in_words()}:")
-        for key, value in settled.items():
+        for key, value in auto.items():
             console.say(f"  {key} {value}")
     ensemble = build_ensemble(architecture, schema, seeds, train.features).to(device)
     train_tensors, val_tensors = (
@@ -91,22 +96,14 @@ def main() -> None:
         seeds=seeds,
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(curve),
-        settled_epoch=settled_epoch(curve),
         still_falling=has_val and len(curve) == recipe.epochs and is_still_falling(curve),
         numerics=reached,
     )
     write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
-    write_losses(LOSSES, loss_records(history))
+    losses = loss_records(history)
+    write_losses(LOSSES, losses)
     resume.remove()
-    console.say(
-        curve_in_words(
-            has_val,
-            manifest.n_epochs,
-            manifest.settled_epoch,
-            manifest.still_falling,
-            max(manifest.best_epochs),
-        )
-    )
+    console.say(curve_in_words(manifest.n_epochs, best_epoch(losses), manifest.still_falling))
 
 
 def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:

@@ -29,7 +29,7 @@ TENSORS = [f"data/tensors/{name}.safetensors" for name in ("train", "val", "test
 WEIGHTS = "data/checkpoint/model.safetensors"
 JSON = [
     *("data/checkpoint/model.json", "data/checkpoint/schema.json", "data/tensors/schema.json"),
-    *("metrics/evaluation.json", "metrics/losses.json", "metrics/baseline.json"),
+    *("metrics/details.json", "metrics/losses.json", "metrics/baseline.json"),
 ]
 CSV = ["metrics/predictions.csv", "data/baseline/svc.csv", "data/baseline/random_forest.csv"]
 ARTIFACTS = [*TENSORS, WEIGHTS, *JSON, *CSV]

@@ -290,8 +290,8 @@ def test_the_parameters_are_those_that_the_results_were_made_with(project: Path)
 
 def test_the_checkpoint_knows_better_than_the_lock(project: Path) -> None:
     """DVC notes parameters after the command ran, also where they were edited meanwhile."""
-    recipe = {"epochs": 10, "learning_rate": 0.01, "batch_size": 100}
-    (project / "metrics/evaluation.json").write_text(json.dumps({"recipe": recipe}))
+    settled = {"train.epochs": "10", "train.learning_rate": "0.01", "train.batch_size": "100"}
+    (project / "metrics/details.json").write_text(json.dumps({"settled": settled}))
     lock(project, "0" * 32, train__batch_size=1000)
     result = compared(project)
     assert result["params"]["train.epochs"] == [100, 10]
@@ -304,12 +304,12 @@ def test_the_checkpoint_knows_better_than_the_lock(project: Path) -> None:
 def test_what_stood_for_auto_is_shown(project: Path) -> None:
     store(project, made(0.1), train__learning_rate=0.02)
     git(project, "stash", "-q")
-    recipe = {"epochs": 100, "learning_rate": 0.01, "batch_size": 800}
-    (project / "metrics/evaluation.json").write_text(json.dumps({"recipe": recipe}))
+    settled = {"train.learning_rate": "0.01", "train.batch_size": "800"}
+    (project / "metrics/details.json").write_text(json.dumps({"settled": settled}))
     commit(project)
     git(project, "stash", "pop", "-q")
-    recipe |= {"learning_rate": 0.02, "batch_size": 900}
-    (project / "metrics/evaluation.json").write_text(json.dumps({"recipe": recipe}))
+    settled |= {"train.learning_rate": "0.02", "train.batch_size": "900"}
+    (project / "metrics/details.json").write_text(json.dumps({"settled": settled}))
     shown = compare(project).stdout
     assert "train.learning_rate: auto (0.01) -> 0.02\n" in shown
     assert "train.batch_size: auto (800) -> auto (900)\n" in shown
@@ -328,7 +328,7 @@ def test_seed_to_seed_spread_counts(project: Path) -> None:
         f"{name}_std": 1.0
         for name in ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc_ovr")
     }
-    evaluation = project / "metrics/evaluation.json"
+    evaluation = project / "metrics/details.json"
     evaluation.write_text(json.dumps({"replicas": replicas}), encoding="utf-8")
     result = compared(project)
     assert {metric["verdict"] for metric in result["metrics"].values()} == {"no difference"}

@@ -288,7 +288,6 @@ def untrained(
         seeds=[0, 1],
         best_epochs=[1, 1],
         n_epochs=1,
-        settled_epoch=None,
         still_falling=False,
         numerics="portable",
     )

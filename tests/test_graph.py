@@ -69,7 +69,7 @@ def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Projec
     assert reproduced.repro() == TRAINED
     assert reproduced.outputs() != before
     reproduced.edit("params.yaml", "epochs: 6", "epochs: 5")
-    assert reproduced.repro() == []
+    assert reproduced.repro() == ["report"]
     assert reproduced.outputs() == before
 
 
@@ -77,7 +77,18 @@ def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Pr
     reproduced.run("dvc", "exp", "run", "-S", "train.learning_rate=0.003")
     assert "learning_rate: 0.003" in (reproduced.root / "params.yaml").read_text(encoding="utf-8")
     shown = json.loads(reproduced.run("dvc", "metrics", "diff", "--json").stdout)
+    assert list(shown) == ["metrics/evaluation.json"]
     assert shown["metrics/evaluation.json"]["test.log_loss"]["diff"] != 0
+
+
+def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
+    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json").stdout)
+    (file, found), *others = shown["workspace"]["data"].items()
+    assert not others
+    numbers = [value for part in found["data"].values() for value in part.values()]
+    assert file == "metrics/evaluation.json"
+    assert 9 <= len(numbers) <= 12
+    assert {type(number) for number in numbers} <= {int, float}
 
 
 def test_dvc_plots_show_and_diff_draw_curves_and_confusion(reproduced: Project) -> None:

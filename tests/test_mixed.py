@@ -213,7 +213,7 @@ def test_rows_of_a_group_stay_together_and_count_as_one(run: Run) -> None:
     width, alone = (
         (scores["log_loss_high"] or 0) - (scores["log_loss_low"] or 0)
         for scores in (
-            read_json(folder / "metrics/evaluation.json", Evaluation).test,
+            read_json(folder / "metrics/details.json", Evaluation).test,
             scores_with_bounds(found.labels, found.probabilities, found.rows, settings),
         )
     )
@@ -342,7 +342,7 @@ def test_balanced_weights_raise_the_balanced_accuracy(run: Run) -> None:
     for weight in ("none", "balanced"):
         settings = {"train.class_weight": weight, "train.epochs": 60, "model.dropout": 0.0}
         folder = run(text_of("a,b,kind", rows), "split", "train", "evaluate", **settings)
-        test = read_json(folder / "metrics/evaluation.json", Evaluation).test
+        test = read_json(folder / "metrics/details.json", Evaluation).test
         scores[weight] = test["balanced_accuracy"] or 0
     assert scores["balanced"] > scores["none"] + 0.1
 
@@ -374,7 +374,7 @@ def test_a_table_of_300_000_rows(run: Run) -> None:
     table = "a,b,c,d,kind\n" + "\n".join(lines) + "\n"
     folder = run(table, "split", "train", "evaluate", **{"train.epochs": 1, "train.replicas": 1})
     assert sum(schema_of(folder).rows.model_dump(exclude={"repeated"}).values()) == 300_000
-    assert (read_json(folder / "metrics/evaluation.json", Evaluation).test["accuracy"] or 0) > 0.9
+    assert (read_json(folder / "metrics/details.json", Evaluation).test["accuracy"] or 0) > 0.9
 
 
 def test_categories_alone(run: Run) -> None:

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 from tests.conftest import Project
+from vintage.verdict import MAJORITY
 
 
 def check(project: Project, code: int) -> str:
@@ -100,8 +101,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "metrics/losses.json: its epochs are not 1 to 100",
     ),
     "a better score": (
+        lambda root: edit_json(root / "metrics/details.json", better),
+        "metrics/details.json: test.accuracy is not what metrics/predictions.csv gives",
+    ),
+    "a better score for DVC": (
         lambda root: edit_json(root / "metrics/evaluation.json", better),
-        "test.accuracy is not what metrics/predictions.csv gives",
+        "metrics/evaluation.json: is not what metrics/details.json says",
     ),
     "a probability": (
         lambda root: edit_text(root / "metrics/predictions.csv", r"0\.0\d+,", "0.9,"),
@@ -187,7 +192,38 @@ def test_a_stage_names_a_bad_input(reproduced: Project, stage: str, path: str, h
     assert lines[0].startswith(f"error: {path}: ")
 
 
-def test_make_repro_and_show(reproduced: Project) -> None:
-    shown = reproduced.run("python", "-m", "vintage", "show").stdout
-    assert re.search(r"^accuracy +0\.\d{3} +0\.\d{3} to 0\.\d{3}", shown, re.M)
-    assert "metrics/figures/confusion.png" in shown
+def show(project: Project) -> list[str]:
+    lines = project.run("python", "-m", "vintage", "show").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    return lines
+
+
+def test_show_tells_the_verdict_and_the_scores(reproduced: Project) -> None:
+    lines = show(reproduced)
+    assert lines[0] == (
+        "ties with logistic regression, beats the majority class (log loss, 228 test rows)"
+    )
+    models = json.loads((reproduced.root / "metrics/baseline.json").read_text())["models"]
+    rival, majority = (models[name]["accuracy"] for name in ("logistic_regression", MAJORITY))
+    numbers = r"0\.\d{3} +0\.\d{3} to 0\.\d{3} +0\.\d{3} +0\.\d{3}"
+    expected = rf"^accuracy +{numbers} +{rival:.3f} +{majority:.3f}$"
+    assert re.search(expected, "\n".join(lines), re.M)
+    assert any("fewer than 5 test rows: '3' (1), '8' (3);" in line for line in lines)
+    assert lines[-1].startswith("figures: metrics/figures/")
+
+
+def test_show_says_less_without_the_other_models(reproduced: Project) -> None:
+    (reproduced.root / "metrics/comparison.json").unlink()
+    lines = show(reproduced)
+    assert lines[0] == "not compared with other models yet; run `dvc repro`"
+    assert any("best rival" in line for line in lines)
+    (reproduced.root / "metrics/baseline.json").unlink()
+    assert not any("best rival" in line for line in show(reproduced))
+
+
+def test_show_gives_no_verdict_on_another_network(reproduced: Project) -> None:
+    reproduced.set_params(**{"train.epochs": 2})
+    reproduced.repro("evaluate")
+    assert show(reproduced)[0] == (
+        "metrics/comparison.json compares an earlier network; run `dvc repro`"
+    )

@@ -13,7 +13,13 @@ from tests.conftest import ROOT, Run
 from vintage.encoding import Encoder
 from vintage.neighbors import distances_between, measure_rows, neighbor_error
 from vintage.params import Params, load_params
-from vintage.recipe import TrainRows, auto_values, settle_architecture, settle_recipe
+from vintage.recipe import (
+    TrainRows,
+    auto_values,
+    settle_architecture,
+    settle_recipe,
+    settled_values,
+)
 from vintage.tensors import Feature
 
 PLAIN = {
@@ -94,7 +100,7 @@ def settled(params: Params, name: str, rows: TrainRows) -> dict[str, str]:
     model = params.model.model_copy(update={"name": name})
     architecture = settle_architecture(model, rows)
     recipe = settle_recipe(params.train, rows)
-    return auto_values(model, params.train, architecture, recipe)
+    return auto_values(model, params.train, settled_values(architecture, recipe))
 
 
 def error_of(inputs: torch.Tensor, labels: torch.Tensor) -> float:

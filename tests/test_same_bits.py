@@ -137,6 +137,6 @@ def test_pin_refuses_to_come_too_late(fresh: Project) -> None:
 def test_fast_numerics_say_so(reproduced: Project) -> None:
     reproduced.set_params(**{"train.numerics": "fast", "train.epochs": 3})
     reproduced.repro()
-    evaluation = (reproduced.root / "metrics/evaluation.json").read_text(encoding="utf-8")
+    evaluation = (reproduced.root / "metrics/details.json").read_text(encoding="utf-8")
     assert '"numerics": "fast"' in evaluation
     assert "The numerics were `fast`" in (reproduced.root / "metrics/report.md").read_text()

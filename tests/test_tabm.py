@@ -120,7 +120,6 @@ def test_a_checkpoint_predicts_the_same_bits(ensemble: Ensemble, tmp_path: Path)
         seeds=[0, 1],
         best_epochs=[1, 1],
         n_epochs=1,
-        settled_epoch=None,
         still_falling=False,
         numerics="x",
     )
@@ -227,7 +226,7 @@ def test_it_learns_real_tables(run: Run, table: str, target: str, expected: floa
     text = (ROOT / f"data/{table}.csv").read_text(encoding="utf-8")
     short = {"model.hidden": [16], "train.replicas": 1, "train.epochs": 15, "data.target": target}
     folder = run(text, "split", "train", "evaluate", **TABM, **short)
-    evaluation = read_json(folder / "metrics/evaluation.json", Evaluation)
+    evaluation = read_json(folder / "metrics/details.json", Evaluation)
     assert (evaluation.test["accuracy"] or 0) > expected
 
 

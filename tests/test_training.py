@@ -16,7 +16,7 @@ from torch import nn
 from tests.conftest import Project, only_error
 from vintage.fitting import fit, is_still_falling
 from vintage.layers import ReplicatedLinear, ScaledLinear, replicate_layer
-from vintage.losses import curve_in_words
+from vintage.losses import LossRecord, best_epoch, curve_in_words, read_losses
 from vintage.network import build_ensemble
 from vintage.recipe import Architecture, Recipe
 from vintage.tensors import Feature, RowCounts, Schema
@@ -205,7 +205,7 @@ def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Pro
     split_only.set_params(**{"train.calibration": "none"})
     split_only.stage("train", check=True)
     split_only.stage("evaluate", check=True)
-    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert evaluation["val"]["log_loss"] == pytest.approx(min(val_losses), abs=2e-6)
 
 
@@ -232,7 +232,7 @@ def test_without_validation_rows_the_last_epoch_counts(split_only: Project) -> N
     manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
     assert manifest["best_epochs"] == [8, 8, 8]
     split_only.stage("evaluate", check=True)
-    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert set(evaluation["val"].values()) == {None}
 
 
@@ -288,18 +288,18 @@ def checkpoint(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / "data/checkpoint").iterdir()}
 
 
-def test_settled_epoch() -> None:
-    import torch
+def test_the_best_epoch_is_that_of_the_lowest_mean_validation_loss() -> None:
+    def best(*losses: float | None) -> int | None:
+        return best_epoch(
+            [
+                LossRecord(epoch=index + 1, train_loss=1, val_loss=loss)
+                for index, loss in enumerate(losses)
+            ]
+        )
 
-    from vintage.fitting import settled_epoch
-
-    def settled(*losses: float) -> int | None:
-        return settled_epoch(torch.tensor(losses))
-
-    assert settled(3, 2, 1.01, 1) == 3
-    assert settled(3, 2, 1, 1.5) is None
-    assert settled(3, 1, 1.5, 1.01) == 4
-    assert settled(1, 1) == 1
+    assert best(3, 1, 2, 1) == 2
+    assert best(3, 2, 1) == 3
+    assert best(None, None) is None
 
 
 def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
@@ -317,14 +317,34 @@ def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
 @pytest.mark.parametrize(
     ("curve", "words"),
     [
-        ((True, 9, 9, True, 9), "the validation loss was still falling at the last of 9 epochs; "),
-        ((True, 9, 5, False, 8), "settled at epoch 5 of 9; the latest weights .* of epoch 8$"),
-        ((True, 9, None, False, 4), "rose again before the last of 9 epochs; .* of epoch 4$"),
-        ((False, 9, 9, False, 9), "the train loss settled at epoch 9 of 9; .* of epoch 9$"),
+        ((9, 9, True), "the validation loss was still falling at the last of 9 epochs; more of"),
+        ((9, 5, False), "best epoch 5 of 9, where the mean validation loss is lowest"),
+        ((9, None, False), "no validation rows; the weights are those of the last epoch, 9"),
     ],
 )
-def test_a_curve_in_words(curve: tuple[bool, int, int | None, bool, int], words: str) -> None:
-    assert re.search(words, curve_in_words(*curve))
+def test_a_curve_in_words(curve: tuple[int, int | None, bool], words: str) -> None:
+    assert curve_in_words(*curve).startswith(words)
+
+
+def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
+    losses = read_losses(reproduced.root / "metrics/losses.json")
+    lowest = min(record.val_loss or 0 for record in losses)
+    best = next(record.epoch for record in losses if record.val_loss == lowest)
+    for name in ("evaluation", "details"):
+        found = json.loads((reproduced.root / f"metrics/{name}.json").read_text())
+        assert found["epochs"]["best"] == best
+    words = f"est epoch {best} of 100"
+    assert words in (reproduced.root / "metrics/report.md").read_text(encoding="utf-8")
+    assert words in reproduced.run("python", "-m", "vintage", "show").stdout
+    assert words in reproduced.stage("train", check=True).stdout
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(reproduced: Project) -> None:
+    path = reproduced.root / "data/checkpoint/model.json"
+    manifest = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({**manifest, "settled_epoch": 53}))
+    reproduced.stage("evaluate", check=True)
 
 
 def test_a_training_that_ends_too_early_says_so(split_only: Project) -> None:
@@ -332,9 +352,9 @@ def test_a_training_that_ends_too_early_says_so(split_only: Project) -> None:
     split_only.set_params(**{"train.epochs": 4})
     assert falling in split_only.stage("train", check=True).stdout
     split_only.stage("evaluate", check=True)
-    evaluation = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert evaluation["epochs"] == {
-        "trained": 4, "settled": 4, "still_falling": True, "enough": 4,
+        "trained": 4, "best": 4, "still_falling": True,
     }  # fmt: skip
 
 
@@ -345,7 +365,7 @@ def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project
         split_only.set_params(**{"train.epochs": 100, "split.val_size": 0.2})
         split_only.stage("train", check=True)
         split_only.stage("evaluate", check=True)
-        scores[calibration] = json.loads((split_only.root / "metrics/evaluation.json").read_text())
+        scores[calibration] = json.loads((split_only.root / "metrics/details.json").read_text())
     assert scores["none"]["temperature"] == 1
     assert scores["temperature"]["val"]["log_loss"] <= scores["none"]["val"]["log_loss"]
 

@@ -10,12 +10,19 @@ from vintage import console, numerics
 
 
 def show(_: argparse.Namespace) -> int:
-    """Print the scores with their intervals and where the figures are."""
-    from vintage.evaluation import Evaluation
+    """Print the verdict, the scores with their intervals, and where the figures are."""
+    from vintage.evaluation import Baselines, Comparison, Evaluation
     from vintage.files import read_json
     from vintage.show import score_lines
 
-    for line in score_lines(read_json(Path("metrics/evaluation.json"), Evaluation)):
+    metrics = Path("metrics")
+    evaluation = read_json(metrics / "details.json", Evaluation)
+    baselines, comparison = metrics / "baseline.json", metrics / "comparison.json"
+    for line in score_lines(
+        evaluation,
+        read_json(baselines, Baselines).models if baselines.exists() else None,
+        read_json(comparison, Comparison) if comparison.exists() else None,
+    ):
         console.say(line)
     return 0
 

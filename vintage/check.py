@@ -10,7 +10,7 @@ import numpy as np
 
 from vintage.checkpoint import Manifest, read_checkpoint
 from vintage.console import InputError, one_line
-from vintage.evaluation import Evaluation, class_table, scores_with_bounds
+from vintage.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.files import read_json
 from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
@@ -33,7 +33,8 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
             name: read_examples(root / f"data/tensors/{name}.safetensors", schema) for name in PARTS
         }
         predictions = read_predictions(root / "metrics/predictions.csv")
-        evaluation = read_json(root / "metrics/evaluation.json", Evaluation)
+        evaluation = read_json(root / "metrics/details.json", Evaluation)
+        headline = read_json(root / "metrics/evaluation.json", Headline)
         losses = read_losses(root / "metrics/losses.json")
     except InputError as error:
         yield str(error)
@@ -43,6 +44,8 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
     yield from _check_losses(losses, manifest)
     yield from _check_predictions(predictions, parts["test"], schema)
     yield from _check_evaluation(evaluation, predictions, params)
+    if headline != evaluation.headline():
+        yield "metrics/evaluation.json: is not what metrics/details.json says; run `dvc repro`"
     yield from _check_required(evaluation, params)
 
 
@@ -141,7 +144,7 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
 def _check_evaluation(
     evaluation: Evaluation, predictions: Predictions, params: Params
 ) -> Iterator[str]:
-    path = "metrics/evaluation.json"
+    path = "metrics/details.json"
     labels, probabilities, groups = (
         predictions.labels,
         predictions.probabilities,

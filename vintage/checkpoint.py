@@ -1,7 +1,7 @@
 """The checkpoint folder: weights, what they are, and the schema; the folder alone can predict."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import safetensors.torch
 from pydantic import Field, model_validator
@@ -21,9 +21,8 @@ class Manifest(Strict):
         model: the architecture.
         recipe: how the weights were trained.
         seeds: of each replica's initial weights.
-        best_epochs: the epoch that each replica kept, from 1.
+        best_epochs: of each replica, from 1: the epoch whose weights it kept.
         n_epochs: how many were trained.
-        settled_epoch: from which the loss stays within 2 % of its lowest; None if it rises again.
         still_falling: whether the last tenth of all the epochs that `recipe` allows lowered the
             validation loss by more than 2 %.
         numerics: what `vintage.numerics.pin` reached.
@@ -34,15 +33,21 @@ class Manifest(Strict):
     seeds: Annotated[list[int], Field(min_length=1, max_length=1024)]
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch
-    settled_epoch: _Epoch | None
     still_falling: bool
     numerics: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_checkpoints_are_read(cls, content: Any) -> Any:
+        if isinstance(content, dict):
+            return {key: value for key, value in content.items() if key != "settled_epoch"}
+        return content
 
     @model_validator(mode="after")
     def _the_epochs_fit(self) -> Self:
         if len(self.best_epochs) != len(self.seeds):
             raise ValueError(f"{len(self.seeds)} seeds, but {len(self.best_epochs)} best epochs")
-        if max(*self.best_epochs, self.settled_epoch or 1) > self.n_epochs:
+        if max(self.best_epochs) > self.n_epochs:
             raise ValueError(f"an epoch is beyond the last, {self.n_epochs}")
         return self
 

@@ -1,15 +1,18 @@
-"""What `evaluation.json` and `baseline.json` say of a model's predictions, as plain numbers."""
+"""What the files in `metrics/` say of a model's predictions, as plain numbers.
+
+`evaluation.json` has the few that people follow from change to change, which is what DVC shows.
+All others are data: `details.json`, `baseline.json`, `comparison.json`.
+"""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from vintage.files import Strict
 from vintage.params import IntervalParams
-from vintage.recipe import Architecture, Recipe
 from vintage.scoring import (
     METRICS,
     Floats,
@@ -30,23 +33,39 @@ SPREAD = [f"{name}{suffix}" for name in METRICS for suffix in ("_mean", "_std")]
 PER_CLASS = ("precision", "recall", "recall_low", "recall_high", "f1", "support")
 
 
+COMPARED = [name for name in METRICS if name != "calibration_error"]
+FOLLOWED_VAL = ("accuracy", "balanced_accuracy", "log_loss")
+
+
 class Epochs(Strict):
-    """Of the training: see `vintage.checkpoint.Manifest`; `enough` is the last one kept."""
+    """Of the training.
+
+    Attributes:
+        trained, still_falling: see `vintage.checkpoint.Manifest`.
+        best: see `vintage.losses.best_epoch`.
+    """
 
     trained: int
-    settled: int | None
+    best: int | None
     still_falling: bool
-    enough: int
+
+
+class Headline(Strict):
+    """`evaluation.json`: the metrics that DVC tracks; all of them stand in `details.json`, too."""
+
+    test: Scores
+    val: Scores
+    epochs: dict[str, int | None]
 
 
 class Evaluation(Strict):
-    """`evaluation.json`: what is known of a checkpoint, each score by its name.
+    """`details.json`: what is known of a checkpoint, each score by its name.
 
     Attributes:
         test: every metric `m` with its interval, `m_low` and `m_high`.
         classes: by class name, what `class_table` gives.
         replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
-        model, recipe: what was trained, and how.
+        settled: what was trained and how, see `vintage.recipe.settled_values`.
         temperature: what the logits are divided by.
         numerics: what `vintage.numerics.pin` reached.
         unknown_categories: by column, cells of test rows with a category that no train row has.
@@ -57,8 +76,7 @@ class Evaluation(Strict):
     val: Scores
     classes: dict[str, Scores] = Field(min_length=2)
     epochs: Epochs
-    model: Architecture
-    recipe: Recipe
+    settled: dict[str, str]
     temperature: float
     numerics: str
     replicas: Scores | None = None
@@ -77,21 +95,65 @@ class Evaluation(Strict):
                 raise ValueError(f"classes.{name}.support is null")
         return self
 
+    def headline(self) -> Headline:
+        """The few numbers of `evaluation.json`."""
+        return Headline(
+            test={name: self.test[name] for name in METRICS},
+            val={name: self.val[name] for name in FOLLOWED_VAL},
+            epochs={"trained": self.epochs.trained, "best": self.epochs.best},
+        )
+
     def replica_stds(self) -> dict[str, float]:
         """By metric, the standard deviation over replicas, as far as it is defined."""
         found = {name: (self.replicas or {}).get(f"{name}_std") for name in METRICS}
         return {name: std for name, std in found.items() if std is not None}
 
 
+ModelName = Annotated[str, Field(pattern=r"^[a-z_]{1,100}$")]
+
+
 class Baselines(Strict):
     """`baseline.json`: by model, every metric with its interval."""
 
-    models: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,100}$")], Scores]
+    models: dict[ModelName, Scores]
 
     @model_validator(mode="after")
     def _every_score_is_there(self) -> Self:
         for name, scores in self.models.items():
             _check_names(f"models.{name}", scores, BOUNDED)
+        return self
+
+
+class Paired(Strict):
+    """The network minus a baseline in one metric, on the same test rows. None: not defined.
+
+    Attributes:
+        low, high: the interval, see `vintage.differences`.
+        verdict: on the network.
+    """
+
+    difference: Number
+    low: Number
+    high: Number
+    verdict: Literal["better", "worse", "no difference"]
+
+
+class Comparison(Strict):
+    """`comparison.json`: the network beside each baseline.
+
+    Attributes:
+        network: the network's test scores, by which metric.
+        models: by baseline and metric.
+    """
+
+    network: Scores
+    models: dict[ModelName, dict[str, Paired]]
+
+    @model_validator(mode="after")
+    def _every_difference_is_there(self) -> Self:
+        _check_names("network", self.network, COMPARED)
+        for name, differences in self.models.items():
+            _check_names(f"models.{name}", differences, COMPARED)
         return self
 
 
@@ -101,9 +163,9 @@ def _check_names(section: str, scores: Mapping[str, object], names: Collection[s
         raise ValueError(f"{section}.{wrong[0]} is missing or unknown")
 
 
-def rounded(value: float) -> Number:
+def rounded(value: float | None) -> Number:
     """`value` to 6 decimals; None, JSON's null, where it is not defined."""
-    return None if math.isnan(value) else round(float(value), DIGITS)
+    return None if value is None or math.isnan(value) else round(float(value), DIGITS)
 
 
 def plain_scores(labels: Labels, probabilities: Floats) -> Scores:

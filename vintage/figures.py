@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vintage.losses import LossRecord
+from vintage.losses import LossRecord, best_epoch
 from vintage.scoring import N_BINS, Floats, Labels, confidence_bins
 
 LONGEST_NAME = 16
@@ -41,10 +41,10 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def training_curves(records: Sequence[LossRecord], best_epochs: Sequence[int]) -> Figure:
+def training_curves(records: Sequence[LossRecord]) -> Figure:
     """Train and validation loss by epoch, from the records of `losses.json`.
 
-    The band is one standard deviation of the replicas; the line marks the median kept epoch.
+    The band is one standard deviation of the replicas; the line marks the best epoch.
     """
     figure, axes = new_figure(6.4, 4)
     epochs = [record.epoch for record in records]
@@ -60,15 +60,8 @@ def training_curves(records: Sequence[LossRecord], best_epochs: Sequence[int]) -
             axes.fill_between(
                 epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0
             )
-    kept = float(np.median(best_epochs))
-    one_epoch = min(best_epochs) == max(best_epochs)
-    axes.axvline(
-        kept,
-        color=MARK,
-        ls="--",
-        lw=1,
-        label=f"{'' if one_epoch else 'median '}kept epoch {kept:g}",
-    )
+    if (best := best_epoch(records)) is not None:
+        axes.axvline(best, color=MARK, ls="--", lw=1, label=f"best epoch {best}")
     axes.set(xlabel="Epoch", ylabel="Loss", title="Cross entropy by epoch")
     axes.legend(frameon=False)
     return figure

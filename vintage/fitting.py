@@ -21,8 +21,8 @@ from vintage.network import Ensemble
 from vintage.recipe import Recipe
 from vintage.resume import ResumeFile
 
-SETTLED_WITHIN = 0.02
 LAST_PART = 0.1  # of the epochs
+LOWERED = 0.02  # of the lowest loss
 TEMPERATURES = 201
 PART_REPLICAS = 8
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ScaledLinear` names
@@ -261,20 +261,10 @@ def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
     return (len(labels) / (n_classes * counts)).float()
 
 
-def settled_epoch(losses: Tensor) -> int | None:
-    """The first epoch, from 1, from which a curve `[n_epochs]` stays within 2 % of its lowest.
-
-    None if the last epoch is not: the loss has risen again.
-    """
-    outside = (losses > losses.min() * (1 + SETTLED_WITHIN)).nonzero()
-    epoch = int(outside[-1]) + 2 if len(outside) else 1
-    return epoch if epoch <= len(losses) else None
-
-
 def is_still_falling(losses: Tensor) -> bool:
     """Whether the last tenth of a curve `[n_epochs]` lowered its lowest value by more than 2 %."""
     n_before = len(losses) - math.ceil(LAST_PART * len(losses))
-    return bool((losses[:n_before] > losses.min() * (1 + SETTLED_WITHIN)).all()) and n_before > 0
+    return bool((losses[:n_before] > losses.min() * (1 + LOWERED)).all()) and n_before > 0
 
 
 def loss_records(history: History) -> list[LossRecord]:

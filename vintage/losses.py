@@ -1,5 +1,6 @@
 """`losses.json`: the loss of every epoch, and in words where its curve led."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,24 +36,28 @@ def read_losses(path: Path) -> list[LossRecord]:
     return read_json(path, list[LossRecord])
 
 
-def curve_in_words(
-    has_val: bool, n_epochs: int, settled: int | None, still_falling: bool, last_kept: int
-) -> str:
-    """Where the loss that decides led, and what to do where the training ended too early.
+def best_epoch(records: Sequence[LossRecord]) -> int | None:
+    """The epoch with the lowest validation loss, mean over the replicas; the first of equal ones.
+
+    None without validation rows. Each replica keeps the weights of its own lowest, which may be
+    another epoch.
+    """
+    losses = [(r.val_loss, r.epoch) for r in records if r.val_loss is not None]
+    return min(losses)[1] if losses else None
+
+
+def curve_in_words(n_epochs: int, best: int | None, still_falling: bool) -> str:
+    """Where the training led, and what to do where it ended too early.
 
     Args:
-        has_val: whether there are validation rows; without them the train loss decides.
-        n_epochs, settled, still_falling: see `vintage.checkpoint.Manifest`.
-        last_kept: the latest of the replicas' best epochs.
+        n_epochs, still_falling: see `vintage.checkpoint.Manifest`.
+        best: see `best_epoch`.
     """
+    if best is None:
+        return f"no validation rows; the weights are those of the last epoch, {n_epochs}"
     if still_falling:
         return (
             f"the validation loss was still falling at the last of {n_epochs} epochs; more of "
             "them, or less model.dropout or train.weight_decay, may gain"
         )
-    loss = "the validation loss" if has_val else "the train loss"
-    if settled is None:
-        went = f"{loss} had settled, but rose again before the last of {n_epochs} epochs"
-    else:
-        went = f"{loss} settled at epoch {settled} of {n_epochs}"
-    return f"{went}; the latest weights that a replica kept are of epoch {last_kept}"
+    return f"best epoch {best} of {n_epochs}, where the mean validation loss is lowest"

@@ -8,6 +8,7 @@ to learn, and the recipe is nearer to that of more rows.
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
@@ -240,14 +241,22 @@ def _settled(value: Literal["auto"] | Value, auto: Value) -> Value:
     return auto if value == "auto" else value
 
 
-def auto_values(
-    model: ModelParams, train: TrainParams, architecture: Architecture, recipe: Recipe
-) -> dict[str, str]:
-    """By dotted key, what the parameters that are `auto` were settled to, as params.yaml has it."""
-    sections = (("model", model, architecture), ("train", train, recipe))
+def settled_values(architecture: Architecture, recipe: Recipe) -> dict[str, str]:
+    """By dotted key, what a training was done with, as params.yaml has it."""
     return {
         f"{section}.{key}": value if isinstance(value, str) else json.dumps(value)
-        for section, given, settled in sections
+        for section, settled in (("model", architecture), ("train", recipe))
         for key, value in settled.model_dump().items()
-        if getattr(given, key, None) == "auto"
+    }
+
+
+def auto_values(
+    model: ModelParams, train: TrainParams, settled: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of `settled_values` whose parameter is `auto`."""
+    given = {"model": model, "train": train}
+    return {
+        name: value
+        for name, value in settled.items()
+        if getattr(given[name.partition(".")[0]], name.partition(".")[2], None) == "auto"
     }

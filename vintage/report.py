@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vintage.differences import Difference
-from vintage.evaluation import Evaluation, Scores
+from vintage.evaluation import Comparison, Evaluation, Paired, Scores
 from vintage.losses import curve_in_words
 from vintage.markdown import escaped, table_lines
 from vintage.params import Params
 from vintage.recipe import auto_values
-from vintage.show import NAMES
+from vintage.show import NAMES, interval, number
 from vintage.tensors import Schema
+from vintage.verdict import few_rows, verdict
 
 RARE = 30  # test rows of a class, below which a recall says little
 SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
@@ -22,15 +22,15 @@ class Results:
     """What the other stages put out.
 
     Attributes:
-        evaluation: `evaluation.json`.
+        evaluation: `details.json`.
         baselines: `baseline.json`, scores by model.
-        differences: by baseline and metric, the network minus the baseline on the test rows.
+        comparison: `comparison.json`.
     """
 
     schema: Schema
     evaluation: Evaluation
     baselines: Mapping[str, Scores]
-    differences: Mapping[str, Mapping[str, Difference]]
+    comparison: Comparison
 
 
 def report_lines(results: Results, params: Params) -> Iterator[str]:
@@ -55,6 +55,9 @@ def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _summary(results: Results, params: Params) -> Iterator[str]:
+    for sentence in verdict(results.evaluation, results.baselines, results.comparison):
+        yield f"**{escaped(sentence[0].upper() + sentence[1:])}.**"
+    yield ""
     schema = results.schema
     counts = schema.rows
     n_rows = counts.train + counts.val + counts.test
@@ -90,16 +93,19 @@ def _scores(results: Results, params: Params) -> Iterator[str]:
     for key, name in NAMES.items():
         row = [
             name,
-            _number(evaluation.test[key]),
-            _interval(evaluation.test, key),
-            _number(evaluation.train[key]),
-            _number(evaluation.val[key]),
+            number(evaluation.test[key]),
+            interval(evaluation.test, key),
+            number(evaluation.train[key]),
+            number(evaluation.val[key]),
         ]
         if replicas:
             mean, std = replicas[f"{key}_mean"], replicas[f"{key}_std"]
-            row += [f"{_number(mean)} ± {_number(std)}"]
+            row += [f"{number(mean)} ± {number(std)}"]
         rows.append(row)
     yield from table_lines(header, rows)
+    if few := few_rows(evaluation):
+        yield ""
+        yield escaped(f"{few[0].upper()}{few[1:]}.")
     if replicas:
         yield ""
         yield (
@@ -119,7 +125,7 @@ def _beside_baselines(results: Results) -> Iterator[str]:
     for model, scores in by_log_loss:
         row = [model.replace("_", " ")]
         for metric in SHOWN_BASELINE_METRICS:
-            paired = results.differences[model][metric]
+            paired = results.comparison.models[model][metric]
             row += [_with_interval(scores, metric), _signed(paired), _verdict(paired)]
         rows.append(row)
     yield from table_lines(header, rows)
@@ -138,10 +144,10 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
         [
             name,
             f"{scores['support']:.0f}",
-            _number(scores["precision"]),
-            _number(scores["recall"]),
-            _interval(scores, "recall"),
-            _number(scores["f1"]),
+            number(scores["precision"]),
+            number(scores["recall"]),
+            interval(scores, "recall"),
+            number(scores["f1"]),
         ]
         for name, scores in (
             (name, results.evaluation.classes[name]) for name in results.schema.classes
@@ -154,13 +160,7 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
 
 def _training(results: Results) -> Iterator[str]:
     epochs = results.evaluation.epochs
-    words = curve_in_words(
-        results.schema.rows.val > 0,
-        epochs.trained,
-        epochs.settled,
-        epochs.still_falling,
-        epochs.enough,
-    )
+    words = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
     yield f"{words[0].upper()}{words[1:]}."
     yield ""
     yield "![Loss by epoch](figures/losses.png)"
@@ -221,9 +221,7 @@ def _limits(results: Results) -> Iterator[str]:
 
 
 def _parameters(results: Results, params: Params) -> Iterator[str]:
-    settled = auto_values(
-        params.model, params.train, results.evaluation.model, results.evaluation.recipe
-    )
+    settled = auto_values(params.model, params.train, results.evaluation.settled)
     rows = []
     for section, values in params.model_dump().items():
         for key, value in values.items():
@@ -237,22 +235,15 @@ def _interval_title(params: Params) -> str:
 
 
 def _with_interval(scores: Scores, metric: str) -> str:
-    return f"{_number(scores[metric])} ({_interval(scores, metric)})"
+    bounds = interval(scores, metric)
+    return number(scores[metric]) if bounds == "-" else f"{number(scores[metric])} ({bounds})"
 
 
-def _interval(scores: Scores, metric: str) -> str:
-    return f"{_number(scores[f'{metric}_low'])} to {_number(scores[f'{metric}_high'])}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _signed(paired: Difference) -> str:
+def _signed(paired: Paired) -> str:
     if paired.difference is None or paired.low is None or paired.high is None:
         return "-"
     return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
 
 
-def _verdict(paired: Difference) -> str:
+def _verdict(paired: Paired) -> str:
     return {"better": "wins", "worse": "loses"}.get(paired.verdict, "ties")

@@ -25,7 +25,8 @@ from vintage.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
-EVALUATION_PATH = Path("metrics/evaluation.json")
+DETAILS_PATH = Path("metrics/details.json")
+EVALUATION_PATH = Path("metrics/evaluation.json")  # which held the details before
 STD = "_std"
 AUTO = "auto"
 # the later a stage stands here, the more it is the one that a parameter acts on
@@ -82,10 +83,10 @@ def read_revision(name: str) -> Revision:
     predictions = parse_predictions(content, f"{PREDICTIONS_PATH} of {name}")
     source = Path(f"{PARAMS_PATH} of {name}")
     asked = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
-    evaluation = _read_evaluation(commit, name)
+    details = _read_details(commit, name)
     lock = _read_lock(commit, name)
     params = asked if lock is None else {**asked, **_locked_params(lock)}
-    recorded = _recorded(evaluation)
+    recorded = _recorded(details)
     trained = {key: value for key, value in recorded.items() if _contradicts(key, value, params)}
     replicas = params.get("train.replicas", 1)
     return Revision(
@@ -96,7 +97,7 @@ def read_revision(name: str) -> Revision:
         resolved={key: value for key, value in recorded.items() if params.get(key) == AUTO},
         table_md5=None if lock is None else _table_md5(lock, str(params.get("data.path"))),
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=_stds(evaluation),
+        stds=_stds(details),
         warnings=[
             *_contradictions(name, trained, params),
             *_staleness(name, asked, lock, hashlib.md5(content, usedforsecurity=False).hexdigest()),
@@ -164,27 +165,36 @@ def _table_md5(lock: LockFile, path: str) -> str | None:
     return next((dep.md5 for dep in deps if dep.path == path), None)
 
 
-def _read_evaluation(commit: str | None, name: str) -> dict[str, Any]:
-    """`evaluation.json`; nothing, if the revision has none."""
-    content = read_file(commit, EVALUATION_PATH)
-    if content is None:
-        return {}
-    source = Path(f"{EVALUATION_PATH} of {name}")
-    try:
-        evaluation = json.loads(_text(content, source))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source}: not valid JSON: {error}") from None
-    return evaluation if isinstance(evaluation, dict) else {}
+def _read_details(commit: str | None, name: str) -> dict[str, Any]:
+    """What the evaluation recorded beside the scores; nothing, if the revision has none."""
+    details: dict[str, Any] = {}
+    for path in (EVALUATION_PATH, DETAILS_PATH):
+        content = read_file(commit, path)
+        if content is None:
+            continue
+        source = Path(f"{path} of {name}")
+        try:
+            found = json.loads(_text(content, source))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{source}: not valid JSON: {error}") from None
+        details |= found if isinstance(found, dict) else {}
+    return details
 
 
-def _recorded(evaluation: dict[str, Any]) -> dict[str, Any]:
+def _recorded(details: dict[str, Any]) -> dict[str, Any]:
     """By dotted key, what the checkpoint says that it was trained with."""
-    return {
-        f"{section}.{key}": value
-        for section, field in (("model", "model"), ("train", "recipe"))
-        if isinstance(evaluation.get(field), dict)
-        for key, value in evaluation[field].items()
-    }
+    settled = details.get("settled")
+    if not isinstance(settled, dict):
+        return {}
+    return {key: _value(text) for key, text in settled.items() if isinstance(text, str)}
+
+
+def _value(text: str) -> Any:
+    """What `vintage.recipe.settled_values` wrote as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _contradicts(key: str, recorded: Any, params: Mapping[str, Any]) -> bool:
@@ -192,7 +202,8 @@ def _contradicts(key: str, recorded: Any, params: Mapping[str, Any]) -> bool:
     value = params.get(key)
     if value is None or value in (AUTO, EVERY_ROW) or value == recorded:
         return False
-    return not (key == AT_MOST and isinstance(value, int) and value > recorded)
+    is_number = isinstance(value, int) and isinstance(recorded, int)
+    return not (key == AT_MOST and is_number and value > recorded)
 
 
 def _contradictions(
@@ -232,9 +243,9 @@ def _shown(params: Mapping[str, Any], key: str) -> str:
     return json.dumps(params[key], default=str) if key in params else "nothing"
 
 
-def _stds(evaluation: dict[str, Any]) -> dict[str, float]:
-    """The standard deviations over replicas that `evaluation.json` records."""
-    replicas = evaluation.get("replicas")
+def _stds(details: dict[str, Any]) -> dict[str, float]:
+    """The standard deviations over replicas that the evaluation recorded."""
+    replicas = details.get("replicas")
     return {
         key.removesuffix(STD): float(value)
         for key, value in (replicas if isinstance(replicas, dict) else {}).items()
