@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vintage import console, numerics
 from vintage.console import one_line
+from vintage.guard import guarded
 
 if TYPE_CHECKING:
     from vintage.dataset import Dataset
@@ -118,4 +119,4 @@ def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("split", main))
