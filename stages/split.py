@@ -44,6 +44,7 @@ def main() -> None:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
+    from vintage.oddities import oddities
     from vintage.sharing import share_out
 
     shared = share_out(data, params.data.kinds, params.split)
@@ -96,6 +97,8 @@ def main() -> None:
             f"  shared out {shared.n_draws} times, until rows that differ in nothing that is "
             "stored were on one side"
         )
+    for line in oddities(data, shared, params.data.target):
+        console.say(f"  {one_line(line)}")
     for label in split.train_only:
         console.say(
             f"  class {one_line(data.classes[label])} has too few groups to share: all to train"
