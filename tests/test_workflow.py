@@ -73,8 +73,6 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
     row = r"\| metrics/evaluation.json \| test.log\\_loss \| [\d.]+ \| [\d.]+ \|"
     assert re.search(row, comment)
-        r"\| metrics/evaluation.json \| test.log\\_loss \| [\d.]+ \| [\d.]+ \|", comment
-    )
     failed = reproduced.run("bash", ".ci/reproduce", check=False)
     assert failed.returncode == 1
     assert "metrics/evaluation.json" in failed.stderr
