@@ -15,8 +15,6 @@ from vintage.console import InputError
 GRAPH = Path("dvc.yaml")
 TABLE = "${data.path}"
 
-Inputs = dict[str, Any]
-
 
 def guarded(stage: str, main: Callable[[], None]) -> Callable[[], None]:
     """`main`, which fails at its end if an input of the stage has changed meanwhile.
@@ -26,9 +24,12 @@ def guarded(stage: str, main: Callable[[], None]) -> Callable[[], None]:
     """
 
     def run() -> None:
-        before = declared_inputs(stage)
+        from ruamel.yaml import YAML
+
+        spec = YAML(typ="safe").load(GRAPH)["stages"][stage]
+        before = _inputs(spec)
         main()
-        after = declared_inputs(stage)
+        after = _inputs(spec)
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         if changed:
             raise InputError(
@@ -39,13 +40,12 @@ def guarded(stage: str, main: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def declared_inputs(stage: str) -> Inputs:
+def _inputs(spec: dict[str, Any]) -> dict[str, Any]:
     """By path or dotted key, what tells whether a declared file or parameter has changed."""
-    from vintage.params import PARAMS_PATH, load_params, parse_yaml
+    from vintage.params import PARAMS_PATH, load_params
 
     params = load_params().model_dump()
-    spec = parse_yaml(GRAPH.read_text(encoding="utf-8"), GRAPH)["stages"][stage]
-    inputs: Inputs = {}
+    inputs: dict[str, Any] = {}
     for dep in spec["deps"]:
         path = Path(dep.replace(TABLE, params["data"]["path"]))
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
