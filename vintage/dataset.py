@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vintage.cells import Place, typed
+from vintage.cells import Place, typed, with_nulls
 from vintage.console import InputError
 from vintage.features import Columns, Source, check_type, twin_keys
 from vintage.params import DataParams, SplitParams
@@ -63,7 +63,9 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     roles = {"data.target": data.target}
     roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
     categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
-    table = read_table(Path(data.path), data.delimiter, as_text=[*roles.values(), *categorical])
+    table = read_table(
+        Path(data.path), data.delimiter, [*roles.values(), *categorical], data.missing
+    )
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
     for key, name in [*roles.items(), *listed]:
@@ -82,10 +84,12 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
 
+    used = [*names, *dict.fromkeys(roles.values())]
+    table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
-        table = table.select([*names, *dict.fromkeys(roles.values())]).take(labelled)
+        table = table.take(labelled)
     source = Source(data.path, labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:
