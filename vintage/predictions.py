@@ -2,7 +2,8 @@
 
 A class name that a spreadsheet would run as a formula has an apostrophe put in front: one that
 begins with `=`, `+`, `-`, `@`, a tab or a line break and is no plain number such as `-1.5`. So has
-one that begins with an apostrophe itself. Reading takes it off again, so every name comes back.
+what follows a `;`, a `|`, a tab or a line break in a name, where another program may end the cell.
+So has an apostrophe at these places itself. Reading takes them off again, so every name comes back.
 """
 
 import csv
@@ -23,7 +24,9 @@ PROBABILITY = "probability_"
 GROUP = "group"
 
 ESCAPE = "'"
-FORMULA = re.compile(r"['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last are full-width = + - @
+# at the start of a name or after what may end a cell; the last are full-width = + - @
+FORMULA = re.compile(r"(?:^|(?<=[;|\t\r\n]))(?=['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+ESCAPED = re.compile(rf"(?:^|(?<=[;|\t\r\n])){ESCAPE}")
 PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -49,7 +52,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write CSV; a probability has as many digits as bring back the same float64."""
     classes = predictions.classes
     names = [escaped(name) for name in classes]
-    lines = [csv_line([*FIXED, *(PROBABILITY + name for name in classes), GROUP])]
+    lines = [csv_line([*FIXED, *(escaped(PROBABILITY + name) for name in classes), GROUP])]
     for row, label, probabilities, group in zip(
         predictions.rows.tolist(),
         predictions.labels.tolist(),
@@ -64,8 +67,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 def escaped(name: str) -> str:
     """`name` as a cell that no spreadsheet runs."""
-    harmless = not FORMULA.match(name) or PLAIN_NUMBER.fullmatch(name)
-    return name if harmless else ESCAPE + name
+    return name if PLAIN_NUMBER.fullmatch(name) else FORMULA.sub(ESCAPE, name)
+
+
+def unescaped(cell: str) -> str:
+    """The name that `escaped` made `cell` of."""
+    return ESCAPED.sub("", cell) if ESCAPE in cell else cell
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -84,7 +91,7 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
-        header = lines[0]
+        header = [unescaped(cell) for cell in lines[0]]
         n_fixed = len(FIXED)
         names = header[n_fixed:-1]
         if tuple(header[:n_fixed]) != FIXED or header[-1] != GROUP:
@@ -101,13 +108,13 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
         predictions = Predictions(
             classes=classes,
             rows=np.array([int(line[0]) for line in body], dtype=np.int64),
-            labels=np.array([ids[line[1].removeprefix(ESCAPE)] for line in body], dtype=np.int64),
+            labels=np.array([ids[unescaped(line[1])] for line in body], dtype=np.int64),
             probabilities=np.array([line[n_fixed:-1] for line in body], dtype=np.float64),
             groups=np.array([int(line[-1]) for line in body], dtype=np.int64),
         )
         _check(predictions)
         best = predictions.probabilities.argmax(axis=1).tolist()
-        if [line[2].removeprefix(ESCAPE) for line in body] != [classes[index] for index in best]:
+        if [unescaped(line[2]) for line in body] != [classes[index] for index in best]:
             raise ValueError("a predicted class is not the most probable one")
     except KeyError as error:
         raise InputError(f"{source}: {str(error)[:80]} is no class of the header") from None
