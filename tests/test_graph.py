@@ -91,14 +91,34 @@ def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
     assert {type(number) for number in numbers} <= {int, float}
 
 
-def test_dvc_plots_show_and_diff_draw_curves_and_confusion(reproduced: Project) -> None:
+def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced: Project) -> None:
+    reproduced.run("git", "add", "-A")
+    reproduced.run("git", "commit", "-q", "-m", "results")
     reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     reproduced.repro()
-    for command in (["show"], ["diff", "HEAD"]):
-        reproduced.run("dvc", "plots", *command, "--out", "shown")
-        page = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
-        for text in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
-            assert text in page, f"{text!r} is not shown by dvc plots {command[0]}"
+    revisions = ["workspace"], ["workspace", "HEAD"]
+    for command, expected in zip((["show"], ["diff", "HEAD"]), revisions, strict=True):
+        done = reproduced.run("dvc", "plots", *command, "--json")
+        assert "failed" not in done.stderr
+        drawn = {name: plots for name, plots in json.loads(done.stdout)["data"].items() if plots}
+        assert {name: plots[0]["type"] for name, plots in drawn.items()} == {
+            "metrics/losses.json": "vega",
+            "metrics/predictions.csv": "vega",
+            **{
+                f"metrics/figures/{name}.png": "image"
+                for name in ("calibration", "confusion", "losses")
+            },
+        }
+        for name in ("metrics/losses.json", "metrics/predictions.csv"):
+            assert drawn[name][0]["revisions"] == expected
+        axes = drawn["metrics/predictions.csv"][0]["content"]["spec"]["encoding"]
+        assert [axes[axis]["field"] for axis in "xy"] == ["predicted", "actual"]
+        assert [axes[axis]["title"] for axis in "xy"] == ["Predicted", "Actual"]
+        page = reproduced.run("dvc", "plots", *command, "--out", "shown")
+        assert "failed" not in page.stderr
+        text = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
+        for said in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
+            assert said in text, f"{said!r} is not shown by dvc plots {command[0]}"
         shutil.rmtree(reproduced.root / "shown")
 
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import Project
+from tests.conftest import Project, Run
 from tests.fuzzing import cases
 from vintage.comment import changed_metrics
 from vintage.markdown import escaped
+from vintage.model import read_network
+from vintage.predict import predict_table
 from vintage.predictions import Predictions, parse_predictions, read_predictions, write_predictions
 from vintage.tensors import read_schema
 
@@ -130,7 +132,9 @@ def test_the_report_shows_the_names(hostile: Project) -> None:
 @given(
     classes=st.lists(st.text(max_size=6).map(lambda t: t.encode(errors="replace").decode()),
                      min_size=1, max_size=4, unique=True),
-    prefix=st.sampled_from(["", "=", "'", "''", "+1", "-", "@", "\t", "\r", "\n", ",", '"']),
+    prefix=st.sampled_from(
+        ["", "=", "'", "''", "+1", "-", "@", "\t", "\r", "\n", ",", '"', ";", "x;=", ";'", "x|'-"]
+    ),
 )  # fmt: skip
 def test_any_class_name_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, classes: list[str], prefix: str
@@ -143,9 +147,34 @@ def test_any_class_name_is_read_back(
     found = parse_predictions(path.read_bytes(), "x")
     assert found.classes == names
     assert found.labels.tolist() == ids.tolist()
-    for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")):
+    for row in csv.reader(io.StringIO(path.read_bytes().decode(), newline="")):
         for cell in row[1:3]:
             assert not cell.startswith(FORMULA) or re.fullmatch(r"[+-][0-9.e+-]+", cell)
+    assert not runs_elsewhere(path.read_bytes().decode())
+
+
+def runs_elsewhere(text: str) -> list[str]:
+    """Cells of predictions that are formulas to a spreadsheet that splits at other characters."""
+    ends = re.split(r"[;\t|\r\n]", text)
+    return [
+        cell for cell in ends if cell.startswith(FORMULA) and not re.match(r"[+-][\d,.e]", cell)
+    ]
+
+
+NAMES = ["x;=F()", "a\t+b", "y|@z", "two\n=lines", "it's; 'so'", "- 50000.", "A - B", "m;n"]
+
+
+def test_no_name_is_a_formula_where_cells_end_elsewhere(run: Run) -> None:
+    rows = [f'{index},"{NAMES[index % len(NAMES)]}"\n' for index in range(80)]
+    folder = run("x,kind\n" + "".join(rows), "split", "train", "evaluate")
+    written = folder / "metrics/predictions.csv"
+    predict_table(read_network(folder / "data/checkpoint"), str(folder / "table.csv"), "new.csv")
+    for path in (written, folder / "new.csv"):
+        text = path.read_bytes().decode()
+        assert "x;'=F()" in text
+        assert "A - B" in text
+        assert not runs_elsewhere(text)
+    assert read_predictions(written).classes == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", ["-1", "+2", "-1.5", "-1e-07", "plain", "it's"])

@@ -275,7 +275,7 @@ class _Csv(_Output[bytes]):
     def __init__(self, file: IO[bytes], schema: Schema) -> None:
         self.file = file
         self.names = pa.array([quoted(escaped(name)) for name in schema.classes])
-        self.write(csv_line(column_names(schema)).encode())
+        self.write(csv_line(map(escaped, column_names(schema))).encode())
 
     def content(self, first: int, predicted: Predicted) -> bytes:
         n_rows, n_classes = predicted.probabilities.shape

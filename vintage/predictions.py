@@ -2,7 +2,8 @@
 
 A class name that a spreadsheet would run as a formula has an apostrophe put in front: one that
 begins with `=`, `+`, `-`, `@`, a tab or a line break and is no plain number such as `-1.5`. So has
-one that begins with an apostrophe itself. Reading takes it off again, so every name comes back.
+what follows a `;`, a `|`, a tab or a line break in a name, where another program may end the cell.
+So has an apostrophe at these places itself. Reading takes them off again, so every name comes back.
 """
 
 import csv
@@ -27,7 +28,9 @@ LAST_OF_OLD = ("group",)
 Ids = npt.NDArray[np.int64]
 
 ESCAPE = "'"
-FORMULA = re.compile(r"['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last are full-width = + - @
+# at the start of a name or after what may end a cell; the last are full-width = + - @
+FORMULA = re.compile(r"(?:^|(?<=[;|\t\r\n]))(?=['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+ESCAPED = re.compile(rf"(?:^|(?<=[;|\t\r\n])){ESCAPE}")
 ID = re.compile(r"x[0-9a-f]{16}")
 PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -76,7 +79,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     assert predictions.seen is not None
     classes = predictions.classes
     names = [escaped(name) for name in classes]
-    lines = [csv_line([*FIXED, *(PROBABILITY + name for name in classes), *LAST])]
+    lines = [csv_line([*FIXED, *(escaped(PROBABILITY + name) for name in classes), *LAST])]
     for row, identity, label, probabilities, group, seen in zip(
         predictions.rows.tolist(),
         id_texts(predictions.ids),
@@ -105,13 +108,12 @@ def _ids_of(texts: Sequence[str]) -> Ids:
 
 def escaped(name: str) -> str:
     """`name` as a cell that no spreadsheet runs."""
-    harmless = not FORMULA.match(name) or PLAIN_NUMBER.fullmatch(name)
-    return name if harmless else ESCAPE + name
+    return name if PLAIN_NUMBER.fullmatch(name) else FORMULA.sub(ESCAPE, name)
 
 
 def unescaped(cell: str) -> str:
-    """What `escaped` made a cell of."""
-    return cell.removeprefix(ESCAPE)
+    """The name that `escaped` made `cell` of."""
+    return ESCAPED.sub("", cell) if ESCAPE in cell else cell
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -130,7 +132,7 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
-        header, body = lines[0], lines[1:]
+        header, body = [unescaped(cell) for cell in lines[0]], lines[1:]
         classes, is_old = _classes_of(header)
         if any(len(line) != len(header) for line in body) or not body:
             raise ValueError("a row has more or fewer cells than the header, or there is none")
