@@ -87,6 +87,8 @@ def odd_table() -> pd.DataFrame:
             "probabilities": rng.choice([True, False], n_rows),
             "x y": rng.choice(["red", "dark green", "née"], n_rows),
             "größe 😀": rng.choice(["1", "2", "10"], n_rows),
+            "stamp": 1_700_000_000 + rng.permutation(n_rows) * 3,
+            "moment": pd.to_datetime("2024-03-01") + pd.to_timedelta(rng.permutation(n_rows), "s"),
             "_constant_0": rng.integers(0, 2, n_rows),
             "kind of": rng.choice(["no", "yes, of course"], n_rows),
             "part": part,
@@ -113,7 +115,8 @@ def cells(table: pd.DataFrame, session: Any) -> dict[str, npt.NDArray[Any]]:
         if column.dtype.kind not in "iufb":
             since = pd.to_datetime(column, utc=True) - pd.Timestamp("2000-01-01", tz="UTC")
             column = since / pd.Timedelta(days=1)
-        fed[each.name] = column.to_numpy(dtype=np.float32)[:, None]
+        kind = np.float64 if each.type == "tensor(double)" else np.float32
+        fed[each.name] = column.to_numpy(dtype=kind)[:, None]
     return fed
 
 
@@ -177,6 +180,7 @@ ALONE = """
 import sys, numpy, onnxruntime
 session = onnxruntime.InferenceSession("moved.onnx")
 empty = {"tensor(float)": numpy.full((5, 1), numpy.nan, "float32"),
+         "tensor(double)": numpy.full((5, 1), numpy.nan),
          "tensor(string)": numpy.full((5, 1), "", object)}
 cells = {each.name: empty[each.type] for each in session.get_inputs()}
 outputs = dict(zip((each.name for each in session.get_outputs()), session.run(None, cells)))

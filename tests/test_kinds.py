@@ -391,3 +391,43 @@ def test_white_space_around_a_part_does_not_count(tmp_path: Path) -> None:
     table = encode(path, split=split_params(column="part"))
     assert table.data.parts is not None
     assert table.data.parts.tolist() == [0, 1, 2]
+
+
+FAR: dict[str, tuple[list[str], bool]] = {
+    "dates as numbers": ([str(20230101 + i) for i in range(60)], True),
+    "seconds since 1970": ([str(1_700_000_000 + 7 * i) for i in range(60)], True),
+    "times of one hour": ([f"2024-05-01T12:{i:02}:01" for i in range(60)], True),
+    "negative": ([str(-5e9 - i / 4) for i in range(60)], True),
+    "years": ([str(1950 + i) for i in range(60)], False),
+    "days": ([f"2024-01-{1 + i % 28:02}" for i in range(60)], False),
+    "of all sizes": ([str(i * 1e7 + 1 / 3) for i in range(60)], False),
+}
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_numbers_far_from_0_stay_apart(tmp_path: Path, case: str) -> None:
+    """Those that float32 cannot tell apart as they are get an offset, and only those."""
+    cells, has_offset = FAR[case]
+    path = write(
+        tmp_path, "n,kind\n" + "".join(f"{c},{'ab'[i % 2]}\n" for i, c in enumerate(cells))
+    )
+    table = encode(path)
+    assert bool(table.features[0].offset) == has_offset
+    values = table.column("n")
+    assert len(set(values.tolist())) == len(set(cells))
+    assert table.data.twins.max() + 1 == len(set(cells))
+    order = np.argsort(values) if case != "negative" else np.argsort(-values)
+    if len(set(cells)) == len(cells):
+        assert order.tolist() == list(range(60))
+
+
+def test_an_offset_is_that_of_the_train_rows(tmp_path: Path) -> None:
+    cells = ["1e15", "", "20230105", "20230103", "20230104", "20230101"]
+    path = write(
+        tmp_path, "n,kind\n" + "".join(f"{c},{'ab'[i % 2]}\n" for i, c in enumerate(cells))
+    )
+    table = encode(path, train=[1, 2, 3, 4])
+    assert table.features == [Feature(name="n", kind="numeric", missing=True, offset=20230103.0)]
+    assert np.array_equal(
+        table.column("n"), np.array([1e15, np.nan, 2, 0, 1, -2], np.float32), equal_nan=True
+    )

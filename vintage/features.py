@@ -36,6 +36,7 @@ FREE_TEXT_SHARE = 10  # a text column with more different texts than a tenth of 
 MIN_CATEGORIES = 20
 MAX_CATEGORIES = 1_000
 BLOCK_ROWS = 8192
+FAR = 4
 
 Columns = Mapping[str, pa.ChunkedArray]
 Indices = npt.NDArray[np.int64]
@@ -107,22 +108,21 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
 def _encode(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArray[np.float32]:
     if feature.categories is not None:
         return _codes(column, feature, place)
-    if feature.kind == "datetime":
-        return _finite(_days(column, place), place)
-    return _finite(_numbers(column, place), place)
+    wide = _days(column, place) if feature.kind == "datetime" else _numbers(column, place)
+    return _finite(wide - feature.offset if feature.offset else wide, place)
 
 
 def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A number for each cell, `[n]`: the same one for cells that say the same.
 
-    Two numbers are the same if they are so in 32 bits, and two texts if they name one category.
+    Two numbers are the same if they are so in 32 bits, or in 64 where they may get an offset; two
+    texts if they name one category.
     """
     if is_number(column.type) or pa.types.is_boolean(column.type):
-        # adding zero makes -0.0 equal to 0.0
-        return column.cast(pa.float32(), safe=False).to_numpy() + np.float32(0)
+        return _number_keys(column.cast(pa.float64(), safe=False))
     days = None if pa.types.is_binary(column.type) else as_days(column)
     if days is not None:
-        return days.cast(pa.float32(), safe=False).to_numpy()
+        return _number_keys(days)
     if pa.types.is_binary(column.type):
         return pc.index_in(column, value_set=pc.unique(column)).to_numpy()
     missing = is_missing(column)
@@ -130,6 +130,14 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     keys: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
     keys[missing] = -1
     return keys
+
+
+def _number_keys(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
+    low, high = pc.min_max(numbers).as_py().values()
+    if low is not None and not _is_far(low, high):
+        numbers = numbers.cast(pa.float32(), safe=False)
+    keys: npt.NDArray[Any] = numbers.to_numpy()
+    return keys + keys.dtype.type(0)  # makes -0.0 equal to 0.0
 
 
 def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> Feature | str:
@@ -147,9 +155,36 @@ def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> 
         return Feature(name=name, kind=kind, missing=has_missing, categories=categories)
     wide = _days(cells, place) if kind == "datetime" else _numbers(cells, place)
     numbers = _finite(wide, place)[~missing]
+    if offset := _offset(wide[~missing], numbers):
+        numbers = (wide[~missing] - offset).astype(np.float32)
     if numbers.min() == numbers.max() and not has_missing:
         return "constant in the train rows"
-    return Feature(name=name, kind=kind, missing=has_missing)
+    return Feature(name=name, kind=kind, missing=has_missing, offset=offset)
+
+
+def _offset(wide: npt.NDArray[np.float64], numbers: npt.NDArray[np.float32]) -> float:
+    """The least number, if more of them stay different in 32 bits when it is subtracted; else 0.
+
+    Args:
+        wide: float64 `[n]`, finite.
+        numbers: the same ones, rounded.
+    """
+    low, high = float(wide.min()), float(wide.max())
+    if not _is_far(low, high):
+        return 0.0
+    n_rounded = _n_distinct(numbers)
+    if n_rounded == _n_distinct(wide):
+        return 0.0
+    return low if _n_distinct((wide - low).astype(np.float32)) > n_rounded else 0.0
+
+
+def _n_distinct(numbers: npt.NDArray[Any]) -> int:
+    return int(pc.count_distinct(pa.array(numbers)).as_py())
+
+
+def _is_far(low: float, high: float) -> bool:
+    """Whether numbers lie so far from 0, for their range, that float32 gains by an offset."""
+    return max(abs(low), abs(high)) > FAR * (high - low)
 
 
 def check_type(column: pa.ChunkedArray, place: Place) -> None:

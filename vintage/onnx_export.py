@@ -4,6 +4,8 @@ Inputs, each `[n, 1]` and named as its column:
 
 - numeric: float32, NaN where the cell is missing;
 - date-time: float32, days since 2000-01-01 in UTC, NaN where it is missing;
+- either of these with an `offset` in the schema: double, because float32 would not tell its numbers
+  apart; the graph subtracts the offset;
 - categorical: string, spelled as in the schema's `categories`, "" where it is missing. `True` and
   `1.0` stand for `true` and `1`, as `NA`, `N/A` and `null` do for missing; any other text is an
   unknown category. White space counts.
@@ -36,7 +38,7 @@ from vintage.features import Source, encode_features
 from vintage.files import write_bytes
 from vintage.layers import CheapDropout, ReplicatedLinear, ReplicatedModule, ReplicatedSequential
 from vintage.network import Ensemble
-from vintage.onnx_model import import_optional
+from vintage.onnx_model import import_optional, input_type
 from vintage.tensors import Feature, Schema
 
 # of early 2023, which every onnxruntime since 1.14 reads
@@ -83,7 +85,7 @@ def onnx_bytes(ensemble: Ensemble, manifest: Manifest, schema: Schema) -> bytes:
             [
                 value(
                     feature.name,
-                    kinds.FLOAT if feature.categories is None else kinds.STRING,
+                    getattr(kinds, input_type(feature)),
                     ["n", 1],
                     CELLS[feature.kind],
                 )
@@ -152,7 +154,7 @@ def _free_name(name: str, columns: Collection[str]) -> str:
 def _logits(graph: _Graph, ensemble: Ensemble, features: list[Feature]) -> str:
     """double `[n_replicas, n, n_classes]`."""
     cells = [
-        feature.name if feature.categories is None else _code(graph, feature)
+        _number(graph, feature) if feature.categories is None else _code(graph, feature)
         for feature in features
     ]
     encoded = graph.node("Concat", *cells, axis=1)
@@ -161,6 +163,14 @@ def _logits(graph: _Graph, ensemble: Ensemble, features: list[Feature]) -> str:
         return _tabm(graph, numbers, others, ensemble.layers)
     inputs = graph.node("Concat", *numbers, *others, axis=1)
     return graph.as_kind(_mlp(graph, inputs, ensemble.layers), "DOUBLE")
+
+
+def _number(graph: _Graph, feature: Feature) -> str:
+    """float32 `[n, 1]`, as stored."""
+    if not feature.offset:
+        return feature.name
+    offset = graph.constant(np.array(feature.offset))
+    return graph.as_kind(graph.node("Sub", feature.name, offset), "FLOAT")
 
 
 def _code(graph: _Graph, feature: Feature) -> str:

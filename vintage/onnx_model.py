@@ -12,7 +12,6 @@ from vintage.console import InputError, one_line
 from vintage.tensors import Feature, Features, Schema
 
 BLOCK_ROWS = 1024
-TYPES = {"numeric": "tensor(float)", "datetime": "tensor(float)", "categorical": "tensor(string)"}
 
 
 class OnnxModel:
@@ -44,7 +43,7 @@ class OnnxModel:
 
     def _predict_block(self, features: Features) -> npt.NDArray[np.float64]:
         cells: dict[str, npt.NDArray[Any]] = {
-            feature.name: column[:, None] if feature.categories is None else _texts(column, feature)
+            feature.name: _cells(column, feature)[:, None]
             for column, feature in zip(features.T, self.schema.features, strict=True)
         }
         name = self._session.get_outputs()[2].name
@@ -79,7 +78,9 @@ def read_onnx(path: Path) -> OnnxModel:
     except ValidationError as error:
         reason = one_line(error.errors(include_url=False)[0]["msg"])[:150]
         raise InputError(f"{foreign}: the schema in its metadata is wrong ({reason})") from None
-    wanted = [(feature.name, TYPES[feature.kind]) for feature in schema.features]
+    wanted = [
+        (feature.name, f"tensor({input_type(feature).lower()})") for feature in schema.features
+    ]
     inputs = [(each.name, each.type) for each in session.get_inputs()]
     outputs = [each.type for each in session.get_outputs()]
     if inputs != wanted or outputs != ["tensor(float)", "tensor(string)", "tensor(double)"]:
@@ -98,9 +99,17 @@ def import_optional(name: str) -> Any:
         ) from None
 
 
-def _texts(codes: npt.NDArray[np.float32], feature: Feature) -> npt.NDArray[np.object_]:
-    """Texts `[n, 1]` that the model takes for these codes."""
-    categories = feature.categories or []
-    unknown = "?" * (1 + max(map(len, categories)))  # longer than each of them
-    texts = [*categories, *([""] if feature.missing else []), unknown]
-    return np.array(texts, dtype=object)[codes.astype(np.int64)][:, None]
+def input_type(feature: Feature) -> str:
+    """ONNX's name for the type of a column's cells."""
+    if feature.categories is not None:
+        return "STRING"
+    return "DOUBLE" if feature.offset else "FLOAT"
+
+
+def _cells(column: npt.NDArray[np.float32], feature: Feature) -> npt.NDArray[Any]:
+    """What the model takes for these stored numbers `[n]`."""
+    if feature.categories is None:
+        return column.astype(np.float64) + feature.offset if feature.offset else column
+    unknown = "?" * (1 + max(map(len, feature.categories)))  # longer than each of them
+    texts = [*feature.categories, *([""] if feature.missing else []), unknown]
+    return np.array(texts, dtype=object)[column.astype(np.int64)]

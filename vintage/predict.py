@@ -148,7 +148,7 @@ def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str
         if feature.kind == "datetime":
             types[feature.name] = f"times {'with' if _has_zone(column) else 'without'} a zone"
         elif feature.kind == "numeric":
-            may_be_true = bool(np.isin(known, (0, 1)).all())
+            may_be_true = bool(np.isin(known.astype(np.float64) + feature.offset, (0, 1)).all())
             is_true = may_be_true and pa.types.is_boolean(typed(column).type)
             types[feature.name] = "truth values" if is_true else "numbers"
     return types

@@ -24,19 +24,22 @@ _Count = Annotated[int, Field(ge=0)]
 class Feature(Strict):
     """A column of the table, and how its cells are stored as float32.
 
-    A number as it is, a date-time as days since 2000-01-01, NaN where they are missing. A category
+    A number as it is, a date-time as days since 2000-01-01, NaN where they are missing; `offset` is
+    subtracted from either in float64, before they are rounded. A category
     as its place in `categories`; then come a code for missing, if train rows have it, and one for
     every category that no train row has.
 
     Attributes:
         missing: whether a cell is missing in a train row.
         categories: of a categorical column, as text.
+        offset: of numbers so far from 0 that float32 does not tell them apart as they are.
     """
 
     name: str
     kind: Literal["numeric", "datetime", "categorical"]
     missing: bool = False
     categories: Annotated[list[str], Field(min_length=1)] | None = None
+    offset: float = 0.0
 
     @property
     def unknown_code(self) -> int:
@@ -46,6 +49,8 @@ class Feature(Strict):
     def _the_categories_fit(self) -> Self:
         if (self.categories is not None) != (self.kind == "categorical"):
             raise ValueError(f"feature {self.name!r} is {self.kind}; see its categories")
+        if self.categories is not None and self.offset:
+            raise ValueError(f"feature {self.name!r} is categorical and has an offset")
         if len(set(self.categories or [])) < len(self.categories or []):
             raise ValueError(f"feature {self.name!r} has a category twice")
         return self
