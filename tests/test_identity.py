@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tests.conftest import ROOT, Run
+from tests.conftest import WINE, Run
 from vintage.cells import Place
 from vintage.console import InputError
 from vintage.identity import ids_of_column, row_ids, table_hashes
@@ -125,7 +125,7 @@ CHANGES: dict[str, Callable[[Rows], Rows]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_by_hash_no_row_changes_its_side(run: Run, change: str) -> None:
-    wine = pd.read_csv(ROOT / "data/wine.csv")
+    wine = pd.read_csv(WINE)
     options = {**HASHED, "data.target": "quality"}
     before = sides(run(wine.to_csv(index=False), "split", **options))
     other = CHANGES[change](wine)
