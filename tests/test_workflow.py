@@ -57,6 +57,15 @@ def test_a_forced_run_gives_the_committed_bytes(reproduced: Project, tmp_path: P
     assert "every tracked byte was reproduced" in clone.run("bash", ".ci/reproduce").stdout
 
 
+def test_git_changes_no_byte_of_a_table(fresh: Project, tmp_path: Path) -> None:
+    """Or its hash would be another one in each clone, and `dvc.lock` wrong there for good."""
+    table = b'size,kind\r\n1,"two\nlines"\r\n2,x\n'
+    (fresh.root / "data/table.csv").write_bytes(table)
+    fresh.commit("a table of Windows")
+    fresh.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    assert (tmp_path / "clone/data/table.csv").read_bytes() == table
+
+
 @pytest.mark.slow
 def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     """Parameters without their results: what is stale, what it does, and red at the end."""
