@@ -10,6 +10,7 @@ Each model learns from the train and the validation rows, which is all that the 
 from pathlib import Path
 
 from vintage import console, numerics
+from vintage.guard import guarded
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("baseline", main))

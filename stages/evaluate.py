@@ -8,6 +8,7 @@ Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, 
 from pathlib import Path
 
 from vintage import console, numerics
+from vintage.guard import guarded
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("evaluate", main))

@@ -8,6 +8,7 @@ Writes  metrics/comparison.json (the network beside each baseline), metrics/repo
 from pathlib import Path
 
 from vintage import console, numerics
+from vintage.guard import guarded
 
 METRICS = Path("metrics")
 BASELINES = Path("data/baseline")
@@ -76,4 +77,4 @@ def _check_classes(name: str, found: list[str], expected: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("report", main))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vintage import console, numerics
 from vintage.console import one_line
+from vintage.guard import guarded
 
 if TYPE_CHECKING:
     from vintage.dataset import Dataset
@@ -43,6 +44,7 @@ def main() -> None:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
+    from vintage.oddities import oddities
     from vintage.sharing import share_out
 
     shared = share_out(data, params.data.kinds, params.split)
@@ -95,6 +97,8 @@ def main() -> None:
             f"  shared out {shared.n_draws} times, until rows that differ in nothing that is "
             "stored were on one side"
         )
+    for line in oddities(data, shared, params.data.target):
+        console.say(f"  {one_line(line)}")
     for label in split.train_only:
         console.say(
             f"  class {one_line(data.classes[label])} has too few groups to share: all to train"
@@ -118,4 +122,4 @@ def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("split", main))

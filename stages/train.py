@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vintage import console, numerics
+from vintage.guard import guarded
 
 if TYPE_CHECKING:
     from vintage.params import ModelParams, TrainParams
@@ -122,4 +123,4 @@ def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    console.run(guarded("train", main))

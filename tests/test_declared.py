@@ -145,7 +145,7 @@ def declared_paths(stage: str) -> tuple[set[str], set[str]]:
     reads = {dep.replace("${data.path}", SECTIONS["data"]["path"]) for dep in spec["deps"]}
     listed = [out for kind in ("outs", "metrics", "plots") for out in spec.get(kind, [])]
     writes = {out if isinstance(out, str) else next(iter(out)) for out in listed}
-    return reads | {"params.yaml"}, writes
+    return reads | {"params.yaml", "dvc.yaml"}, writes
 
 
 OPENED = re.compile(

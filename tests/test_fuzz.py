@@ -361,7 +361,9 @@ def check_params(content: bytes, path: Path) -> None:
         assert "\n" not in message
         assert len(message) < 1000
         return
-    plain = yaml.safe_load(content)
+    from dvc.utils.serialize import parse_yaml as dvc_reads
+
+    plain = dvc_reads(content.decode(), path)
     for section, values in params.model_dump().items():
         for key, value in values.items():
             said = plain[section][key]

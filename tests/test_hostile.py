@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Project
 from tests.fuzzing import cases
+from vintage.comment import changed_metrics
 from vintage.markdown import escaped
 from vintage.predictions import Predictions, parse_predictions, read_predictions, write_predictions
 from vintage.tensors import read_schema
@@ -80,7 +81,7 @@ def test_a_stage_speaks_in_plain_lines(hostile: Project, stage: str) -> None:
     done = hostile.stage(stage, check=True)
     assert done.stderr == ""
     assert not [c for line in done.stdout.splitlines() for c in line if not c.isprintable()]
-    known = rf"(epoch|auto, for |scored|see|the|  |\w+: log|{re.escape(PATH)}: )"
+    known = rf"(epoch|best epoch|auto, for |scored|see|the|  |\w+: log|{re.escape(PATH)}: )"
     assert all(re.match(known, line) for line in done.stdout.splitlines()), done.stdout
 
 
@@ -94,6 +95,21 @@ def test_a_command_speaks_in_plain_lines(hostile: Project, command: list[str]) -
     if "md" in command:
         assert "<script" not in done.stdout
         assert "<b>" not in done.stdout
+
+
+def test_a_pull_request_comment_shows_the_names_and_calls_nobody(hostile: Project) -> None:
+    comment = hostile.run("bash", ".ci/comment", "HEAD", "train, @somebody</details>").stdout
+    assert "lock: train, @&#8203;somebody&lt;/details&gt;\n" in comment
+    assert comment.count("<") == 4, "beside <details> and <summary>, and their ends"
+    assert escaped(TARGET) in comment
+    assert not re.search(r"@\w|://", comment)
+
+
+def test_the_metrics_of_a_pull_request_are_escaped() -> None:
+    name = "</details><h1>ALL CHECKS PASSED</h1>|@somebody"
+    change = {"old": 1, "new": name, "diff": 0.1234567}
+    row = list(changed_metrics({"a|b": {name: change}}))[-1]
+    assert row == f"| a\\|b | {escaped(name)} | 1 | {escaped(name)} | 0.123457 |"
 
 
 def test_the_report_shows_the_names(hostile: Project) -> None:

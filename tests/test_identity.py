@@ -13,9 +13,12 @@ from tests.conftest import WINE, Run
 from vintage.cells import Place
 from vintage.console import InputError
 from vintage.identity import ids_of_column, row_ids, table_hashes
+from vintage.pairing import pair_rows
+from vintage.predictions import Predictions, read_predictions
 from vintage.table import read_table
 from vintage.tensors import Examples, read_examples, read_schema
 
+PREDICTIONS = "metrics/predictions.csv"
 HASHED = {"split.by": "hash", "split.stratify": False}
 
 
@@ -135,6 +138,38 @@ def test_by_hash_no_row_changes_its_side(run: Run, change: str) -> None:
     kept = old_test & set(after)
     assert all(after[identity] == before[identity] for identity in set(before) & set(after))
     assert len(kept) >= (0.85 if "fewer" in change else 1) * len(old_test)
+
+
+STAGES = ("split", "train", "evaluate")
+
+
+def predicted(run: Run, table: pd.DataFrame, **options: object) -> Predictions:
+    return read_predictions(run(table.to_csv(index=False), *STAGES, **options) / PREDICTIONS)
+
+
+def test_sixty_rows_more_leave_the_old_test_rows_paired(run: Run) -> None:
+    wine = pd.read_csv(ROOT / "data/wine.csv")
+    more = wine.iloc[:60].assign(alcohol=wine["alcohol"].iloc[:60] + 5)
+    before, after = (
+        predicted(run, table, **HASHED, **{"data.target": "quality"})
+        for table in (wine, pd.concat([more, wine]))
+    )
+    pairing = pair_rows(before, after).without_seen()
+    assert len(pairing.a.rows) >= 0.95 * len(before.rows)
+    assert (pairing.a.rows + 60 == pairing.b.rows).all()
+
+
+def test_rows_in_another_order_are_paired_with_themselves_alone(run: Run) -> None:
+    """Row numbers would pair every place of the table with the same place, whatever is there."""
+    penguins = pd.read_csv(ROOT / "data/penguins.csv")
+    mixed = penguins.sample(frac=1, random_state=0).sort_values("species", kind="stable")
+    before, after = (
+        predicted(run, table, **{"data.target": "species"}) for table in (penguins, mixed)
+    )
+    pairing = pair_rows(before, after)
+    assert 0 < len(pairing.a.rows) < len(before.rows)
+    for row, other in zip(pairing.a.rows, pairing.b.rows, strict=True):
+        assert penguins.iloc[row].equals(mixed.iloc[other])
 
 
 def test_by_hash_the_shares_are_met_within_chance_and_groups_stay_together(run: Run) -> None:

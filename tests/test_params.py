@@ -8,7 +8,7 @@ import yaml
 
 from tests.conftest import PARAMS, ROOT, Project, only_error
 from vintage.console import InputError
-from vintage.params import Params, load_params, parse_params
+from vintage.params import Params, load_params, parse_params, parse_yaml
 
 DEFAULTS: dict[str, dict[str, Any]] = load_params(PARAMS).model_dump()
 
@@ -33,6 +33,7 @@ def every_key() -> list[str]:
         ("train.learning_rate", 1),
         ("train.batch_size", 10**9),
         ("train.batch_size", "auto"),
+        ("train.batch_size", "all"),
         ("split.test_size", "auto"),
         ("split.val_size", 0),
         ("model.hidden", []),
@@ -51,7 +52,7 @@ def test_a_value_in_range_is_taken(key: str, value: object) -> None:
         ("train.learning_rate", True, "a number above 0"),
         ("train.learning_rate", float("nan"), "a number above 0"),
         ("train.epochs", 10.5, "a whole number"),
-        ("train.batch_size", "all", "auto, or a whole number"),
+        ("train.batch_size", "every", "auto, all, or a whole number"),
         ("train.seed", -1, "a whole number from 0"),
         ("split.test_size", 1.0, "auto, or a number above 0 and below 1"),
         ("split.stratify", "yes", "true or false"),
@@ -88,6 +89,78 @@ def test_an_unknown_key_is_named(key: str) -> None:
         parse_params(with_value(key, 1))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("split.seed", "split.sed", "split.sed is not a known key; did you mean seed?"),
+        ("split", "splitt", "splitt is not a known key; did you mean split?"),
+        ("model.hidden", "train.hidden", "train.hidden is not a known key; did you mean model.h"),
+    ],
+)
+def test_a_typing_error_is_named_and_not_what_it_leaves_out(old: str, new: str, said: str) -> None:
+    params = copy.deepcopy(DEFAULTS)
+    section, _, name = old.partition(".")
+    value = params[section].pop(name) if name else params.pop(section)
+    if "." in new:
+        params[new.partition(".")[0]][new.partition(".")[2]] = value
+    else:
+        params[new] = value
+    with pytest.raises(InputError) as error:
+        parse_params(params)
+    assert said in str(error.value)
+    assert str(error.value).endswith("?")
+    assert "missing" not in str(error.value)
+
+
+def test_all_wrong_keys_are_named_at_once() -> None:
+    params = with_value("train.epochs", "many")
+    params["split"]["test_size"] = 3
+    del params["model"]["dropout"]
+    params["evaluate"]["confidnce"] = params["evaluate"].pop("confidence")
+    with pytest.raises(InputError) as error:
+        parse_params(params)
+    problems = str(error.value).removeprefix("params.yaml: ").split(". ")
+    assert [problem.split()[0].strip(":") for problem in problems] == [
+        *("split.test_size", "model.dropout", "train.epochs", "evaluate.confidnce"),
+    ]
+
+
+def test_very_many_wrong_keys_are_counted() -> None:
+    with pytest.raises(InputError) as error:
+        parse_params({f"key{index}": 1 for index in range(5000)})
+    assert re.search(r"\. And \d{4} more$", str(error.value))
+    assert len(str(error.value)) < 1000
+
+
+SPELLINGS = [
+    *("010", "08", "0o10", "0x1F", "0b11", "1_000", "+1", "-0", "0_", "1:30", "190:20:30"),
+    *(".2e0", "1e-3", "1E5", "+.5e1", "12e03", ".5", "5.", "01.5", "1e+3", ".1e-2", "1e", "._1"),
+    *("no", "yes", "on", "off", "y", "N", "true", "True", "tRue", "~", "null", "NULL", "Null"),
+    *(".inf", "-.inf", "2024-01-01", "2001-12-14t21:59:43.10-05:00", "=", "<<", "''", '"no"'),
+    *("!!int 010", "!!str 010", "!!float 1", "[010, no]", "{a: 1e-3}", "0X1F", "0O7", "1.5e3"),
+]
+
+
+@pytest.mark.parametrize("directive", ["", "%YAML 1.1\n---\n"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_value_is_read_as_dvc_reads_it(spelling: str, directive: str) -> None:
+    from dvc.utils.serialize import parse_yaml as dvc_reads
+
+    text = f"{directive}section:\n  key: {spelling}\n"
+    try:
+        expected = dvc_reads(text, "params.yaml")
+    except Exception:
+        with pytest.raises(InputError):
+            parse_yaml(text)
+        return
+    assert repr(parse_yaml(text)) == repr(expected)
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line() -> None:
+    with pytest.raises(InputError, match=r'line 3: not valid YAML: found duplicate key "b"'):
+        parse_yaml("a:\n  b: 1\n  b: 2\n")
+
+
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "+1e-3", "0.001", "1.0e-3", ".1e-2"])
 def test_every_way_to_write_a_number_is_a_number(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
@@ -105,7 +178,9 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(
     "content",
     [
         *(b"", b"- 1", b"a: [", b"a: 1\na: 2", b"a: 2024-13-45", b"? [1]\n: 2", b"a: \x00"),
-        *(b"[" * 5000, b"a: !!bool x", b"a: !!int ''", b"a: !!timestamp x", b"1: 2", b"a: *a"),
+        *(b"[" * 5000, b"[" * 90_000, b"- " * 45_000, b"{a: " * 20_000, b"? " * 45_000),
+        *(b"a: !!bool x", b"a: !!int ''", b"a: !!timestamp x", b"1: 2", b"a: *a"),
+        *(b"a: &a [x]\nb: *a", b"a: &a {b: 1}\nc: {<<: *a}", b"a: 0x_", b"? &a [1]\n: *a"),
         *(b"a: &a [*a]", LAUGHS.encode(), b"a: " + b"x" * 200_000, b"a: \xff", b"\xff\xfea"),
         *(b"a: !!python/object/apply:os.abort []", b"a: " + b"1:" * 40_000 + b"1", b"a: 1_:1"),
         b"data: 0x" + b"f" * 9000,

@@ -1,5 +1,6 @@
 """The report says what the other outputs say, and shows any name letter by letter."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -74,6 +75,28 @@ def test_names_are_shown_letter_by_letter() -> None:
     lines = list(table_lines(["x"], [[name]]))
     assert len(lines) == 3
     assert "\n" not in lines[2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("@somebody", "x@somebody", "see @org/team", "a@example.org", "(@somebody)"),
+        *("#123", "owner/repo#7", "GH-1", "gh-22", "xGH-1", "https://example.org", "ftp://x.org"),
+        *("http://example.org", "www.example.org", "WWW.example.org", "mailto:a@example.org"),
+        *("0123abc", "deadbeef" * 5, "fixes 1a2b3c4d", "owner@0123abcdef", "DEADBEEF"),
+    ],
+)
+def test_a_name_calls_nobody_and_links_nowhere(name: str) -> None:
+    """By GitHub's rules, which look at the text between tags after entities are decoded."""
+    shown = escaped(name)
+    text = re.sub(r"\\(?=[\\`*_|\[\]~#])", "", html.unescape(shown))
+    assert text.replace("\u200b", "") == name
+    assert not re.search(r"@\w|#\d|\bgh-\d|\w://|\bwww\.|\b[0-9a-f]{7,40}\b", text, re.I)
+
+
+@pytest.mark.parametrize("text", ["0.583 (0.516 to 0.647)", "1000000000", "1143 rows", "auto"])
+def test_plain_text_and_numbers_stay_as_they_are(text: str) -> None:
+    assert escaped(text) == text
 
 
 def test_the_baselines_do_not_depend_on_the_validation_part(reproduced: Project) -> None:

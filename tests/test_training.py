@@ -239,6 +239,7 @@ def test_without_validation_rows_the_last_epoch_counts(split_only: Project) -> N
 def test_mini_batches_learn_and_a_large_batch_is_the_full_one(split_only: Project) -> None:
     full = train(split_only)
     assert train(split_only, **{"train.batch_size": 100_000}) == full
+    assert train(split_only, **{"train.batch_size": "all"}) == full
     small = train(split_only, **{"train.batch_size": 64})
     assert small[-1]["train_loss"] < full[-1]["train_loss"]
 

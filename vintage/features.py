@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.cells import (
+    EXACT,
     Place,
     as_days,
     as_numbers,
@@ -134,7 +135,7 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 def _number_keys(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
     low, high = pc.min_max(numbers).as_py().values()
-    if low is not None and not _is_far(low, high):
+    if low is not None and not is_far(low, high):
         numbers = numbers.cast(pa.float32(), safe=False)
     keys: npt.NDArray[Any] = numbers.to_numpy()
     return keys + keys.dtype.type(0)  # makes -0.0 equal to 0.0
@@ -158,8 +159,20 @@ def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> 
     if offset := _offset(wide[~missing], numbers):
         numbers = (wide[~missing] - offset).astype(np.float32)
     if numbers.min() == numbers.max() and not has_missing:
-        return "constant in the train rows"
+        return "constant in the train rows" + _what_was_lost(wide)
     return Feature(name=name, kind=kind, missing=has_missing, offset=offset)
+
+
+def _what_was_lost(wide: npt.NDArray[np.float64]) -> str:
+    """What to say of numbers that are equal as stored, and perhaps not as read."""
+    if np.abs(wide[0]) >= EXACT:
+        return (
+            " as 64-bit numbers, which tell whole numbers apart up to 2**53; set its kind to "
+            "categorical in data.kinds"
+        )
+    if wide.min() == wide.max():
+        return ""
+    return " as 32-bit numbers, which hold none so near to 0; multiply it by a constant"
 
 
 def _offset(wide: npt.NDArray[np.float64], numbers: npt.NDArray[np.float32]) -> float:
@@ -170,7 +183,7 @@ def _offset(wide: npt.NDArray[np.float64], numbers: npt.NDArray[np.float32]) -> 
         numbers: the same ones, rounded.
     """
     low, high = float(wide.min()), float(wide.max())
-    if not _is_far(low, high):
+    if not is_far(low, high):
         return 0.0
     n_rounded = _n_distinct(numbers)
     if n_rounded == _n_distinct(wide):
@@ -182,7 +195,7 @@ def _n_distinct(numbers: npt.NDArray[Any]) -> int:
     return int(pc.count_distinct(pa.array(numbers)).as_py())
 
 
-def _is_far(low: float, high: float) -> bool:
+def is_far(low: float, high: float) -> bool:
     """Whether numbers lie so far from 0, for their range, that float32 gains by an offset."""
     return max(abs(low), abs(high)) > FAR * (high - low)
 

@@ -43,8 +43,11 @@ def row_ids(contents: Hashes) -> Ids:
 
     The first of several equal rows has the same id whether others follow it or not.
     """
-    nth = pd.Series(contents).groupby(contents, sort=False).cumcount().to_numpy()
-    return mixed(contents + nth.astype(np.uint64)).view(np.int64)
+    rows = pd.Series(contents)
+    equal = rows[rows.duplicated(keep=False)]
+    nth = np.zeros(len(contents), dtype=np.uint64)
+    nth[equal.index.to_numpy()] = equal.groupby(equal, sort=False).cumcount().to_numpy()
+    return mixed(contents + nth).view(np.int64)
 
 
 def ids_of_column(column: pa.ChunkedArray, place: Place) -> Ids:

@@ -1,18 +1,25 @@
 """`params.yaml`, strict and typed: an unknown, missing or impossible value is refused."""
 
-import re
+import difflib
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from vintage.console import InputError, one_line
 from vintage.files import Strict
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 PARAMS_PATH = Path("params.yaml")
 LONGEST = 100_000  # characters; a file of parameters has a few thousand
+DEEPEST = 100  # brackets and sections in each other
+MOST_SAID = 600  # characters on what is wrong
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -79,7 +86,9 @@ class TrainParams(Strict):
     weight_decay: Literal["auto"] | WeightDecay = Field(
         description="auto, or a number from 0 to 1000"
     )
-    batch_size: Literal["auto"] | BatchSize = Field(description="auto, or a whole number from 1")
+    batch_size: Literal["auto", "all"] | BatchSize = Field(
+        description="auto, all, or a whole number from 1"
+    )
     patience: Literal["auto"] | Epochs = Field(
         description="auto, or a whole number from 0 to 1000000"
     )
@@ -119,40 +128,6 @@ class Params(Strict):
     evaluate: EvaluateParams = Field(description="a section")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with floats such as `1e-3`, which YAML 1.1 takes for text, and no repeated key.
-
-    An alias stands for a single value only: of lists and sections, a few lines of aliases make
-    more than any memory holds.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        is_alias = self.check_event(yaml.AliasEvent)
-        node = super().compose_node(parent, index)
-        if node and is_alias and not isinstance(node, yaml.ScalarNode):
-            raise yaml.composer.ComposerError(
-                None, None, "an alias stands for a list or section; write it out", node.start_mark
-            )
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key.value, str) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} stands here twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
 def load_params(path: Path = PARAMS_PATH) -> Params:
     """Read and check all of `params.yaml`.
 
@@ -177,16 +152,41 @@ def parse_yaml(text: str, source: Path = PARAMS_PATH) -> Any:
     if len(text) > LONGEST:
         raise InputError(f"{source}: has more than {LONGEST} characters; are these parameters?")
     try:
-        return yaml.load(text, Loader=_Loader)
+        _check_structure(text)
+        # as DVC reads it, whose parser of another kind survives no deep nesting
+        return YAML(typ="safe").load(text)
     except Exception as error:  # beside YAMLError whatever int(), dict() and the like raise
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        if isinstance(error, RecursionError):
-            problem = "the brackets or sections are nested too deep"
         raise InputError(
             f"{source}{where}: not valid YAML: {one_line(problem or 'a wrong value')[:200]}"
         ) from None
+
+
+def _check_structure(text: str) -> None:
+    """Refuse deep nesting, and an alias of what is no single value.
+
+    Of lists and sections, a few lines of aliases make more than any memory holds.
+
+    Raises:
+        MarkedYAMLError: as well as whatever ruamel.yaml raises.
+    """
+    depth = 0
+    named = set()
+    for event in YAML(typ="safe", pure=True).parse(text):
+        problem = None
+        if isinstance(event, AliasEvent) and event.anchor in named:
+            problem = "an alias stands for a list or section; write it out"
+        elif isinstance(event, CollectionStartEvent):
+            depth += 1
+            named.add(event.anchor)
+            if depth > DEEPEST:
+                problem = "the brackets or sections are nested too deep"
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if problem:
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def _load_yaml(path: Path) -> Any:
@@ -200,18 +200,46 @@ def _load_yaml(path: Path) -> Any:
 
 
 def _describe(error: ValidationError) -> str:
-    """The first wrong key, what was found there and what may stand there."""
-    problem = error.errors(include_url=False)[0]
-    # pydantic's location goes on into list items and branches of a union
-    *sections, name = (str(part) for part in problem["loc"][:2])
-    model = _model_of(sections[0]) if sections else Params
+    """Every wrong key, what was found there and what may stand there, as far as it fits a line."""
+    problems: dict[str, str] = {}
+    meant = set()
+    for problem in error.errors(include_url=False):
+        # pydantic's location goes on into list items and branches of a union
+        *sections, name = (str(part) for part in problem["loc"][:2])
+        key = ".".join([*sections, name])
+        if problem["type"] == "extra_forbidden" and (guess := _guess(sections, name)):
+            meant.add(guess)
+        problems.setdefault(key, _problem(sections, name, problem))
+    said = [problem for key, problem in problems.items() if key not in meant]
+    line = said[0]
+    for index, other in enumerate(said[1:], start=1):
+        if len(line) + len(other) > MOST_SAID:
+            return f"{line}. And {len(said) - index} more"
+        line += f"{'' if line.endswith('?') else '.'} {other}"
+    return line
+
+
+def _problem(sections: list[str], name: str, problem: "ErrorDetails") -> str:
     key = one_line(".".join([*sections, name]))[:100]
-    field = model.model_fields.get(name)
-    if field is None:
-        return f"{key} is not a known key; known are {', '.join(model.model_fields)}"
+    fields = _model_of(sections).model_fields
+    if name not in fields:
+        guess = _guess(sections, name)
+        if guess is None:
+            return f"{key} is not a known key; known are {', '.join(fields)}"
+        within = ".".join([*sections, ""])
+        return f"{key} is not a known key; did you mean {guess.removeprefix(within)}?"
     if problem["type"] == "missing":
-        return f"{key} is missing; it takes {field.description}"
-    return f"{key}: found {_shown(problem['input'])}; allowed is {field.description}"
+        return f"{key} is missing; it takes {fields[name].description}"
+    return f"{key}: found {_shown(problem['input'])}; allowed is {fields[name].description}"
+
+
+def _guess(sections: list[str], name: str) -> str | None:
+    """The dotted key that was meant by an unknown one: one spelled alike, or of another section."""
+    alike = difflib.get_close_matches(name[:100], _model_of(sections).model_fields, n=1, cutoff=0.7)
+    if alike:
+        return ".".join([*sections, *alike])
+    elsewhere = (s for s in Params.model_fields if sections and name in _model_of([s]).model_fields)
+    return next((f"{section}.{name}" for section in elsewhere), None)
 
 
 def _shown(value: Any) -> str:
@@ -221,8 +249,11 @@ def _shown(value: Any) -> str:
         return "a number of thousands of digits"
 
 
-def _model_of(section: str) -> type[BaseModel]:
-    annotation = Params.model_fields[section].annotation
+def _model_of(sections: list[str]) -> type[BaseModel]:
+    """The model of a section; of the whole file, if there is none."""
+    if not sections:
+        return Params
+    annotation = Params.model_fields[sections[0]].annotation
     assert isinstance(annotation, type)
     assert issubclass(annotation, BaseModel)
     return annotation

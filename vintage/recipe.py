@@ -225,7 +225,9 @@ def settle_architecture(params: ModelParams, rows: TrainRows) -> Architecture:
 
 def settle_recipe(params: TrainParams, rows: TrainRows) -> Recipe:
     """The recipe for the train rows."""
-    batch_size = min(_settled(params.batch_size, auto_batch_size(rows)), rows.n_rows)
+    batch_size = rows.n_rows
+    if params.batch_size != "all":
+        batch_size = min(_settled(params.batch_size, auto_batch_size(rows)), rows.n_rows)
     n_steps = math.ceil(rows.n_rows / batch_size)
     return Recipe(
         seed=params.seed,

@@ -16,7 +16,7 @@ from vintage.features import encode_features, fit_features
 from vintage.params import Kind, SplitParams
 from vintage.splitting import Split, ready_made_split, split_rows
 from vintage.tensors import Feature, Features, is_known
-from vintage.twins import duplicate_groups, joined_groups, torn_rows
+from vintage.twins import duplicate_groups, equal_rows, joined_groups, torn_rows
 
 Ids = npt.NDArray[np.int64]
 
@@ -77,11 +77,9 @@ def _stored_twins(values: Features, features: list[Feature], twins: Ids) -> Ids:
 
     No train row has an unknown category, so none of its twins is there.
     """
-    columns = list((values + np.float32(0)).T)  # makes -0.0 equal to 0.0
+    stored = equal_rows(values)
     known = is_known(values, features)
-    if not known.all():
-        columns.append(np.where(known, -1, twins))
-    return duplicate_groups(columns)
+    return stored if known.all() else duplicate_groups([stored, np.where(known, -1, twins)])
 
 
 def _part_of_rows(split: Split) -> Ids:

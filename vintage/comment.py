@@ -1,0 +1,77 @@
+"""What a change does to the scores, as a comment on a pull request.
+
+    python -m vintage.comment BASE STALE_STAGES
+
+BASE is a Git revision, STALE_STAGES what `vintage stale` printed before the pipeline ran. A pull
+request may name its classes, parameters and branches as it likes: all of them are escaped.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from vintage import console, numerics
+from vintage.console import InputError, one_line
+
+
+def comment_lines(base: str, stale: str) -> Iterator[str]:
+    """The comment as Markdown."""
+    from vintage.compare import compare_revisions, markdown_lines
+    from vintage.markdown import escaped
+    from vintage.revisions import WORKSPACE, read_revision
+
+    yield "### What this change does to the scores"
+    yield ""
+    yield f"Stale stages, whose inputs were not those in the committed dvc.lock: {escaped(stale)}"
+    yield ""
+    yield from markdown_lines(compare_revisions(read_revision(base), read_revision(WORKSPACE)))
+    yield ""
+    yield "<details><summary>Every metric that changed</summary>"
+    yield ""
+    yield from changed_metrics(_metrics_diff(base))
+    yield ""
+    yield "</details>"
+
+
+def changed_metrics(changes: dict[str, Any]) -> Iterator[str]:
+    """What `dvc metrics diff --json` says, as a table."""
+    from vintage.markdown import table_lines
+
+    rows = [
+        [path, name, *(_shown(change.get(key)) for key in ("old", "new", "diff"))]
+        for path, metrics in changes.items()
+        for name, change in metrics.items()
+    ]
+    yield from table_lines(["file", "metric", "before", "now", "change"], rows)
+
+
+def _metrics_diff(base: str) -> dict[str, Any]:
+    done = subprocess.run(
+        ["dvc", "metrics", "diff", "--json", "--", base],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise InputError(f"dvc metrics diff failed: {one_line(lines[-1])}")
+    changes: dict[str, Any] = json.loads(done.stdout)
+    return changes
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        raise InputError("expected a Git revision and the stages that were stale")
+    numerics.pin()
+    for line in comment_lines(*sys.argv[1:]):
+        console.say(line)
+
+
+if __name__ == "__main__":
+    console.run(main)
