@@ -66,6 +66,7 @@ def main() -> None:
         classes=data.classes,
         features=features,
         dropped=sorted(shared.dropped),
+        missing=params.data.missing,
         rows=RowCounts(repeated=n_repeated, **{name: len(rows) for name, rows in parts.items()}),
     )
     write_schema(TENSORS / "schema.json", schema)

@@ -10,9 +10,16 @@ import numpy.typing as npt
 from vintage.dataset import Dataset, load_dataset
 from vintage.features import encode_features, fit_features
 from vintage.params import DataParams, SplitParams
-from vintage.tensors import Feature, Features
+from vintage.tensors import MISSING, Feature, Features
 
-DATA = {"target": "kind", "id": "none", "ignore": [], "kinds": {}, "delimiter": "auto"}
+DATA = {
+    "target": "kind",
+    "id": "none",
+    "ignore": [],
+    "kinds": {},
+    "missing": list(MISSING),
+    "delimiter": "auto",
+}
 SPLIT = {
     "seed": 42,
     "test_size": 0.2,

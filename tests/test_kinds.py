@@ -431,3 +431,17 @@ def test_an_offset_is_that_of_the_train_rows(tmp_path: Path) -> None:
     assert np.array_equal(
         table.column("n"), np.array([1e15, np.nan, 2, 0, 1, -2], np.float32), equal_nan=True
     )
+
+
+@pytest.mark.parametrize("n_rows", [6, 200_000])
+def test_which_texts_mean_missing_is_set(tmp_path: Path, n_rows: int) -> None:
+    """In columns of numbers, of text, of times and in the target, read fast or not; blanks are."""
+    rows = ["1,NA,2024-01-01,a", "-,DE,-,b", "2, - ,,NA"] * (n_rows // 3)
+    path = write(tmp_path, "n,country,day,kind\n" + "".join(row + "\n" for row in rows))
+    table = encode(path, missing=[" - "])
+    assert table.kinds == {"n": "numeric", "country": "categorical", "day": "datetime"}
+    assert table.features[1].categories == ["DE", "NA"]
+    assert table.data.classes == ["NA", "a", "b"]
+    expected = [[1, 1, 8766], [np.nan, 0, np.nan], [2, 2, np.nan]]
+    assert np.array_equal(table.values[:3], np.array(expected, np.float32), equal_nan=True)
+    assert "'-' is not a number" in refusal(path, kinds={"n": "numeric"})

@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 
 from tests.conftest import SHORT, Project, Run, only_error
 from vintage.baselines import BASELINES
 from vintage.check import check_outputs
+from vintage.checkpoint import read_checkpoint
 from vintage.console import InputError
+from vintage.estimator import Classifier
 from vintage.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.files import read_json
 from vintage.fitting import balanced_weights, replica_losses
+from vintage.model import read_network
+from vintage.onnx_export import export_onnx
 from vintage.params import IntervalParams, load_params
+from vintage.predict import predict_table
 from vintage.predictions import read_predictions
-from vintage.tensors import Examples, Schema, read_examples, read_schema, write_examples
+from vintage.tensors import Examples, Feature, Schema, read_examples, read_schema, write_examples
 
 ALL = ("split", "train", "evaluate", "baseline", "report")
 
@@ -385,3 +394,52 @@ def test_categories_alone(run: Run) -> None:
     folder = run(text_of("city,part,kind", rows), *ALL, **kinds)
     assert list(check_outputs(folder, load_params(folder / "params.yaml"))) == []
     assert len(schema_of(folder).features[0].categories or []) > 255
+
+
+def test_texts_that_mean_missing_are_set(run: Run) -> None:
+    """Namibia's code is a country then, in every way to predict, as it is where it is trained."""
+    draw = random.Random(8)
+    rows = [
+        [
+            draw.choice(["NA", "DE", " - ", "", "BW"]),
+            draw.choice(["-", 20230100 + draw.randint(1, 28), 20230101]),
+            draw.choice([0.5, 1.25, "-"]),
+            draw.choice("xy"),
+        ]
+        for _ in range(200)
+    ]
+    settings = {"data.missing": ["-"], "split.group_by": "none"}
+    table = text_of("country,when,n,kind", rows)
+    folder = run(table, "split", "train", "evaluate", **settings)
+    schema = schema_of(folder)
+    assert schema.missing == ["-"]
+    assert schema.features[0] == Feature(
+        name="country", kind="categorical", missing=True, categories=["BW", "DE", "NA"]
+    )
+    assert [feature.missing for feature in schema.features] == [True] * 3
+    assert schema.features[1].offset == 20230101
+    found = read_predictions(folder / "metrics/predictions.csv")
+
+    export_onnx(folder / "model.onnx", *read_checkpoint(folder / "data/checkpoint"))
+    for name, source in (("data/checkpoint", "table.csv"), ("model.onnx", "table.parquet")):
+        texts = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
+        columns = dict(zip(["country", "when", "n", "kind"], texts, strict=True))
+        pyarrow.parquet.write_table(pa.table(columns), folder / "table.parquet")
+        predict_table(read_network(folder / name), str(folder / source), str(folder / "new.csv"))
+        with (folder / "new.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        new = [[float(lines[row][f"probability_{k}"]) for k in "xy"] for row in found.rows]
+        assert np.allclose(new, found.probabilities, rtol=0, atol=1e-6)
+        loaded = Classifier(folder / name).predict_proba(pd.DataFrame(columns))
+        assert np.allclose(loaded[found.rows], found.probabilities, rtol=0, atol=1e-6)
+    cells = {
+        "country": np.array([["NA"], ["-"], [""], ["??"]], dtype=object),
+        "when": np.array([[20230103.0], [20230104.0], [np.nan], [20230101.0]]),
+        "n": np.full((4, 1), np.nan, dtype=np.float32),
+    }
+    session = onnxruntime.InferenceSession((folder / "model.onnx").read_bytes())
+    stranger = session.run(["probabilities"], cells)[0]
+    frame = pd.DataFrame({name: column[:, 0] for name, column in cells.items()})
+    assert np.allclose(
+        Classifier(folder / "data/checkpoint").predict_proba(frame), stranger, atol=1e-6
+    )

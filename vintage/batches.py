@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from vintage.cells import MISSING
 from vintage.console import InputError
 from vintage.table import (
     ARROW,
@@ -32,6 +31,7 @@ from vintage.table import (
     leave_signals_to_python,
     refusals,
 )
+from vintage.tensors import MISSING
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20
@@ -67,8 +67,13 @@ class Parts(ABC):
 
 
 @contextlib.contextmanager
-def open_parts(name: str, delimiter: str = "auto") -> Iterator[Parts]:
+def open_parts(
+    name: str, delimiter: str = "auto", missing: Collection[str] = MISSING
+) -> Iterator[Parts]:
     """Open a table by its name, or standard input by `-`.
+
+    Args:
+        missing: texts that mean a missing number, besides a blank cell.
 
     Raises:
         InputError: no such file, an empty one, or one whose header is none.
@@ -79,14 +84,16 @@ def open_parts(name: str, delimiter: str = "auto") -> Iterator[Parts]:
     leave_signals_to_python()
     with contextlib.ExitStack() as stack:
         with refusals(path):
-            parts = _open(name, path, delimiter, stack)
+            parts = _open(name, path, delimiter, missing, stack)
             check_names(path, parts.names)
         yield parts
 
 
-def _open(name: str, path: Path, delimiter: str, stack: contextlib.ExitStack) -> Parts:
+def _open(
+    name: str, path: Path, delimiter: str, missing: Collection[str], stack: contextlib.ExitStack
+) -> Parts:
     if name == STDIN:
-        return _Csv(path, sys.stdin.buffer, delimiter)
+        return _Csv(path, sys.stdin.buffer, delimiter, missing)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
@@ -96,7 +103,7 @@ def _open(name: str, path: Path, delimiter: str, stack: contextlib.ExitStack) ->
     if path.suffix.lower() in ARROW:
         return _Arrow(path, stack.enter_context(pa.memory_map(str(path))))
     file = stack.enter_context(path.open("rb"))
-    return _Csv(path, file, delimiter)
+    return _Csv(path, file, delimiter, missing)
 
 
 def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
@@ -127,8 +134,11 @@ class _Csv(Parts):
 
     unit = "B"
 
-    def __init__(self, path: Path, file: IO[bytes], delimiter: str) -> None:
+    def __init__(
+        self, path: Path, file: IO[bytes], delimiter: str, missing: Collection[str]
+    ) -> None:
         self.path = path
+        self.null_values = ["", *missing]
         self.file = file
         self.is_file = path.is_file()
         self.total = path.stat().st_size if self.is_file else None
@@ -174,7 +184,7 @@ class _Csv(Parts):
                 delimiter=self.delimiter, newlines_in_values=True
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=kinds, include_columns=list(kinds), null_values=list(MISSING)
+                column_types=kinds, include_columns=list(kinds), null_values=self.null_values
             ),
         )
 

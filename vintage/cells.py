@@ -1,7 +1,7 @@
 """What a table's cells say: numbers, truth values, times or text, and which are missing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ MICROSECONDS_A_DAY = 86_400_000_000
 
 WHITE = " \t\n\r\v\f"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 BOOLEANS = {
     "true": True,
     "True": True,
@@ -59,8 +58,7 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     """Text as numbers or booleans where all of it says so; anything else as it is.
 
     A number is such as `-1.5`, `+2` or `3e8`, with or without white space around; a boolean is
-    `true`, `True`, `TRUE` or the same of `false`. A cell that is blank, `NA`, `N/A`, `NaN` or
-    `null` beside them is missing. Text that is not UTF-8 stays binary.
+    `true`, `True`, `TRUE` or the same of `false`. Text that is not UTF-8 stays binary.
 
     Args:
         exact: numbers so large that float64 confuses them stay text.
@@ -73,11 +71,11 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     numbers = as_numbers(text)
     if numbers is not None:
         return text if exact and _float64_confuses(numbers) else numbers
-    known = pa.array([*BOOLEANS, *MISSING], text.type)
+    known = pa.array(list(BOOLEANS), text.type)
     places = pc.index_in(pc.ascii_trim_whitespace(text), value_set=known)
     if places.null_count > text.null_count:
         return text
-    values = pa.array([*BOOLEANS.values(), *(None for _ in MISSING)], pa.bool_())
+    values = pa.array(list(BOOLEANS.values()), pa.bool_())
     return pa.chunked_array([values.take(chunk) for chunk in places.chunks], pa.bool_())
 
 
@@ -92,13 +90,13 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """As float64, null where a cell is missing; None if some other cell is no number."""
+    """As float64; None if some cell is no number."""
     try:
         return text.cast(pa.float64())
     except pa.ArrowInvalid:
         pass  # the plain way is much faster, and mostly enough
     try:
-        return without_missing(text).cast(pa.float64())
+        return pc.ascii_trim_whitespace(text).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
 
@@ -110,7 +108,7 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     A time without a zone counts as UTC.
     """
     if is_text(column.type):
-        text = without_missing(column)
+        text = pc.ascii_trim_whitespace(column)
         for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
             try:
                 column = text.cast(kind)
@@ -129,17 +127,23 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.divide(since_2000, float(MICROSECONDS_A_DAY))
 
 
-def without_missing(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text without white space around it, null where it says that the cell is missing."""
-    trimmed = pc.ascii_trim_whitespace(text)
-    is_missing = pc.is_in(trimmed, value_set=pa.array(MISSING, text.type))
-    return pc.if_else(is_missing, pa.scalar(None, text.type), trimmed)
+def with_nulls(column: pa.ChunkedArray, missing: Collection[str]) -> pa.ChunkedArray:
+    """A column of text as string, null where a cell is blank or one of `missing`.
+
+    White space around it does not count. Text that is not UTF-8 stays as it is, as do other types.
+    """
+    if not is_text(column.type):
+        return column
+    text = text_of(column)
+    if pa.types.is_binary(text.type):
+        return text
+    texts = pa.array(["", *(each.strip(WHITE) for each in missing)], text.type)
+    is_missing = pc.is_in(pc.ascii_trim_whitespace(text), value_set=texts)
+    return pc.if_else(is_missing, pa.scalar(None, text.type), text)
 
 
 def is_missing(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """Which cells are null, or text that says so: bool `[n]`."""
-    if is_text(column.type) and not pa.types.is_binary(column.type):
-        column = without_missing(column)
+    """Which cells are null: bool `[n]`."""
     missing: npt.NDArray[np.bool_] = pc.is_null(column).to_numpy()
     return missing
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vintage.cells import Place, typed
+from vintage.cells import Place, typed, with_nulls
 from vintage.console import InputError
 from vintage.features import Columns, Source, check_type, twin_keys
 from vintage.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
@@ -71,7 +71,9 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         roles["data.id"] = data.id
     roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
     categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
-    table = read_table(Path(data.path), data.delimiter, as_text=[*roles.values(), *categorical])
+    table = read_table(
+        Path(data.path), data.delimiter, [*roles.values(), *categorical], data.missing
+    )
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
     for key, name in [*roles.items(), *listed]:
@@ -90,11 +92,13 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
 
+    ids = _ids(table, data)
+    used = [*names, *dict.fromkeys(roles.values())]
+    table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
-    ids = _ids(table, data)[labelled]
     if n_unlabelled:
-        table = table.select([*names, *dict.fromkeys(roles.values())]).take(labelled)
+        table, ids = table.take(labelled), ids[labelled]
     source = Source(data.path, labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:
@@ -125,8 +129,9 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
 
 def _ids(table: pa.Table, data: DataParams) -> Ids:
     if data.id == "none":
-        return row_ids(table_hashes(table))
-    return ids_of_column(table[data.id], Place(data.path, data.id, np.arange(table.num_rows)))
+        return row_ids(table_hashes(table, data.missing))
+    column = with_nulls(table[data.id], data.missing)
+    return ids_of_column(column, Place(data.path, data.id, np.arange(table.num_rows)))
 
 
 def _keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:

@@ -27,7 +27,6 @@ from vintage.cells import (
     not_utf8,
     text_of,
     typed,
-    without_missing,
 )
 from vintage.params import Kind
 from vintage.table import MAX_NAME
@@ -232,7 +231,7 @@ def _find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
 
 
 def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
-    texts = without_missing(cells).drop_null()
+    texts = pc.ascii_trim_whitespace(cells).drop_null()
     distinct = pc.unique(texts)
     limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, len(texts) // FREE_TEXT_SHARE))
     if len(distinct) <= limit:

@@ -4,7 +4,7 @@ The same cells give the same id in CSV, Parquet and Arrow: 0.7 and 0.70 are one 
 space around a cell does not count, as in `vintage.cells.category_name`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vintage.cells import NUMBER, Place, category_name, is_missing, is_number, is_time, typed
+from vintage.cells import (
+    NUMBER,
+    Place,
+    category_name,
+    is_missing,
+    is_number,
+    is_time,
+    typed,
+    with_nulls,
+)
+from vintage.tensors import MISSING
 
 Hashes = npt.NDArray[np.uint64]
 Ids = npt.NDArray[np.int64]
@@ -22,9 +32,14 @@ MISSING_HASH = np.uint64(0x9E3779B97F4A7C15)
 BLOCK_ROWS = 1 << 15  # that a core's cache holds
 
 
-def table_hashes(table: pa.Table) -> Hashes:
-    """A 64-bit hash of each row's cells, whatever the order of the columns: uint64 `[n]`."""
-    return row_hashes((table[name] for name in sorted(table.column_names)), table.num_rows)
+def table_hashes(table: pa.Table, missing: Collection[str] = MISSING) -> Hashes:
+    """A 64-bit hash of each row's cells, whatever the order of the columns: uint64 `[n]`.
+
+    Args:
+        missing: texts that mean a missing cell.
+    """
+    columns = (with_nulls(table[name], missing) for name in sorted(table.column_names))
+    return row_hashes(columns, table.num_rows)
 
 
 def row_hashes(columns: Iterable[pa.ChunkedArray], n_rows: int) -> Hashes:

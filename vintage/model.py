@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vintage.cells import with_nulls
 from vintage.console import InputError
 from vintage.features import Source, encode_features
 from vintage.locate import ONNX
@@ -83,7 +84,7 @@ def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Featu
         InputError: a cell is not what its column holds.
     """
     plain = plain_table(path, table.select([feature.name for feature in schema.features]))
-    columns = dict(zip(plain.column_names, plain.columns, strict=True))
+    columns = {name: with_nulls(plain[name], schema.missing) for name in plain.column_names}
     rows = np.arange(first, first + plain.num_rows)
     return encode_features(columns, schema.features, Source(str(path), rows, is_new=True))
 

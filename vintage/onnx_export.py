@@ -7,8 +7,8 @@ Inputs, each `[n, 1]` and named as its column:
 - either of these with an `offset` in the schema: double, because float32 would not tell its numbers
   apart; the graph subtracts the offset;
 - categorical: string, spelled as in the schema's `categories`, "" where it is missing. `True` and
-  `1.0` stand for `true` and `1`, as `NA`, `N/A` and `null` do for missing; any other text is an
-  unknown category. White space counts.
+  `1.0` stand for `true` and `1`, as the schema's `missing`, by default `NA`, `N/A` and `null`, do
+  for missing; any other text is an unknown category. White space counts.
 
 Outputs, in this order: `probabilities`, float32 `[n, n_classes]`, the mean over the replicas;
 `label`, string `[n]`, the likeliest class; `replica_probabilities`, double
@@ -31,7 +31,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from vintage.cells import BOOLEANS, MISSING
+from vintage.cells import BOOLEANS, with_nulls
 from vintage.checkpoint import Manifest
 from vintage.encoding import Encoder
 from vintage.features import Source, encode_features
@@ -66,7 +66,7 @@ def onnx_bytes(ensemble: Ensemble, manifest: Manifest, schema: Schema) -> bytes:
     graph = _Graph(onnx, columns)
     probabilities, label, by_replica = (_free_name(name, columns) for name in OUTPUTS)
 
-    logits = _logits(graph, ensemble, schema.features)
+    logits = _logits(graph, ensemble, schema)
     logits = graph.node("Div", logits, graph.constant(ensemble.temperature.double()))
     graph.node("Softmax", logits, output=by_replica, axis=-1)
     first = graph.constant(np.array([0]))
@@ -151,11 +151,13 @@ def _free_name(name: str, columns: Collection[str]) -> str:
     return name
 
 
-def _logits(graph: _Graph, ensemble: Ensemble, features: list[Feature]) -> str:
+def _logits(graph: _Graph, ensemble: Ensemble, schema: Schema) -> str:
     """double `[n_replicas, n, n_classes]`."""
     cells = [
-        _number(graph, feature) if feature.categories is None else _code(graph, feature)
-        for feature in features
+        _number(graph, feature)
+        if feature.categories is None
+        else _code(graph, feature, schema.missing)
+        for feature in schema.features
     ]
     encoded = graph.node("Concat", *cells, axis=1)
     numbers, others = _inputs(graph, encoded, ensemble.encoder)
@@ -173,11 +175,11 @@ def _number(graph: _Graph, feature: Feature) -> str:
     return graph.as_kind(graph.node("Sub", feature.name, offset), "FLOAT")
 
 
-def _code(graph: _Graph, feature: Feature) -> str:
+def _code(graph: _Graph, feature: Feature, missing: Collection[str]) -> str:
     """Text as the code that `vintage.features` gives it: float32 `[n, 1]`."""
     categories = feature.categories or []
-    spellings = [*categories, *MISSING, *BOOLEANS, *(f"{name}.0" for name in categories)]
-    texts = {feature.name: pa.chunked_array([spellings], pa.string())}
+    spellings = [*categories, "", *missing, *BOOLEANS, *(f"{name}.0" for name in categories)]
+    texts = {feature.name: with_nulls(pa.chunked_array([spellings], pa.string()), missing)}
     codes = encode_features(texts, [feature], Source("", np.arange(len(spellings))))[:, 0]
     known = {
         text: float(code)

@@ -45,6 +45,9 @@ class DataParams(Strict):
     kinds: dict[str, Kind] = Field(
         description="numeric, categorical or datetime by column, such as {year: categorical}, or {}"
     )
+    missing: list[str] = Field(
+        description='a list of texts that mean a missing cell, such as ["NA", "-"], [] for none'
+    )
     delimiter: Literal["auto", ",", ";", "\t", "|", ":", " "] = Field(
         description='auto, or one of "," ";" "\\t" "|" ":" and " "'
     )

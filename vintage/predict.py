@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.batches import Parts, open_parts, regrouped
-from vintage.cells import is_text, text_of, typed, without_missing
+from vintage.cells import is_text, typed, with_nulls
 from vintage.console import InputError, one_line, warn
 from vintage.files import replacing
 from vintage.model import Network, Predicted, check_columns, encode, listed, predict
@@ -62,7 +62,7 @@ def predict_table(
     Raises:
         InputError: whatever is wrong with the table.
     """
-    with open_parts(source, delimiter) as parts:
+    with open_parts(source, delimiter, network.schema.missing) as parts:
         _check_output(source, output)
         if unused := check_columns(parts.path, parts.names, network.schema):
             print(
@@ -141,7 +141,7 @@ def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str
     """
     types = {}
     for codes, feature in zip(features.T, schema.features, strict=True):
-        column = table[feature.name]
+        column = with_nulls(table[feature.name], schema.missing)
         known = codes[~np.isnan(codes)]
         if not is_text(column.type) or not len(known):
             continue
@@ -156,7 +156,7 @@ def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str
 
 def _has_zone(column: pa.ChunkedArray) -> bool:
     try:
-        without_missing(text_of(column)).cast(pa.timestamp("us"))
+        pc.ascii_trim_whitespace(column).cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return True
     return False

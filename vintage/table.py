@@ -21,8 +21,9 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from vintage.cells import MISSING, as_numbers, text_of
+from vintage.cells import as_numbers, with_nulls
 from vintage.console import InputError, one_line
+from vintage.tensors import MISSING
 
 MAX_COLUMNS = 10_000
 LONGEST_CELL = 2**24  # pyarrow itself takes no row of more than 1 MB
@@ -41,7 +42,12 @@ NO_TEXT = {
 KINDS_OF_FILE = "CSV (.csv, .tsv, .txt, also .gz), Parquet or Arrow"
 
 
-def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = ()) -> pa.Table:
+def read_table(
+    path: Path,
+    delimiter: str = "auto",
+    as_text: Collection[str] = (),
+    missing: Collection[str] = MISSING,
+) -> pa.Table:
     """Read `path`: Parquet or Arrow if its name ends so, and delimited text in UTF-8 otherwise.
 
     A CSV file follows RFC 4180: a cell that holds the delimiter, a line break or begins with a
@@ -52,6 +58,7 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
     Args:
         delimiter: `auto` finds it in the first lines.
         as_text: columns that stay text, even if they hold numbers.
+        missing: texts that mean a missing number, besides a blank cell.
 
     Raises:
         InputError: no such file, an empty one, no rows, cells that do not form a table, repeated
@@ -69,7 +76,7 @@ def read_table(path: Path, delimiter: str = "auto", as_text: Collection[str] = (
             _check_size(path, table.num_rows, table.num_columns)
             table = plain_table(path, table)
         else:
-            table = _read_csv(path, delimiter, as_text)
+            table = _read_csv(path, delimiter, as_text, missing)
         check_names(path, table.column_names)
     if table.num_rows == 0:
         raise InputError(f"{path}: has a header but no rows")
@@ -154,7 +161,9 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
+def _read_csv(
+    path: Path, delimiter: str, as_text: Collection[str], missing: Collection[str]
+) -> pa.Table:
     sample = _sample(path)
     check_start(path, sample)
     if delimiter == "auto":
@@ -167,7 +176,7 @@ def _read_csv(path: Path, delimiter: str, as_text: Collection[str]) -> pa.Table:
     table = None
     # so a cell takes a byte at least, and the size bounds their number
     if path.suffix != ".gz" and path.stat().st_size <= MAX_CELLS:
-        table = _read_numbers(path, parse, names, as_text)
+        table = _read_numbers(path, parse, names, as_text, missing)
     if table is None:
         table = _read_text(path, parse, names)
     _check_quotes(path, delimiter, last_quote)
@@ -186,7 +195,11 @@ def check_start(path: Path, start: bytes) -> None:
 
 
 def _read_numbers(
-    path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str], as_text: Collection[str]
+    path: Path,
+    parse: pyarrow.csv.ParseOptions,
+    names: Sequence[str],
+    as_text: Collection[str],
+    missing: Collection[str],
 ) -> pa.Table | None:
     """Read columns that begin with numbers as such, on all cores; None if one does not go on so."""
     first = next(iter(_text_batches(path, parse, names)), None)
@@ -194,12 +207,12 @@ def _read_numbers(
         return None
     kinds = {}
     for name, column in zip(first.schema.names, first.columns, strict=True):
-        cells = text_of(pa.chunked_array([column]))
+        cells = with_nulls(pa.chunked_array([column]), missing)
         is_utf8 = not pa.types.is_binary(cells.type)
         numbers = as_numbers(cells) if is_utf8 and name not in as_text else None
         is_numeric = numbers is not None and numbers.null_count < len(numbers)
         kinds[name] = pa.float64() if is_numeric else pa.binary()
-    convert = pyarrow.csv.ConvertOptions(column_types=kinds, null_values=list(MISSING))
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds, null_values=["", *missing])
     pa.set_cpu_count(os.cpu_count() or 1)  # OMP_NUM_THREADS=1 holds for Arrow, too
     try:
         return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)

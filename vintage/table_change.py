@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vintage.cells import Place
+from vintage.cells import Place, with_nulls
 from vintage.console import InputError
 from vintage.identity import Hashes, Ids, ids_of_column, row_ids, table_hashes
 from vintage.revisions import Revision, read_file
 from vintage.table import read_table
+from vintage.tensors import MISSING
 
 NO_ID = (None, "none")
 
@@ -56,15 +57,18 @@ def _rows(revision: Revision) -> tuple[Ids, Hashes]:
         raise InputError(f"{path} of {revision.name} is neither in Git nor in DVC's cache")
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != revision.table_md5:
         raise InputError(f"{path} of {revision.name} is not the table that was split")
+    listed = revision.params.get("data.missing")
+    missing = [str(text) for text in listed] if isinstance(listed, list) else MISSING
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
         copy = Path(folder) / path.name
         copy.write_bytes(content)
-        table = read_table(copy, str(revision.params.get("data.delimiter", "auto")))
-    contents = table_hashes(table)
+        delimiter = str(revision.params.get("data.delimiter", "auto"))
+        table = read_table(copy, delimiter, missing=missing)
+    contents = table_hashes(table, missing)
     column = revision.params.get("data.id")
     if column in NO_ID:
         return row_ids(contents), contents
     if column not in table.column_names:
         raise InputError(f"{path} of {revision.name} has no column {column!r}")
     place = Place(str(path), str(column), np.arange(table.num_rows))
-    return ids_of_column(table[column], place), contents
+    return ids_of_column(with_nulls(table[column], missing), place), contents

@@ -34,7 +34,7 @@ Ids = npt.NDArray[np.int64]
 
 def labelled_rows(column: pa.ChunkedArray) -> Ids:
     """The places of the cells of a target column that are not missing: int64 `[n]`."""
-    missing = is_missing(text_of(column) if is_text(column.type) else column)
+    missing = is_missing(column)
     if pa.types.is_floating(column.type):
         missing |= pc.fill_null(pc.is_nan(column), False).to_numpy()
     return np.flatnonzero(~missing)
@@ -115,7 +115,7 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
     if parts.null_count:
         row = first(pc.is_null(parts))
         raise place.error(
-            row, f"{str(column[row].as_py())[:40]!r} is no part; allowed is {', '.join(PARTS)}"
+            row, f"{(column[row].as_py() or '')[:40]!r} is no part; allowed is {', '.join(PARTS)}"
         )
     return parts.to_numpy().astype(np.int64)
 

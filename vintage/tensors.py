@@ -18,6 +18,8 @@ from pydantic import Field, model_validator
 from vintage.console import InputError, one_line
 from vintage.files import Strict, read_json, write_bytes, write_json
 
+MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lists others
+
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -70,12 +72,14 @@ class Schema(Strict):
 
     Attributes:
         dropped: columns that are constant or empty in the train rows.
+        missing: the texts that mean a missing cell, besides a blank one.
     """
 
     target: str
     classes: Annotated[list[str], Field(min_length=2)]
     features: Annotated[list[Feature], Field(min_length=1)]
     dropped: list[str] = Field(default=[])
+    missing: list[str] = Field(default=list(MISSING))
     rows: RowCounts
 
     @model_validator(mode="after")
