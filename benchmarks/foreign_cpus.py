@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.conftest import copy_working_tree
+
 CPUS = ["Haswell", "Broadwell", "Skylake-Client", "Cascadelake-Server", "EPYC", "EPYC-Milan", "max"]
 STAGES = ["split", "train", "baseline", "evaluate", "report"]
 OUTPUTS = ["data/tensors", "data/checkpoint", "data/baseline", "metrics"]
@@ -38,7 +39,7 @@ def main() -> None:
     if arguments.epochs:
         changes["epochs"] = str(arguments.epochs)
     with tempfile.TemporaryDirectory() as folder:
-        project = copy_working_tree(Path(folder) / "project", changes)
+        project = prepare(Path(folder) / "project", changes)
         expected = run_stages(project, arguments.stages, [])
         print(f"{len(expected)} outputs of the native CPU", flush=True)
         failed = False
@@ -52,18 +53,15 @@ def main() -> None:
     sys.exit(failed)
 
 
-def copy_working_tree(folder: Path, changes: dict[str, str]) -> Path:
-    """Copy code, parameters and table; `changes` sets parameters by their last name."""
-    for name in ("stages", "vintage", "data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tensors", "checkpoint", "baseline"):
-        shutil.rmtree(folder / "data" / name, ignore_errors=True)
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+def prepare(folder: Path, changes: dict[str, str]) -> Path:
+    """Copy the code and the tests' inputs; `changes` sets parameters by their last name."""
+    path = copy_working_tree(folder).root / "params.yaml"
+    text = path.read_text(encoding="utf-8")
     for key, value in changes.items():
         text, count = re.subn(rf"(?m)^  {key}: (\[.*?\]|\S+)", f"  {key}: {value}", text)
         if not count:
             sys.exit(f"error: params.yaml has no key {key}")
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return folder
 
 

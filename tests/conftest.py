@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from tests.processes import Training
 
 ROOT = Path(__file__).resolve().parent.parent
+# the tests' own parameters, tables and settings of DVC: those of the repository are the user's
+INPUTS = ROOT / "tests/project"
+PARAMS, WINE, PENGUINS = (
+    INPUTS / name for name in ("params.yaml", "data/wine.csv", "data/penguins.csv")
+)
+USERS = ("params.yaml", "data/", "metrics/", "dvc.lock", ".dvc/config")
 BIN = Path(sys.executable).parent
 
 # set here, so that the processes that share out the tests draw the same cases
@@ -80,6 +86,10 @@ class Project:
             params[section][name] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+
     def copy_to(self, folder: Path) -> "Project":
         shutil.copytree(self.root, folder, symlinks=True)
         return Project(folder)
@@ -102,7 +112,7 @@ def environment() -> dict[str, str]:
 
 
 def copy_working_tree(folder: Path) -> Project:
-    """Put what Git tracks, as it is in the working tree, into a repository of its own."""
+    """Put the working tree's code with the tests' own inputs into a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -111,11 +121,12 @@ def copy_working_tree(folder: Path) -> Project:
         check=True,
     ).stdout
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.startswith(USERS):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    shutil.copytree(INPUTS, folder, dirs_exist_ok=True)
     project = Project(folder)
-    for command in ("init -q -b main", "add -A", "commit -q -m start"):
+    for command in ("init -q -b main", "add --all --force", "commit -q -m start"):
         project.run("git", *command.split())
     return project
 
@@ -129,18 +140,19 @@ def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = _fresh.copy_to(tmp_path_factory.mktemp("reproduced") / "project")
     project.repro()
+    project.commit("results")
     return project
 
 
 @pytest.fixture
 def fresh(_fresh: Project, tmp_path: Path) -> Project:
-    """A clone in which nothing was run."""
+    """A clone in which nothing was run, and which holds no results of a run."""
     return _fresh.copy_to(tmp_path / "project")
 
 
 @pytest.fixture
 def reproduced(_reproduced: Project, tmp_path: Path) -> Project:
-    """A clone after `dvc repro` with the default parameters, its cache included."""
+    """A clone with the results of `dvc repro` in Git, and all that it made in DVC's cache."""
     return _reproduced.copy_to(tmp_path / "project")
 
 
@@ -167,7 +179,7 @@ Run = Callable[..., Path]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs stages on a table in this process, which spares their imports; returns their folder.
 
-    The parameters are the default ones but for `SHORT` and those that are given by dotted key.
+    The parameters are the tests' own but for `SHORT` and those that are given by dotted key.
     """
     import torch
 
@@ -180,7 +192,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
     def run_stages(table: str, *stages: str, **changes: Any) -> Path:
         (tmp_path / "table.csv").write_text(table, encoding="utf-8")
-        shutil.copy(ROOT / "params.yaml", tmp_path)
+        shutil.copy(PARAMS, tmp_path)
         Project(tmp_path).set_params(**{**SHORT, **changes})
         for stage in stages:
             import_module(f"stages.{stage}").main()

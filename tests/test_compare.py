@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.conftest import PARAMS, ROOT
 from vintage.predictions import Predictions, write_predictions
 
-ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(ROOT),
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -68,7 +68,7 @@ def made(wrong: float, n: int = 200, seed: int = 0) -> Predictions:
 def store(root: Path, predictions: Predictions, **changes: Any) -> None:
     """Write what a run leaves, with changed parameters such as `train__epochs=7`."""
     write_predictions(root / "metrics/predictions.csv", predictions)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     for key, value in changes.items():
         section, name = key.split("__")
         params[section][name] = value

@@ -18,7 +18,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT, Project, only_error
+from tests import conftest
+from tests.conftest import Project, only_error
 from tests.fuzzing import EXAMPLES, cases, damaged
 from tests.tables import Encoded, encode
 from vintage.console import InputError
@@ -33,8 +34,8 @@ from vintage.tensors import (
     write_schema,
 )
 
-WINE = b"".join((ROOT / "data/wine.csv").read_bytes().splitlines(keepends=True)[:40])
-PARAMS = (ROOT / "params.yaml").read_bytes()
+WINE = b"".join(conftest.WINE.read_bytes().splitlines(keepends=True)[:40])
+PARAMS = conftest.PARAMS.read_bytes()
 
 CELLS = [
     *("0", "1", "2", "-0", "-0.0", "+1", "3.5", ".5", "5.", "1e3", "1E-3", " 1", "1 ", "\t2", "01"),

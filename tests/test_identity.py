@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tests.conftest import ROOT, Run
+from tests.conftest import PENGUINS, WINE, Run
 from vintage.cells import Place
 from vintage.console import InputError
 from vintage.identity import ids_of_column, row_ids, table_hashes
@@ -128,7 +128,7 @@ CHANGES: dict[str, Callable[[Rows], Rows]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_by_hash_no_row_changes_its_side(run: Run, change: str) -> None:
-    wine = pd.read_csv(ROOT / "data/wine.csv")
+    wine = pd.read_csv(WINE)
     options = {**HASHED, "data.target": "quality"}
     before = sides(run(wine.to_csv(index=False), "split", **options))
     other = CHANGES[change](wine)
@@ -148,7 +148,7 @@ def predicted(run: Run, table: pd.DataFrame, **options: object) -> Predictions:
 
 
 def test_sixty_rows_more_leave_the_old_test_rows_paired(run: Run) -> None:
-    wine = pd.read_csv(ROOT / "data/wine.csv")
+    wine = pd.read_csv(WINE)
     more = wine.iloc[:60].assign(alcohol=wine["alcohol"].iloc[:60] + 5)
     before, after = (
         predicted(run, table, **HASHED, **{"data.target": "quality"})
@@ -161,7 +161,7 @@ def test_sixty_rows_more_leave_the_old_test_rows_paired(run: Run) -> None:
 
 def test_rows_in_another_order_are_paired_with_themselves_alone(run: Run) -> None:
     """Row numbers would pair every place of the table with the same place, whatever is there."""
-    penguins = pd.read_csv(ROOT / "data/penguins.csv")
+    penguins = pd.read_csv(PENGUINS)
     mixed = penguins.sample(frac=1, random_state=0).sort_values("species", kind="stable")
     before, after = (
         predicted(run, table, **{"data.target": "species"}) for table in (penguins, mixed)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tests.conftest import ROOT, Run
+from tests.conftest import WINE, Run
 from tests.test_mixed import mixed_rows, text_of
 
 Said = Callable[..., str]
@@ -48,7 +48,7 @@ def test_nothing_is_said_of_plain_tables(said: Said) -> None:
     assert odd(said(text_of("a,b,kind", rows_of(draw)))) == []
     mixed = odd(said(text_of("number,sparse,city,member,day,kind", mixed_rows(600))))
     assert mixed == ["  2 categorical, 1 datetime, 2 numeric"]
-    wine = (ROOT / "data/wine.csv").read_text()
+    wine = WINE.read_text()
     assert odd(said(wine, **{"data.target": "quality"})) == []
 
 

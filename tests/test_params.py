@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Project, only_error
+from tests.conftest import PARAMS, ROOT, Project, only_error
 from vintage.console import InputError
 from vintage.params import Params, load_params, parse_params, parse_yaml
 
-DEFAULTS: dict[str, dict[str, Any]] = load_params(ROOT / "params.yaml").model_dump()
+DEFAULTS: dict[str, dict[str, Any]] = load_params(PARAMS).model_dump()
 
 
 def with_value(key: str, value: object) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_a_key_that_stands_twice_is_named_with_its_line() -> None:
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "+1e-3", "0.001", "1.0e-3", ".1e-2"])
 def test_every_way_to_write_a_number_is_a_number(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
-    source = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    source = PARAMS.read_text(encoding="utf-8")
     path.write_text(re.sub(r"learning_rate: \S+", f"learning_rate: {text}", source))
     assert load_params(path).train.learning_rate == 0.001
 
@@ -198,14 +198,14 @@ def test_what_is_no_params_file_gives_one_line(tmp_path: Path, content: bytes) -
 
 def test_an_alias_stands_for_a_value(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    source = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    source = PARAMS.read_text(encoding="utf-8")
     one, two, three = source.split("seed: 42", 2)
     path.write_text(f"{one}seed: &seed 7{two}seed: *seed{three}", encoding="utf-8")
     assert load_params(path).train.seed == 7
 
 
 def test_every_key_of_params_yaml_is_commented() -> None:
-    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    lines = PARAMS.read_text(encoding="utf-8").splitlines()
     settings = [line for line in lines if re.match(r"  \w+:", line)]
     assert len(settings) == len(every_key())
     assert all(" # " in line for line in settings)

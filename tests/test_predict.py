@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
+import yaml
 
 from tests.conftest import Project, environment, only_error
 from tests.processes import start
@@ -341,11 +342,12 @@ def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_another_repository_gets_the_model_by_its_tag(wine: Project, tmp_path: Path) -> None:
     project = wine.copy_to(tmp_path / "project")
+    (name,) = yaml.safe_load((project.root / "dvc.yaml").read_text())["artifacts"]
     for command in (
         f"dvc remote add --default store {tmp_path / 'store'}",
         "git add --all",
         "git commit --quiet --message model",
-        "git tag --annotate wine@v1.0.0 --message first",
+        f"git tag --annotate {name}@v1.0.0 --message first",
         "dvc push --quiet",
         f"git clone --quiet --bare . {tmp_path / 'shared.git'}",
     ):
@@ -358,8 +360,8 @@ def test_another_repository_gets_the_model_by_its_tag(wine: Project, tmp_path: P
     code = {"PYTHONPATH": os.environ.get("PYTHONPATH") or str(Path(__file__).parent.parent)}
     url = f"file://{tmp_path / 'shared.git'}"
     for command in (
-        f"dvc artifacts get {url} wine -o model",
-        f"dvc get {url} data/checkpoint --rev wine@v1.0.0 -o same",
+        f"dvc artifacts get {url} {name} -o model",
+        f"dvc get {url} data/checkpoint --rev {name}@v1.0.0 -o same",
     ):
         elsewhere.run(*command.split())
     for model in ("model", "same"):

@@ -1,6 +1,7 @@
 """What `auto` stands for, and what it goes by."""
 
 import json
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.conftest import ROOT, Run
+from tests.conftest import PENGUINS, WINE, Run
 from vintage.encoding import Encoder
 from vintage.neighbors import distances_between, measure_rows, neighbor_error
 from vintage.params import Params, load_params
@@ -164,18 +165,18 @@ def test_the_neighbor_error_of_a_single_class_is_that_of_chance() -> None:
 
 @pytest.mark.parametrize(
     ("table", "target", "classes", "batch_size"),
-    [("penguins.csv", "species", "clear", 32), ("wine.csv", "quality", "unclear", 800)],
+    [(PENGUINS, "species", "clear", 32), (WINE, "quality", "unclear", 800)],
 )
 def test_the_train_stage_tells_clear_classes(
     run: Run,
     capsys: pytest.CaptureFixture[str],
-    table: str,
+    table: Path,
     target: str,
     classes: str,
     batch_size: int,
 ) -> None:
     folder = run(
-        (ROOT / "data" / table).read_text(encoding="utf-8"),
+        table.read_text(encoding="utf-8"),
         "split",
         "train",
         **{"data.target": target, "train.epochs": 1},

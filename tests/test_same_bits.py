@@ -81,12 +81,6 @@ def test_another_directory_umask_file_times_and_order(reproduced: Project) -> No
     assert reproduced.outputs() == before
 
 
-def test_the_committed_bytes_are_reproduced(fresh: Project) -> None:
-    """What lies in Git is what a forced run gives, `dvc.lock` included."""
-    forced_run(fresh)
-    assert fresh.run("git", "status", "--porcelain").stdout == ""
-
-
 def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: Project) -> None:
     fresh.set_params(**{"train.batch_size": 64, "train.patience": 5, "train.replicas": 20})
     fresh.set_params(**{"train.epochs": 30, "train.calibration": "temperature"})

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tests.conftest import ROOT, Project, only_error
+from tests.conftest import WINE, Project, only_error
 from tests.tables import encode, split_params, write
 from vintage.console import InputError
 from vintage.table import read_table
@@ -111,10 +111,10 @@ def test_a_foreign_parquet_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_csv_and_parquet_encode_alike(tmp_path: Path) -> None:
-    csv = read_table(ROOT / "data/wine.csv")
+    csv = read_table(WINE)
     path = tmp_path / "wine.parquet"
     pyarrow.parquet.write_table(csv, path)
-    one, two = encode(ROOT / "data/wine.csv", target="quality"), encode(path, target="quality")
+    one, two = encode(WINE, target="quality"), encode(path, target="quality")
     assert one.values.tobytes() == two.values.tobytes()
     assert one.data.labels.tobytes() == two.data.labels.tobytes()
     assert one.data.classes == two.data.classes == ["3", "4", "5", "6", "7", "8"]

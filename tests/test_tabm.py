@@ -11,7 +11,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from tests.conftest import ROOT, Project, Run, only_error
+from tests.conftest import PENGUINS, WINE, Project, Run, only_error
 from tests.processes import TRAIN, start
 from vintage.checkpoint import Manifest, read_checkpoint, write_checkpoint
 from vintage.console import InputError
@@ -220,10 +220,10 @@ TABM = {"model.name": "tabm", "model.dropout": 0.1, "train.weight_decay": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("table", "target", "expected"), [("wine", "quality", 0.5), ("penguins", "species", 0.9)]
+    ("table", "target", "expected"), [(WINE, "quality", 0.5), (PENGUINS, "species", 0.9)]
 )
-def test_it_learns_real_tables(run: Run, table: str, target: str, expected: float) -> None:
-    text = (ROOT / f"data/{table}.csv").read_text(encoding="utf-8")
+def test_it_learns_real_tables(run: Run, table: Path, target: str, expected: float) -> None:
+    text = table.read_text(encoding="utf-8")
     short = {"model.hidden": [16], "train.replicas": 1, "train.epochs": 15, "data.target": target}
     folder = run(text, "split", "train", "evaluate", **TABM, **short)
     evaluation = read_json(folder / "metrics/details.json", Evaluation)

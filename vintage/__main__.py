@@ -31,6 +31,7 @@ def check(_: argparse.Namespace) -> int:
     """Check what the pipeline put out; exit code 1 if something is wrong."""
     numerics.pin()
     from vintage.check import check_dvc_status, check_outputs
+    from vintage.declared import check_declared
     from vintage.params import load_params
     from vintage.provenance import check_provenance
     from vintage.stored import check_stored
@@ -42,6 +43,7 @@ def check(_: argparse.Namespace) -> int:
         *check_provenance(params),
         *check_stored(root),
         *check_dvc_status(root),
+        *check_declared(root),
     ]
     for problem in problems:
         console.say(f"wrong: {console.one_line(problem)}")

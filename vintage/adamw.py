@@ -1,7 +1,7 @@
 """AdamW through PyTorch's own fused kernel.
 
 `torch.optim.AdamW` would do the same to the bit, but its first call imports `torch._dynamo`, which
-takes longer than training the wine table's networks does. The functional form does not.
+takes longer than training small networks does. The functional form does not.
 """
 
 from collections.abc import Iterable

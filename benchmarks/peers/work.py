@@ -16,7 +16,7 @@ Labels = npt.NDArray[np.int64]
 Predict = Callable[[Floats], npt.NDArray[np.floating]]
 
 SEED = 42
-WINE = Path("data/wine.csv")
+WINE = Path("tests/project/data/wine.csv")
 WINE_ROWS = 800  # as many as the pipeline trains on
 
 
