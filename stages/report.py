@@ -46,8 +46,8 @@ def main() -> None:
             or not (pairing := pair_rows(baseline, predictions)).is_complete
         ):
             raise console.InputError(
-                f"{path}: its rows or classes are not those of {METRICS / 'predictions.csv'}; run "
-                "`dvc repro`"
+                f"{path}: does not fit {METRICS / 'predictions.csv'}: its rows or classes differ; "
+                "run `dvc repro`"
             )
         paired = paired_differences(Model(pairing.a), Model(pairing.b, spread), params.evaluate)
         models[name] = {
