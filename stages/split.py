@@ -87,7 +87,7 @@ def main() -> None:
             f"  shared out {shared.n_draws} times, until rows that differ in nothing that is "
             "stored were on one side"
         )
-    for line in oddities(data, shared, params.data.target):
+    for line in oddities(data, shared, params.data):
         console.say(f"  {one_line(line)}")
     for label in split.train_only:
         console.say(

@@ -28,6 +28,8 @@ from vintage.cells import (
     text_of,
     typed,
 )
+from vintage.console import Problems
+from vintage.forms import PLAIN, form_of
 from vintage.params import Kind
 from vintage.table import MAX_NAME
 from vintage.tensors import Feature, Features
@@ -73,16 +75,21 @@ def fit_features(
     Raises:
         InputError: free text, cells that are not of the kind set by hand, or no feature left.
     """
-    features, dropped = [], {}
+    features, dropped, problems = [], {}, Problems()
     for name, column in columns.items():
         place = Place(source.path, name, source.rows[train])
         kind = kinds.get(name)
         cells = typed(column.take(pa.array(train)), exact=kind == "categorical")
-        feature = _fit(name, cells, kind, place)
-        if isinstance(feature, str):
-            dropped[name] = feature
-        else:
-            features.append(feature)
+        with problems.noted():
+            feature = _fit(name, cells, kind, place)
+            if isinstance(feature, str):
+                dropped[name] = feature
+            else:
+                features.append(feature)
+    if problems.found:
+        with problems.noted():  # what is wrong in the other rows alone
+            encode_features(columns, features, source)
+    problems.refuse()
     if not features:
         raise Place(source.path, next(iter(columns)), train).column_error(
             "and all others are constant or empty in the train rows; no feature is left"
@@ -96,7 +103,11 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
     Raises:
         InputError: a cell that is no number, no time, not finite in 32 bits, or not UTF-8.
     """
-    encoded = [_encode(columns[f.name], f, source.place(f.name)) for f in features]
+    encoded, problems = [], Problems()
+    for feature in features:
+        with problems.noted():
+            encoded.append(_encode(columns[feature.name], feature, source.place(feature.name)))
+    problems.refuse()
     rows = np.empty((len(source.rows), len(features)), dtype=np.float32)
     for start in range(0, len(rows), BLOCK_ROWS):  # in blocks that a core's cache holds
         block = slice(start, start + BLOCK_ROWS)
@@ -236,13 +247,9 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
     limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, len(texts) // FREE_TEXT_SHARE))
     if len(distinct) <= limit:
         return
-    with_points = pc.replace_substring(distinct, ",", ".")
-    if as_numbers(with_points) is not None:
-        raise place.column_error(
-            "holds numbers with decimal commas; write them with points, or list it in data.ignore"
-        )
-    numbers = pc.match_substring_regex(distinct, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    if pc.mean(numbers).as_py() > 0.5:
+    if form := form_of(distinct):
+        raise place.column_error(f"holds {form}, or list it in data.ignore")
+    if pc.mean(pc.match_substring_regex(distinct, PLAIN)).as_py() > 0.5:
         raise _no_number(cells, place)
     raise place.column_error(
         f"holds {len(distinct)} different texts in {len(texts)} train rows, so it looks like free "
