@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vintage.tensors import Schema
 
 TENSORS = Path("data/tensors")
+SHOWN = 20  # columns in a line
 
 
 def main() -> None:
@@ -43,6 +44,7 @@ def main() -> None:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
+    from vintage.features import missing_counts
     from vintage.oddities import oddities
     from vintage.sharing import share_out
 
@@ -61,6 +63,7 @@ def main() -> None:
         features=features,
         dropped=sorted(shared.dropped),
         missing=params.data.missing,
+        missing_cells=missing_counts(data.columns, features),
         rows=RowCounts(repeated=n_repeated, **{name: len(rows) for name, rows in parts.items()}),
     )
     write_schema(TENSORS / "schema.json", schema)
@@ -107,6 +110,10 @@ def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]
         console.say("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
     for name, reason in dropped.items():
         console.say(f"  column {one_line(name)!r} is dropped: {reason}")
+    if schema.missing_cells:
+        counts = [f"{one_line(name)} {count}" for name, count in schema.missing_cells.items()]
+        shown = counts[:SHOWN] + [f"and {n} columns more" for n in [len(counts) - SHOWN] if n > 0]
+        console.say(f"  missing cells by column: {', '.join(shown)}")
     if data.n_unlabelled:
         console.say(f"  {data.n_unlabelled} rows without a target are left out")
 

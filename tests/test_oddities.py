@@ -47,7 +47,9 @@ def test_nothing_is_said_of_plain_tables(said: Said) -> None:
     draw = random.Random(1)
     assert odd(said(text_of("a,b,kind", rows_of(draw)))) == []
     mixed = odd(said(text_of("number,sparse,city,member,day,kind", mixed_rows(600))))
-    assert mixed == ["  2 categorical, 1 datetime, 2 numeric"]
+    kinds, missing = mixed
+    assert kinds == "  2 categorical, 1 datetime, 2 numeric"
+    assert missing.startswith("  missing cells by column: sparse ")
     wine = (ROOT / "data/wine.csv").read_text()
     assert odd(said(wine, **{"data.target": "quality"})) == []
 

@@ -153,8 +153,6 @@ def _number_keys(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> Feature | str:
     missing = is_missing(cells)
-    if is_number(cells.type):
-        missing |= np.isnan(_as_floats(cells))
     has_missing = bool(missing.any())
     if missing.all():
         return "empty in the train rows"
@@ -208,6 +206,12 @@ def _n_distinct(numbers: npt.NDArray[Any]) -> int:
 def is_far(low: float, high: float) -> bool:
     """Whether numbers lie so far from 0, for their range, that float32 gains by an offset."""
     return max(abs(low), abs(high)) > FAR * (high - low)
+
+
+def missing_counts(columns: Columns, features: Sequence[Feature]) -> dict[str, int]:
+    """By feature, how many cells are missing; without zeros."""
+    counts = {feature.name: int(is_missing(columns[feature.name]).sum()) for feature in features}
+    return {name: count for name, count in counts.items() if count}
 
 
 def check_type(column: pa.ChunkedArray, place: Place) -> None:
@@ -275,8 +279,6 @@ def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArr
         if pa.types.is_binary(column.type):
             raise not_utf8(column, place)
     missing = is_missing(column)
-    if pa.types.is_floating(column.type):
-        missing |= np.isnan(_as_floats(column))
     names, places = category_names(column)
     codes = {name: code for code, name in enumerate(feature.categories or [])}
     of_names = np.array([codes.get(n, feature.unknown_code) for n in names], dtype=np.float32)
