@@ -32,6 +32,7 @@ class Dataset:
         source: the file and the rows' numbers in it.
         labels: int64 `[n]`, places in `classes`.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
+        has_wide: whether some numbers were compared in 64 bits for that, see `twin_keys`.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
@@ -43,6 +44,7 @@ class Dataset:
     labels: Ids
     classes: list[str]
     twins: Ids
+    has_wide: bool
     groups: Ids
     order: npt.NDArray[np.float64] | None
     parts: Ids | None
@@ -110,7 +112,10 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     assert target is not None
     labels, classes = target
     columns = {name: typed(table[name], exact=name in categorical) for name in names}
-    twins = duplicate_groups([twin_keys(column) for column in columns.values()])
+    keys = [twin_keys(column) for column in columns.values()]
+    twins, has_wide = duplicate_groups(keys), any(key.dtype == np.float64 for key in keys)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
-    return Dataset(columns, source, labels, classes, twins, groups, order, parts, n_unlabelled)
+    return Dataset(
+        columns, source, labels, classes, twins, has_wide, groups, order, parts, n_unlabelled
+    )

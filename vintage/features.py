@@ -144,10 +144,12 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def _number_keys(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
-    low, high = pc.min_max(numbers).as_py().values()
-    if low is not None and not is_far(low, high):
-        numbers = numbers.cast(pa.float32(), safe=False)
-    keys: npt.NDArray[Any] = numbers.to_numpy()
+    keys: npt.NDArray[Any] = numbers.cast(pa.float32(), safe=False).to_numpy()
+    low, high = keys.min(), keys.max()
+    if np.isnan(low):
+        low, high = np.fmin.reduce(keys), np.fmax.reduce(keys)
+    if is_far(float(low), float(high)):
+        keys = numbers.to_numpy()
     return keys + keys.dtype.type(0)  # makes -0.0 equal to 0.0
 
 
