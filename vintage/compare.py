@@ -56,7 +56,7 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
         not_paired = f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
         metrics = without_differences(_model(a), _model(b))
     elif not_paired:
-        metrics = unpaired_differences(_model(a), _model(b), settings)
+        metrics = unpaired_differences(_model(a), _model(b))
     else:
         metrics = paired_differences(_model(a), _model(b), settings)
     notes = [*_split_notes(params, not_paired), *_test_notes(a, b, not_paired, settings)]
@@ -175,6 +175,9 @@ def _test_notes(
     if not not_paired and equal_predictions(a.predictions, b.predictions):
         if differing_params(a.params, b.params):
             yield "The parameters differ all the same: has `dvc repro` run since?"
+        return
+    if not_paired:
+        yield "Only what is paired gets an interval and a p-value."
         return
     yield (
         f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "

@@ -17,6 +17,7 @@ from vintage.console import InputError
 from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
+from vintage.scoring import METRICS, is_possible_std
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
@@ -126,11 +127,15 @@ def _read_stds(content: bytes | None, name: str) -> dict[str, float]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid JSON: {error}") from None
     replicas = evaluation.get("replicas") if isinstance(evaluation, dict) else None
-    return {
-        key.removesuffix(STD): float(value)
-        for key, value in (replicas if isinstance(replicas, dict) else {}).items()
-        if key.endswith(STD) and isinstance(value, int | float) and 0 <= value < float("inf")
-    }
+    stds = {}
+    for metric in METRICS:
+        value = replicas.get(f"{metric}{STD}") if isinstance(replicas, dict) else None
+        if value is None:
+            continue
+        if type(value) not in (int, float) or not is_possible_std(metric, value):
+            raise InputError(f"{source}: replicas.{metric}{STD} is no possible standard deviation")
+        stds[metric] = float(value)
+    return stds
 
 
 def _text(content: bytes, source: Path) -> str:
