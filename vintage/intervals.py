@@ -34,7 +34,7 @@ from scipy.stats import norm, t
 from vintage.scoring import Floats, Labels, log_losses, score
 
 PRIOR = 3.0  # rows that the model's own variance counts as, where few rows show theirs
-STEPS = 60  # of a bisection: to the last digit
+STEPS = 40  # of a bisection, each of which halves the error
 
 
 class Interval(NamedTuple):
