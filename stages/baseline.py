@@ -1,7 +1,7 @@
 """Baseline: tensors -> scores of scikit-learn's models.        python -m stages.baseline
 
 Reads   data/tensors/{train,val,test}.safetensors, data/tensors/schema.json;
-        params: evaluate.confidence, evaluate.resamples, evaluate.seed
+        params: evaluate.confidence
 Writes  metrics/baseline.json, data/baseline/<model>.csv (predictions)
 
 Each model learns from the train and the validation rows, which is all that the network sees.
@@ -18,14 +18,9 @@ SCORES = Path("metrics/baseline.json")
 
 
 def main() -> None:
-    from vintage.params import IntervalParams, load_params
+    from vintage.params import load_params
 
     params = load_params()
-    settings = IntervalParams(
-        confidence=params.evaluate.confidence,
-        resamples=params.evaluate.resamples,
-        seed=params.evaluate.seed,
-    )
     numerics.pin()
     import numpy as np
 
@@ -61,7 +56,9 @@ def main() -> None:
         probabilities = predict_baseline(
             name, schema.features, features, labels, test.features, len(schema.classes)
         )
-        scores[name] = scores_with_bounds(test.labels, probabilities, groups, settings)
+        scores[name] = scores_with_bounds(
+            test.labels, probabilities, groups, params.evaluate.confidence
+        )
         write_predictions(
             PREDICTIONS / f"{name}.csv",
             Predictions(

@@ -1,7 +1,7 @@
 """Evaluate: checkpoint -> scores, predictions, figures.        python -m stages.evaluate
 
 Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/losses.json;
-        params: evaluate.confidence, evaluate.resamples, evaluate.seed, train.numerics, train.device
+        params: evaluate.confidence, train.numerics, train.device
 Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, metrics/figures/
 """
 
@@ -17,14 +17,9 @@ METRICS = Path("metrics")
 
 def main() -> None:
     from vintage.memory import keep_freed_memory
-    from vintage.params import IntervalParams, load_params
+    from vintage.params import load_params
 
     params = load_params()
-    settings = IntervalParams(
-        confidence=params.evaluate.confidence,
-        resamples=params.evaluate.resamples,
-        seed=params.evaluate.seed,
-    )
     reached = numerics.pin(params.train.numerics)
     keep_freed_memory()
     import torch
@@ -68,7 +63,7 @@ def main() -> None:
     probabilities = by_replica["test"].mean(axis=0)
 
     details = {
-        "test": scores_with_bounds(test.labels, probabilities, groups, settings),
+        "test": scores_with_bounds(test.labels, probabilities, groups, params.evaluate.confidence),
         "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
         "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
         "classes": class_table(

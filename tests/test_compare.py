@@ -182,6 +182,9 @@ def test_without_a_common_test_row_nothing_is_paired(project: Path) -> None:
     result = compared(project)
     assert result["paired"] is False
     assert {metric["verdict"] for metric in result["metrics"].values()} == {"unpaired"}
+    accuracy = result["metrics"]["accuracy"]
+    assert accuracy["difference"] is not None
+    assert (accuracy["low"], accuracy["high"], accuracy["p_value"]) == (None, None, None)
     assert compare(project, "--fail-if-worse").returncode == 0
 
 
@@ -332,6 +335,23 @@ def test_seed_to_seed_spread_counts(project: Path) -> None:
     evaluation.write_text(json.dumps({"replicas": replicas}), encoding="utf-8")
     result = compared(project)
     assert {metric["verdict"] for metric in result["metrics"].values()} == {"no difference"}
+
+
+@pytest.mark.parametrize("std", [1e150, -1, 1.5, "0.1", True])
+def test_a_spread_that_no_scores_have_is_refused(project: Path, std: object) -> None:
+    evaluation = project / "metrics/evaluation.json"
+    evaluation.write_text(json.dumps({"replicas": {"accuracy_std": std}}), encoding="utf-8")
+    done = compare(project, "--fail-if-worse")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "replicas.accuracy_std is no possible standard deviation" in done.stderr
+
+
+@pytest.mark.parametrize("confidence", [1e-300, 0.49, 1.0])
+def test_an_impossible_confidence_is_refused(project: Path, confidence: float) -> None:
+    store(project, made(0.1), evaluate__confidence=confidence)
+    done = compare(project, "--fail-if-worse")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "evaluate.confidence is missing or impossible" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_a_value_in_range_is_taken(key: str, value: object) -> None:
         ("model.name", "cnn", "mlp"),
         ("train.numerics", None, "portable or fast"),
         ("data.ignore", "pH", "a list of column names"),
+        ("evaluate.confidence", 1e-300, "a number from 0.5 to 0.9999"),
         ("train", 3, "a section"),
     ],
 )

@@ -85,8 +85,9 @@ def compare(arguments: argparse.Namespace) -> int:
             console.say(line)
     except BrokenPipeError:
         raise
-    except (OSError, MemoryError) as error:
-        raise console.InputError(str(error) or "not enough memory") from None
+    except (OSError, MemoryError, ArithmeticError) as error:
+        message = str(error) or "not enough memory"
+        raise console.InputError(f"{arguments.a}, {arguments.b}: {message}") from None
     return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
 
 

@@ -151,12 +151,7 @@ def _check_evaluation(
         predictions.groups,
     )
     recomputed: dict[str, dict[str, Any]] = {
-        "test": scores_with_bounds(
-            labels,
-            probabilities,
-            groups,
-            params.evaluate,
-        ),
+        "test": scores_with_bounds(labels, probabilities, groups, params.evaluate.confidence),
         "classes": class_table(
             labels, probabilities, groups, predictions.classes, params.evaluate.confidence
         ),

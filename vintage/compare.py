@@ -75,7 +75,7 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     elif TARGET in params:
         metrics = without_differences(_model(a, a.predictions), _model(b, b.predictions))
     else:
-        metrics = unpaired_differences(_model(a, a.predictions), _model(b, b.predictions), settings)
+        metrics = unpaired_differences(_model(a, a.predictions), _model(b, b.predictions))
     comparison = Comparison(a, b, not_paired, pairing, table, _resolved(a, b, params), metrics, [])
     comparison.notes.extend(_notes(comparison, settings))
     return comparison

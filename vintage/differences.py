@@ -5,8 +5,8 @@ Each metric is tested twice, and the larger p-value counts:
 - by exchange (`vintage/exchange.py`; McNemar's exact test for accuracy), whose level is exact for
   any number of rows, given the two trained models;
 - by a standard error: of the paired bootstrap (both models scored on the same resamples, whole
-  groups drawn, each class keeping its number of rows; Efron and Tibshirani, An Introduction to the
-  Bootstrap, 1993), or of the exchanges where that is larger, with the seed-to-seed variance added.
+  groups drawn without regard to class; Efron and Tibshirani, An Introduction to the Bootstrap,
+  1993), or of the exchanges where that is larger, with the seed-to-seed variance added.
   Without a known seed-to-seed spread, accuracy leaves this out and is McNemar's test alone.
 
 What r replicas predict together is taken to vary from training to training with std ** 2 / r, std
@@ -121,7 +121,7 @@ def paired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str
     columns = {name: exchanged[:, index] for index, name in enumerate(names)}
     errors = {
         name: _error(
-            max(float(np.std(resampled[:, index], ddof=1)), float(np.sqrt(np.mean(column**2)))),
+            max(float(np.nanstd(resampled[:, index], ddof=1)), float(np.sqrt(np.mean(column**2)))),
             _seed_variances(name, a.spread, b.spread),
         )
         for index, (name, column) in enumerate(columns.items())
@@ -135,42 +135,28 @@ def paired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str
     )
     found = _detectable(pair, columns, tests, errors, levels[0])
     tests |= {name: tests[name]._replace(detectable=found[name]) for name in found}
-    return _judged(values_a, values_b, tests, settings.confidence, paired=True)
+    return _judged(values_a, values_b, tests, settings.confidence)
 
 
-def unpaired_differences(a: Model, b: Model, settings: IntervalParams) -> dict[str, Difference]:
-    """B - A where each is scored on rows of its own; only values if the classes are others.
+def unpaired_differences(a: Model, b: Model) -> dict[str, Difference]:
+    """B - A where each is scored on rows of its own.
 
-    The bootstraps are independent of each other, so the variances add up. There is no verdict: a
-    difference may be one of the rows rather than of the models.
+    There is neither an interval nor a p-value: each model learned from other rows, too, and how
+    much that moves a score cannot be told from two models.
     """
-    values_a, values_b = (
-        score(side.predictions.labels, side.predictions.probabilities) for side in (a, b)
-    )
+    values = _scores(a), _scores(b)
     if a.predictions.classes != b.predictions.classes:
-        return _judged(values_a, values_b, {}, settings.confidence, paired=False)
-    names = [n for n in COMPARED if not np.isnan(values_a[n]) and not np.isnan(values_b[n])]
-    levels = _levels(settings.confidence, len(names))
-    deviations = [
-        np.std(_resampled_scores(names, side.predictions, settings, seed), axis=0, ddof=1)
-        for seed, side in enumerate((a, b))
-    ]
-    tests = {}
-    for index, name in enumerate(names):
-        rows = float(np.hypot(deviations[0][index], deviations[1][index]))
-        error = _error(rows, _seed_variances(name, a.spread, b.spread))
-        tests[name] = _Test(
-            error.p_of(values_b[name] - values_a[name]),
-            [error.half_width(level) for level in levels],
-            mean_detectable(error.half_width(levels[0]), error, levels[0], concentration=0),
-        )
-    return _judged(values_a, values_b, tests, settings.confidence, paired=False)
+        return without_differences(a, b)
+    return {
+        name: _untested(values[0][name], values[1][name], values[1][name] - values[0][name])
+        for name in COMPARED
+    }
 
 
 def without_differences(a: Model, b: Model) -> dict[str, Difference]:
     """Both values alone, for models of two targets."""
-    values = [score(side.predictions.labels, side.predictions.probabilities) for side in (a, b)]
-    return _judged(values[0], values[1], {}, 0.95, paired=False)
+    values = _scores(a), _scores(b)
+    return {name: _untested(values[0][name], values[1][name]) for name in COMPARED}
 
 
 def joined_groups(a: Labels, b: Labels) -> Labels:
@@ -233,19 +219,16 @@ def _resampled_differences(names: Sequence[str], pair: _Pair, settings: Interval
         ]
         return np.stack(columns, axis=1)
 
-    return bootstrap(differences, pair.labels, pair.groups, settings.resamples, settings.seed)
+    return bootstrap(differences, pair.groups, settings.resamples, settings.seed)
 
 
-def _resampled_scores(
-    names: Sequence[str], side: Predictions, settings: IntervalParams, stream: int
-) -> Floats:
-    """float64 `[n_resamples, n_names]`; another stream draws other resamples."""
+def _scores(model: Model) -> dict[str, float]:
+    return score(model.predictions.labels, model.predictions.probabilities)
 
-    def scores(weights: Floats) -> Floats:
-        columns = [METRICS[name](side.labels, side.probabilities, weights) for name in names]
-        return np.stack(columns, axis=1)
 
-    return bootstrap(scores, side.labels, side.groups, settings.resamples, settings.seed + stream)
+def _untested(a: float, b: float, difference: float = float("nan")) -> Difference:
+    values = _defined(a), _defined(b), _defined(difference)
+    return Difference(*values, None, None, None, "unpaired", None)
 
 
 def _seed_variances(name: str, *spreads: Spread | None) -> list[tuple[float, int]]:
@@ -330,7 +313,6 @@ def _judged(
     b: Mapping[str, float],
     tests: Mapping[str, _Test],
     confidence: float,
-    paired: bool,
 ) -> dict[str, Difference]:
     """The tests together, corrected; a metric without a test has its values alone."""
     p_values = [test.p_value for test in tests.values()]
@@ -340,13 +322,12 @@ def _judged(
     for name in COMPARED:
         values = _defined(a[name]), _defined(b[name])
         if name not in tests:
-            verdict: Verdict = "no difference" if paired else "unpaired"
-            judged[name] = Difference(*values, None, None, None, None, verdict, None)
+            judged[name] = Difference(*values, None, None, None, None, "no difference", None)
             continue
         difference = b[name] - a[name]
         low, high = _bounds(name, difference, float(tests[name].half_widths[steps[name]]))
         significant = corrected[name] <= round(1 - confidence, 12)
-        verdict = _verdict(name, difference, significant) if paired else "unpaired"
+        verdict = _verdict(name, difference, significant)
         found = tests[name].detectable
         judged[name] = Difference(*values, difference, low, high, corrected[name], verdict, found)
     return judged

@@ -12,18 +12,18 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from vintage.files import Strict
-from vintage.params import IntervalParams
+from vintage.intervals import recall_bounds, score_with_intervals
 from vintage.scoring import (
     METRICS,
     Floats,
     Labels,
     class_scores,
+    is_possible_std,
     score,
-    score_with_intervals,
-    wilson_bounds,
 )
 
 DIGITS = 6
+RARE_ROWS = 5
 
 Number = float | None
 Scores = dict[str, Number]
@@ -89,6 +89,9 @@ class Evaluation(Strict):
         _check_names("val", self.val, METRICS)
         if self.replicas is not None:
             _check_names("replicas", self.replicas, SPREAD)
+            for name, std in self.replica_stds().items():
+                if not is_possible_std(name, std):
+                    raise ValueError(f"replicas.{name}_std is no possible standard deviation")
         for name, scores in self.classes.items():
             _check_names(f"classes.{name}", scores, PER_CLASS)
             if scores["support"] is None:
@@ -176,15 +179,10 @@ def plain_scores(labels: Labels, probabilities: Floats) -> Scores:
 
 
 def scores_with_bounds(
-    labels: Labels,
-    probabilities: Floats,
-    groups: Labels,
-    settings: IntervalParams,
+    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
 ) -> Scores:
-    """Every metric `m` by name, with its interval as `m_low` and `m_high`."""
-    intervals = score_with_intervals(
-        labels, probabilities, groups, settings.confidence, settings.resamples, settings.seed
-    )
+    """Every metric `m` by name, with its interval as `m_low` and `m_high`, None if it has none."""
+    intervals = score_with_intervals(labels, probabilities, groups, confidence)
     return {
         f"{name}{suffix}": rounded(value)
         for name, interval in intervals.items()
@@ -214,13 +212,9 @@ def class_table(
     classes: Sequence[str],
     confidence: float,
 ) -> dict[str, Scores]:
-    """Precision, recall with its Wilson interval, F1 and support of each class, by its name.
-
-    Rows of one group say the same thing, so the interval counts groups as trials.
-    """
+    """Precision, recall with its interval, F1 and support of each class, by its name."""
     table = class_scores(labels, probabilities, np.ones((1, len(labels))))
-    trials = [len(np.unique(groups[labels == label])) for label in range(len(classes))]
-    low, high = wilson_bounds(table.recall[0], np.array(trials, dtype=np.float64), confidence)
+    low, high = recall_bounds(labels, probabilities, groups, confidence)
     return {
         name: {
             "precision": rounded(table.precision[0, index]),
@@ -232,3 +226,13 @@ def class_table(
         }
         for index, name in enumerate(classes)
     }
+
+
+def rare_classes(classes: Mapping[str, Scores]) -> dict[str, int]:
+    """Of what `class_table` gives, the classes under `RARE_ROWS` test rows, with their number.
+
+    Their recall's interval, and what they add to balanced accuracy, macro F1 and ROC AUC, rests on
+    next to nothing.
+    """
+    support = {name: int(scores["support"] or 0) for name, scores in classes.items()}
+    return {name: n_rows for name, n_rows in support.items() if n_rows < RARE_ROWS}

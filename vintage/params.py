@@ -109,7 +109,7 @@ Metric = Literal[
 class IntervalParams(Strict):
     """How intervals and differences are computed."""
 
-    confidence: float = Field(gt=0, le=0.9999, description="a number above 0, at most 0.9999")
+    confidence: float = Field(ge=0.5, le=0.9999, description="a number from 0.5 to 0.9999")
     resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
     seed: Seed = Field(description=A_SEED)
 

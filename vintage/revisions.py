@@ -21,6 +21,7 @@ from vintage.console import InputError
 from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
+from vintage.scoring import METRICS, is_possible_std
 from vintage.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
 
 WORKSPACE = "workspace"
@@ -97,7 +98,7 @@ def read_revision(name: str) -> Revision:
         resolved={key: value for key, value in recorded.items() if params.get(key) == AUTO},
         table_md5=None if lock is None else _table_md5(lock, str(params.get("data.path"))),
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=_stds(details),
+        stds=_stds(details, name),
         warnings=[
             *_contradictions(name, trained, params),
             *_staleness(name, asked, lock, hashlib.md5(content, usedforsecurity=False).hexdigest()),
@@ -243,14 +244,21 @@ def _shown(params: Mapping[str, Any], key: str) -> str:
     return json.dumps(params[key], default=str) if key in params else "nothing"
 
 
-def _stds(details: dict[str, Any]) -> dict[str, float]:
+def _stds(details: dict[str, Any], name: str) -> dict[str, float]:
     """The standard deviations over replicas that the evaluation recorded."""
     replicas = details.get("replicas")
-    return {
-        key.removesuffix(STD): float(value)
-        for key, value in (replicas if isinstance(replicas, dict) else {}).items()
-        if key.endswith(STD) and isinstance(value, int | float) and 0 <= value < float("inf")
-    }
+    stds = {}
+    for metric in METRICS:
+        value = replicas.get(f"{metric}{STD}") if isinstance(replicas, dict) else None
+        if value is None:
+            continue
+        if type(value) not in (int, float) or not is_possible_std(metric, value):
+            raise InputError(
+                f"{DETAILS_PATH} of {name}: replicas.{metric}{STD} is no possible standard "
+                "deviation"
+            )
+        stds[metric] = float(value)
+    return stds
 
 
 def _text(content: bytes, source: Path) -> str:

@@ -1,13 +1,11 @@
-"""Metrics of a classifier, for one weighting of the rows or thousands at once, and intervals.
+"""Metrics of a classifier, for one weighting of the rows or thousands at once.
 
 Every function takes `weights`, float64 `[n_resamples, n]`: how often each row counts. All ones give
 the plain metric, the same as scikit-learn's; a bootstrap gives a whole distribution in one go.
 Probabilities are float64 `[n, n_classes]`, labels int64 `[n]`. A metric that is not defined is NaN.
 """
 
-import warnings
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +16,6 @@ Labels = npt.NDArray[np.int64]
 
 N_BINS = 10
 MAX_WEIGHTS = 4_000_000  # at once: 32 MB
-
-
-class Interval(NamedTuple):
-    """A metric's value and the bounds that a percentile bootstrap puts around it."""
-
-    value: float
-    low: float
-    high: float
 
 
 class ClassScores(NamedTuple):
@@ -56,7 +46,12 @@ def f1_macro(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
 def log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """The mean of -ln of the actual class's probability, which is cut off at 2.2e-16."""
     actual = probabilities[np.arange(len(labels)), labels]
-    return weights @ -np.log(actual.clip(np.finfo(np.float64).eps)) / weights.sum(axis=1)
+    return weights @ log_losses(actual) / weights.sum(axis=1)
+
+
+def log_losses(probabilities: Floats) -> Floats:
+    """What each probability costs if it is that of the actual class."""
+    return -np.log(probabilities.clip(np.finfo(np.float64).eps))
 
 
 def roc_auc_ovr(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
@@ -69,6 +64,8 @@ def roc_auc_ovr(labels: Labels, probabilities: Floats, weights: Floats) -> Float
 
 def calibration_error(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """Expected calibration error of the top class, over 10 bins of equal width.
+
+    It is biased upwards: the fewer rows, the farther above 0 it is for a calibrated model.
 
     Source: Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian
     Binning, AAAI 2015.
@@ -90,6 +87,11 @@ METRICS: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
 
 
 LOWER_IS_BETTER = ("log_loss", "calibration_error")
+
+
+def is_possible_std(metric: str, std: float) -> bool:
+    """Whether values of the metric can have this standard deviation: it is within their range."""
+    return 0 <= std <= (float(log_losses(np.zeros(1))[0]) if metric == "log_loss" else 1)
 
 
 def class_scores(labels: Labels, probabilities: Floats, weights: Floats) -> ClassScores:
@@ -120,37 +122,27 @@ def confidence_bins(confidence: Floats) -> Labels:
     return np.minimum(confidence * N_BINS, N_BINS - 1).astype(np.int64)
 
 
-def bootstrap_weights(
-    strata: Labels, groups: Labels, n_resamples: int, generator: np.random.Generator
-) -> Floats:
+def bootstrap_weights(groups: Labels, n_resamples: int, generator: np.random.Generator) -> Floats:
     """How often each row is drawn when whole groups are drawn with replacement.
 
-    Groups are drawn within their stratum, so that a rare class is in every resample. Only integers
-    are drawn, so that the result is the same on every CPU.
+    Only integers are drawn, so that the result is the same on every CPU.
 
     Args:
-        strata: int64 `[n]`, such as the labels; a group's is that of its first row.
         groups: int64 `[n]`: rows of equal value are drawn together.
 
     Returns:
         float64 `[n_resamples, n]`.
     """
-    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
-    group_strata = strata[first]
-    counts = np.zeros((n_resamples, len(first)))
-    for stratum in np.unique(group_strata):
-        (units,) = np.nonzero(group_strata == stratum)
-        drawn = generator.integers(0, len(units), size=(n_resamples, len(units)))
-        flat = drawn + np.arange(n_resamples)[:, None] * len(units)
-        counts[:, units] = np.bincount(flat.ravel(), minlength=n_resamples * len(units)).reshape(
-            n_resamples, len(units)
-        )
-    return counts[:, members]
+    unique, members = np.unique(groups, return_inverse=True)
+    n_groups = len(unique)
+    drawn = generator.integers(0, n_groups, size=(n_resamples, n_groups))
+    flat = drawn + np.arange(n_resamples)[:, None] * n_groups
+    counts = np.bincount(flat.ravel(), minlength=n_resamples * n_groups)
+    return counts.reshape(n_resamples, n_groups).astype(np.float64)[:, members]
 
 
 def bootstrap(
     statistic: Callable[[Floats], Floats],
-    labels: Labels,
     groups: Labels,
     n_resamples: int,
     seed: int,
@@ -164,68 +156,9 @@ def bootstrap(
         float64 `[n_resamples, ...]`, in chunks that need little memory.
     """
     generator = np.random.default_rng(seed)
-    size = max(1, MAX_WEIGHTS // len(labels))
+    size = max(1, MAX_WEIGHTS // len(groups))
     sizes = [min(size, n_resamples - start) for start in range(0, n_resamples, size)]
-    return np.concatenate(
-        [statistic(bootstrap_weights(labels, groups, size, generator)) for size in sizes]
-    )
-
-
-def percentile_bounds(resamples: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Lower and upper bound over the first axis; NaN resamples do not count.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
-    """
-    tail = (1 - confidence) / 2
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN slice")
-        low, high = np.nanquantile(resamples, [tail, 1 - tail], axis=0)
-    return low, high
-
-
-def score_with_intervals(
-    labels: Labels,
-    probabilities: Floats,
-    groups: Labels,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
-) -> dict[str, Interval]:
-    """Every metric of `METRICS` with its bootstrap interval; `groups` are drawn together.
-
-    If all rows are right, or all wrong, the resamples' accuracy cannot differ: then its interval is
-    Wilson's, with a trial for each group.
-    """
-
-    def all_metrics(weights: Floats) -> Floats:
-        columns = [metric(labels, probabilities, weights) for metric in METRICS.values()]
-        return np.stack(columns, axis=1)
-
-    resamples = bootstrap(all_metrics, labels, groups, n_resamples, seed)
-    values = score(labels, probabilities).values()
-    bounds = percentile_bounds(resamples, confidence)
-    intervals = {
-        name: Interval(value, float(low), float(high))
-        for name, value, low, high in zip(METRICS, values, *bounds, strict=True)
-    }
-    share, low, high = intervals["accuracy"]
-    if low == high:
-        n_groups = np.array([len(np.unique(groups))], dtype=np.float64)
-        wilson = wilson_bounds(np.array([share]), n_groups, confidence)
-        intervals["accuracy"] = Interval(share, *(float(bound[0]) for bound in wilson))
-    return intervals
-
-
-def wilson_bounds(share: Floats, n: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Bounds of a share observed in `n` independent trials; unlike a bootstrap's, honest at 0.
-
-    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    with np.errstate(all="ignore"):
-        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+    return np.concatenate([statistic(bootstrap_weights(groups, size, generator)) for size in sizes])
 
 
 def _roc_auc(positive: npt.NDArray[np.bool_], ranking: Floats, weights: Floats) -> Floats:
