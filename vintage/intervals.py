@@ -142,7 +142,7 @@ def wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floa
 
 
 def _wide_wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floats, Floats]:
-    """Wilson's bounds, or Poisson's where up to 3 trials are in a small share or out of a large one.
+    """Wilson's bounds, or Poisson's where up to 3 trials are in a share, or outside of it.
 
     Wilson's own miss a share near 0 as soon as one trial is in it. Source: Brown, Cai and DasGupta,
     Interval Estimation for a Binomial Proportion, 2001, section 4.1.
