@@ -66,7 +66,7 @@ def test_accuracy_of_single_rows_has_wilsons_interval(right: int) -> None:
     assert (low, high) == pytest.approx(proportion_confint(right, 60, method="wilson"), abs=1e-9)
 
 
-def test_recall_of_single_rows_has_wilsons_interval() -> None:
+def test_recall_of_single_rows_has_about_wilsons_interval() -> None:
     labels, probabilities = example(4)
     table = class_table(labels, probabilities, np.arange(60), list("abcd"), 0.95)
     hit = probabilities.argmax(axis=1) == labels
@@ -76,7 +76,9 @@ def test_recall_of_single_rows_has_wilsons_interval() -> None:
             (hit & of_class).sum(), of_class.sum(), alpha=0.05, method="wilson"
         )
         found = (table[name]["recall_low"], table[name]["recall_high"])
-        assert found == pytest.approx(expected, abs=1e-6)
+        assert found == pytest.approx(expected, abs=0.03)
+        assert found[0] <= expected[0] + 1e-6
+        assert found[1] >= expected[1] - 1e-6
 
 
 def test_area_of_many_rows_has_delongs_interval() -> None:

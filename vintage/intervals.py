@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import chi2, norm, t
 
 from vintage.scoring import Floats, Labels, log_losses, score
 
@@ -117,7 +117,7 @@ def score_with_intervals(
 def recall_bounds(
     labels: Labels, probabilities: Floats, groups: Labels, confidence: float
 ) -> tuple[Floats, Floats]:
-    """Wilson's bounds of every class's recall, float64 `[n_classes]`; NaN without rows."""
+    """The bounds of every class's recall, float64 `[n_classes]`; NaN without rows."""
     clusters = _clusters(groups)
     n_classes = probabilities.shape[1]
     hit = probabilities.argmax(axis=1) == labels
@@ -125,7 +125,7 @@ def recall_bounds(
     values = np.array([share.value for share in shares.values()])
     trials = np.array([share.trials for share in shares.values()])
     bounds = np.full((2, n_classes), np.nan)
-    bounds[:, list(shares)] = wilson_bounds(values, trials, clusters.quantile(confidence))
+    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, clusters.quantile(confidence))
     return bounds[0], bounds[1]
 
 
@@ -139,6 +139,24 @@ def wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floa
     root = np.sqrt(shares * (1 - shares) / trials + square / (4 * trials**2))
     half = quantile / (1 + square / trials) * root
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+
+
+def _wide_wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floats, Floats]:
+    """Wilson's bounds, or Poisson's where up to 3 trials are in a share, or outside of it.
+
+    Wilson's own miss a share near 0 as soon as one trial is in it. Source: Brown, Cai and DasGupta,
+    Interval Estimation for a Binomial Proportion, 2001, section 4.1.
+    """
+    low, high = wilson_bounds(shares, trials, quantile)
+    level = 2 * norm.sf(quantile)
+
+    def least(share: Floats, wilson: Floats) -> Floats:
+        n_in = share * trials
+        few = (n_in > 0) & (n_in <= 3) & (share < 0.5)
+        poisson = chi2.ppf(level, 2 * np.where(few, n_in, 1)) / (2 * trials)
+        return np.where(few, np.minimum(wilson, poisson), wilson)
+
+    return least(shares, low), 1 - least(1 - shares, 1 - high)
 
 
 def _clusters(groups: Labels) -> _Groups:
