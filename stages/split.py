@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vintage.tensors import Schema
 
 TENSORS = Path("data/tensors")
+SHOWN = 20  # columns in a line
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def main() -> None:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
+    from vintage.features import missing_counts
     from vintage.oddities import oddities
     from vintage.sharing import share_out
 
@@ -67,6 +69,7 @@ def main() -> None:
         features=features,
         dropped=sorted(shared.dropped),
         missing=params.data.missing,
+        missing_cells=missing_counts(data.columns, features),
         rows=RowCounts(repeated=n_repeated, **{name: len(rows) for name, rows in parts.items()}),
     )
     write_schema(TENSORS / "schema.json", schema)
@@ -98,7 +101,7 @@ def main() -> None:
             f"  shared out {shared.n_draws} times, until rows that differ in nothing that is "
             "stored were on one side"
         )
-    for line in oddities(data, shared, params.data.target):
+    for line in oddities(data, shared, params.data):
         console.say(f"  {one_line(line)}")
     for label in split.train_only:
         console.say(
@@ -118,6 +121,10 @@ def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]
         console.say("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
     for name, reason in dropped.items():
         console.say(f"  column {one_line(name)!r} is dropped: {reason}")
+    if schema.missing_cells:
+        counts = [f"{one_line(name)} {count}" for name, count in schema.missing_cells.items()]
+        shown = counts[:SHOWN] + [f"and {n} columns more" for n in [len(counts) - SHOWN] if n > 0]
+        console.say(f"  missing cells by column: {', '.join(shown)}")
     if data.n_unlabelled:
         console.say(f"  {data.n_unlabelled} rows without a target are left out")
 

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -123,13 +123,25 @@ def values_by_rule(
 ) -> list[float] | None:
     rule = numbers_by_rule if kind == "number" else days_by_rule
     values = rule(known)
-    if values and len(set(values)) == 1 and not has_missing:
-        return []
     every = rule([cell for cell, blank in zip(cells, missing, strict=True) if not blank])
+    offset = offset_by_rule(values) if values else 0.0
+    if values and len(rounded(values, offset)) == 1 and not has_missing:
+        return []
     if values is None or every is None:
         return None
     left = iter(every)
-    return [np.nan if blank else next(left) for blank in missing]
+    return [np.nan if blank else float(np.float32(next(left) - offset)) for blank in missing]
+
+
+def offset_by_rule(values: list[float]) -> float:
+    """The least number, if it is far from 0 and more numbers differ in 32 bits without it."""
+    is_far = max(map(abs, values)) > 4 * (max(values) - min(values))
+    gains = len(rounded(values, min(values))) > len(rounded(values, 0.0))
+    return min(values) if is_far and gains else 0.0
+
+
+def rounded(values: list[float], offset: float) -> set[float]:
+    return {float(np.float32(value - offset)) for value in values}
 
 
 def codes_by_rule(
@@ -167,8 +179,9 @@ def numbers_by_rule(cells: list[str]) -> list[float] | None:
     if not all(map(reads_as_float, cells)):
         return None
     with np.errstate(over="ignore"):
-        numbers = [float(np.float32(float(cell))) for cell in cells]
-    return numbers if np.isfinite(numbers).all() else None
+        numbers = [float(cell) for cell in cells]
+        is_finite = np.isfinite(np.array(numbers, dtype=np.float64).astype(np.float32)).all()
+    return numbers if is_finite else None
 
 
 def days_by_rule(cells: list[str]) -> list[float] | None:
@@ -189,8 +202,8 @@ def days_by_rule(cells: list[str]) -> list[float] | None:
     if len(zones) > 1:
         return None
     start = datetime(2000, 1, 1, tzinfo=UTC)
-    seconds = [(time.replace(tzinfo=time.tzinfo or UTC) - start).total_seconds() for time in times]
-    return [float(np.float32(number / 86_400)) for number in seconds]
+    spans = [time.replace(tzinfo=time.tzinfo or UTC) - start for time in times]
+    return [(span // timedelta(microseconds=1)) / 86_400_000_000 for span in spans]
 
 
 def category_by_rule(cell: str) -> str:

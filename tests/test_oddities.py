@@ -47,7 +47,9 @@ def test_nothing_is_said_of_plain_tables(said: Said) -> None:
     draw = random.Random(1)
     assert odd(said(text_of("a,b,kind", rows_of(draw)))) == []
     mixed = odd(said(text_of("number,sparse,city,member,day,kind", mixed_rows(600))))
-    assert mixed == ["  2 categorical, 1 datetime, 2 numeric"]
+    kinds, missing = mixed
+    assert kinds == "  2 categorical, 1 datetime, 2 numeric"
+    assert missing.startswith("  missing cells by column: sparse ")
     wine = WINE.read_text()
     assert odd(said(wine, **{"data.target": "quality"})) == []
 
@@ -183,3 +185,28 @@ def test_an_identifier(said: Said, name: str) -> None:
     settings = {"split.seed": 1}
     if name == "{}":
         assert line not in odd(said(text_of("a,id,kind", rows), **settings))
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (
+            ["31.12.2024", "24.12.2024"],
+            "dates such as '24.12.2024'; write them in ISO 8601, such as",
+        ),
+        (["1,5", "2,5", "3"], "numbers with decimal commas, such as '1,5'; write them with points"),
+        (["12 kg", "13 kg", "5 kg", "6 kg", "8 kg"], "numbers with a unit, such as '12 kg'; write"),
+    ],
+)
+def test_categories_that_were_meant_as_something_else(
+    said: Said, cells: list[str], expected: str
+) -> None:
+    rows = [
+        [a, f'"{cells[i % len(cells)]}"', k]
+        for i, (a, _, k) in enumerate(rows_of(random.Random(9)))
+    ]
+    shown = odd(said(text_of("a,c,kind", rows)))
+    start = f"  column 'c' is taken for categories, and holds {expected}"
+    assert sum(line.startswith(start) for line in shown) == 1
+    by_hand = odd(said(text_of("a,c,kind", rows), **{"data.kinds": {"c": "categorical"}}))
+    assert not any("is taken for" in line for line in by_hand)

@@ -91,6 +91,50 @@ def test_the_stage_exits_with_2_and_writes_nothing(fresh: Project, case: str) ->
     assert list((fresh.root / "data/tensors").glob("*")) == [fresh.root / "data/tensors/.gitignore"]
 
 
+def test_all_problems_are_told_at_once(fresh: Project) -> None:
+    """Of columns by the train rows, and of others by the rest."""
+    rows = [f"{i}.1.2024,t{i},{i}%,{i},{'ab'[i % 2]},{'train' if i else 'test'}" for i in range(60)]
+    rows[0] = "1.1.2024,t,1%,low,a,test"
+    text = "day,text,share,n,kind,part\n" + "\n".join(rows) + "\n"
+    (fresh.root / "table.csv").write_text(text)
+    fresh.set_params(**{"data.path": "table.csv", "data.target": "kind", "split.column": "part"})
+    done = fresh.stage("split")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    starts = [
+        "column 'day' holds dates such as '1.1.2024'; write them in ISO 8601, such as 2024-12-31",
+        "column 'text' holds 59 different texts in 59 train rows",
+        "column 'share' holds percentages such as '1%'; write them without the sign",
+        "column 'n', row 0: 'low' is not a number",
+    ]
+    assert len(lines) == len(starts)
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(f"error: table.csv: {start}")
+
+
+def test_all_wrong_names_and_roles_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,g,t,kind\n1,,x,u\n2,h,y,u\n")
+    with pytest.raises(InputError) as error:
+        encode(path, ignore=["b", "c"], kinds={"d": "numeric"})
+    assert [problem.split(" names ")[1][:3] for problem in error.value.args] == [
+        "'b'",
+        "'c'",
+        "'d'",
+    ]
+    with pytest.raises(InputError) as error:
+        encode(path, split=split_params(group_by="g", order_by="t"))
+    expected = ("holds one class only", "row 0: the cell is empty", "holds neither numbers")
+    assert all(text in line for text, line in zip(expected, error.value.args, strict=True))
+
+
+def test_of_very_many_problems_some_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "kind\nx\ny\n")
+    with pytest.raises(InputError) as error:
+        encode(path, ignore=[f"c{index}" for index in range(500)])
+    assert len(error.value.args) == 21
+    assert error.value.args[-1] == "and 480 problems more"
+
+
 def test_no_such_file_and_a_folder(fresh: Project) -> None:
     fresh.set_params(**{"data.path": "data/none.csv"})
     assert "data/none.csv: no such file" in only_error(fresh.stage("split"))

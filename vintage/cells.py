@@ -143,8 +143,8 @@ def with_nulls(column: pa.ChunkedArray, missing: Collection[str]) -> pa.ChunkedA
 
 
 def is_missing(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """Which cells are null: bool `[n]`."""
-    missing: npt.NDArray[np.bool_] = pc.is_null(column).to_numpy()
+    """Which cells are null or NaN: bool `[n]`."""
+    missing: npt.NDArray[np.bool_] = pc.is_null(column, nan_is_null=True).to_numpy()
     return missing
 
 

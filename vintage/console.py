@@ -4,21 +4,52 @@ Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 130 
 interrupted by SIGINT or SIGTERM.
 """
 
+import contextlib
 import ctypes
 import gc
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+MOST_PROBLEMS = 20  # that are shown
 
 
 class InputError(Exception):
-    """Wrong input. The message is one line: what is wrong, where, and what would be right."""
+    """Wrong input. Each argument is one line: what is wrong, where, and what would be right."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+class Problems:
+    """Wrong inputs that do not depend on each other, to be told of at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note an InputError, and go on behind the block."""
+        try:
+            yield
+        except InputError as error:
+            self.found += error.args
+
+    def refuse(self) -> None:
+        """Raise an InputError of all that was noted, if anything was."""
+        if len(self.found) > MOST_PROBLEMS:
+            n_more = len(self.found) - MOST_PROBLEMS
+            raise InputError(*self.found[:MOST_PROBLEMS], f"and {n_more} problems more")
+        if self.found:
+            raise InputError(*self.found)
 
 
 class Terminated(BaseException):  # as KeyboardInterrupt: `except Exception` must not catch it
@@ -50,10 +81,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         _listen()
         sys.exit(main())
     except InputError as error:
-        _fail(f"error: {error}", 2)
+        _fail("\n".join(f"error: {one_line(problem)}" for problem in error.args), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"error: {where}{error.strerror or error}", 1)
+        _fail(one_line(f"error: {where}{error.strerror or error}"), 1)
     except MemoryError:
         _fail("error: not enough memory; use a smaller table, batch_size or number of replicas", 1)
     except RuntimeError as error:  # PyTorch's way to say so
@@ -92,5 +123,5 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(one_line(message), file=sys.stderr, flush=True)
+    print(message, file=sys.stderr, flush=True)
     sys.exit(code)

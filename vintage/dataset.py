@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.cells import Place, typed, with_nulls
-from vintage.console import InputError
+from vintage.console import InputError, Problems
 from vintage.features import Columns, Source, check_type, twin_keys
 from vintage.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
 from vintage.params import DataParams, SplitParams
@@ -33,6 +33,7 @@ class Dataset:
         source: the file and the rows' numbers in it.
         labels: int64 `[n]`, places in `classes`.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
+        has_wide: whether some numbers were compared in 64 bits for that, see `twin_keys`.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
         ids: int64 `[n]`, what identifies a row, see `vintage.identity`.
         keys: uint64 `[n]`, what decides a row's side where `split.by` is `hash`: a hash of its
@@ -47,6 +48,7 @@ class Dataset:
     labels: Ids
     classes: list[str]
     twins: Ids
+    has_wide: bool
     groups: Ids
     ids: Ids
     keys: Hashes | None
@@ -76,18 +78,20 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     )
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
+    problems = Problems()
     for key, name in [*roles.items(), *listed]:
         if name not in table.column_names:
-            raise InputError(
+            problems.found.append(
                 f"{data.path}: {key} names {name!r}, which is no column; "
                 f"{column_hint(table.column_names)}"
             )
     for key, name in roles.items():
         if name in data.kinds:
-            raise InputError(
+            problems.found.append(
                 f"params.yaml: data.kinds: found {name!r}, which is the column of {key}; only a "
                 "feature has a kind"
             )
+    problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
@@ -102,14 +106,23 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     source = Source(data.path, labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:
-        return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
+        with problems.noted():
+            return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
+        return None
 
-    labels, classes = encode_target(table[data.target], source.place(data.target))
-    for name in names:
-        check_type(table[name], source.place(name))
-    columns = {name: typed(table[name], exact=name in categorical) for name in names}
-    twins = duplicate_groups([twin_keys(column) for column in columns.values()])
+    target = encoded("data.target", encode_target)
     groups = encoded("split.group_by", encode_groups)
+    order = encoded("split.order_by", encode_order)
+    parts = encoded("split.column", encode_parts)
+    for name in names:
+        with problems.noted():
+            check_type(table[name], source.place(name))
+    problems.refuse()
+    assert target is not None
+    labels, classes = target
+    columns = {name: typed(table[name], exact=name in categorical) for name in names}
+    keys = [twin_keys(column) for column in columns.values()]
+    twins, has_wide = duplicate_groups(keys), any(key.dtype == np.float64 for key in keys)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
     return Dataset(
@@ -118,11 +131,12 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         labels=labels,
         classes=classes,
         twins=twins,
+        has_wide=has_wide,
         groups=groups,
         ids=ids,
         keys=_keys(table, names, ids, split) if split.by == "hash" else None,
-        order=encoded("split.order_by", encode_order),
-        parts=encoded("split.column", encode_parts),
+        order=order,
+        parts=parts,
         n_unlabelled=n_unlabelled,
     )
 

@@ -28,6 +28,8 @@ from vintage.cells import (
     text_of,
     typed,
 )
+from vintage.console import Problems
+from vintage.forms import PLAIN, form_of
 from vintage.params import Kind
 from vintage.table import MAX_NAME
 from vintage.tensors import Feature, Features
@@ -73,16 +75,21 @@ def fit_features(
     Raises:
         InputError: free text, cells that are not of the kind set by hand, or no feature left.
     """
-    features, dropped = [], {}
+    features, dropped, problems = [], {}, Problems()
     for name, column in columns.items():
         place = Place(source.path, name, source.rows[train])
         kind = kinds.get(name)
         cells = typed(column.take(pa.array(train)), exact=kind == "categorical")
-        feature = _fit(name, cells, kind, place)
-        if isinstance(feature, str):
-            dropped[name] = feature
-        else:
-            features.append(feature)
+        with problems.noted():
+            feature = _fit(name, cells, kind, place)
+            if isinstance(feature, str):
+                dropped[name] = feature
+            else:
+                features.append(feature)
+    if problems.found:
+        with problems.noted():  # what is wrong in the other rows alone
+            encode_features(columns, features, source)
+    problems.refuse()
     if not features:
         raise Place(source.path, next(iter(columns)), train).column_error(
             "and all others are constant or empty in the train rows; no feature is left"
@@ -96,7 +103,11 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
     Raises:
         InputError: a cell that is no number, no time, not finite in 32 bits, or not UTF-8.
     """
-    encoded = [_encode(columns[f.name], f, source.place(f.name)) for f in features]
+    encoded, problems = [], Problems()
+    for feature in features:
+        with problems.noted():
+            encoded.append(_encode(columns[feature.name], feature, source.place(feature.name)))
+    problems.refuse()
     rows = np.empty((len(source.rows), len(features)), dtype=np.float32)
     for start in range(0, len(rows), BLOCK_ROWS):  # in blocks that a core's cache holds
         block = slice(start, start + BLOCK_ROWS)
@@ -133,17 +144,17 @@ def twin_keys(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def _number_keys(numbers: pa.ChunkedArray) -> npt.NDArray[Any]:
-    low, high = pc.min_max(numbers).as_py().values()
-    if low is not None and not is_far(low, high):
-        numbers = numbers.cast(pa.float32(), safe=False)
-    keys: npt.NDArray[Any] = numbers.to_numpy()
+    keys: npt.NDArray[Any] = numbers.cast(pa.float32(), safe=False).to_numpy()
+    low, high = keys.min(), keys.max()
+    if np.isnan(low):
+        low, high = np.fmin.reduce(keys), np.fmax.reduce(keys)
+    if is_far(float(low), float(high)):
+        keys = numbers.to_numpy()
     return keys + keys.dtype.type(0)  # makes -0.0 equal to 0.0
 
 
 def _fit(name: str, cells: pa.ChunkedArray, kind: Kind | None, place: Place) -> Feature | str:
     missing = is_missing(cells)
-    if is_number(cells.type):
-        missing |= np.isnan(_as_floats(cells))
     has_missing = bool(missing.any())
     if missing.all():
         return "empty in the train rows"
@@ -199,6 +210,12 @@ def is_far(low: float, high: float) -> bool:
     return max(abs(low), abs(high)) > FAR * (high - low)
 
 
+def missing_counts(columns: Columns, features: Sequence[Feature]) -> dict[str, int]:
+    """By feature, how many cells are missing; without zeros."""
+    counts = {feature.name: int(is_missing(columns[feature.name]).sum()) for feature in features}
+    return {name: count for name, count in counts.items() if count}
+
+
 def check_type(column: pa.ChunkedArray, place: Place) -> None:
     """Refuse a column of lists, durations and the like."""
     kind = column.type
@@ -236,13 +253,9 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
     limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, len(texts) // FREE_TEXT_SHARE))
     if len(distinct) <= limit:
         return
-    with_points = pc.replace_substring(distinct, ",", ".")
-    if as_numbers(with_points) is not None:
-        raise place.column_error(
-            "holds numbers with decimal commas; write them with points, or list it in data.ignore"
-        )
-    numbers = pc.match_substring_regex(distinct, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    if pc.mean(numbers).as_py() > 0.5:
+    if form := form_of(distinct):
+        raise place.column_error(f"holds {form}, or list it in data.ignore")
+    if pc.mean(pc.match_substring_regex(distinct, PLAIN)).as_py() > 0.5:
         raise _no_number(cells, place)
     raise place.column_error(
         f"holds {len(distinct)} different texts in {len(texts)} train rows, so it looks like free "
@@ -268,8 +281,6 @@ def _codes(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArr
         if pa.types.is_binary(column.type):
             raise not_utf8(column, place)
     missing = is_missing(column)
-    if pa.types.is_floating(column.type):
-        missing |= np.isnan(_as_floats(column))
     names, places = category_names(column)
     codes = {name: code for code, name in enumerate(feature.categories or [])}
     of_names = np.array([codes.get(n, feature.unknown_code) for n in names], dtype=np.float32)

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from vintage.cells import EXACT, as_days, category_name, is_number, typed
 from vintage.dataset import Dataset
 from vintage.features import is_far
+from vintage.forms import form_of
+from vintage.params import DataParams
 from vintage.sharing import Shared
 from vintage.tensors import Feature, Features
 
@@ -27,10 +29,11 @@ BLOCK_ROWS = 8192
 Ids = npt.NDArray[np.int64]
 
 
-def oddities(data: Dataset, shared: Shared, target: str) -> Iterator[str]:
+def oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str]:
     """Lines that name the column, how many rows it is about, and what can be done."""
     train = shared.split.train
     rows = train[:: -(-len(train) // SAMPLE)]
+    target = params.target
     yield from _alike_classes(data, target)
     for index, feature in enumerate(shared.features):
         values = shared.values[rows, index]
@@ -40,6 +43,9 @@ def oddities(data: Dataset, shared: Shared, target: str) -> Iterator[str]:
                 f"{name} alone tells {target!r} in nearly all of {len(rows)} train rows: list it "
                 "in data.ignore if it is a copy, or known only afterwards"
             )
+        categories = [] if feature.name in params.kinds else feature.categories or []
+        if form := form_of(pa.array(categories, pa.string())):
+            yield f"{name} is taken for categories, and holds {form}"
         if feature.categories is None:
             cells = typed(data.columns[feature.name].take(pa.array(rows)))
             yield from (f"{name} {loss}" for loss in _losses(cells, values, feature))

@@ -13,6 +13,7 @@ from vintage.show import NAMES, interval, number
 from vintage.tensors import Schema
 from vintage.verdict import few_rows, verdict
 
+SHOWN_COLUMNS = 20
 RARE = 30  # test rows of a class, below which a recall says little
 SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
 
@@ -70,6 +71,12 @@ def _summary(results: Results, params: Params) -> Iterator[str]:
             "Left out, because they are constant or empty in the train rows: "
             f"{', '.join(map(escaped, schema.dropped))}."
         )
+    if schema.missing_cells:
+        missing = sorted(schema.missing_cells.items(), key=lambda item: (-item[1], item[0]))
+        shown = [f"{escaped(name)} {count}" for name, count in missing[:SHOWN_COLUMNS]]
+        if len(missing) > SHOWN_COLUMNS:
+            shown.append(f"and {len(missing) - SHOWN_COLUMNS} columns more")
+        yield f"Cells that are missing, by column: {', '.join(shown)}."
     if params.split.group_by == "duplicates" and params.split.column == "none":
         yield (
             f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "

@@ -34,10 +34,7 @@ Ids = npt.NDArray[np.int64]
 
 def labelled_rows(column: pa.ChunkedArray) -> Ids:
     """The places of the cells of a target column that are not missing: int64 `[n]`."""
-    missing = is_missing(column)
-    if pa.types.is_floating(column.type):
-        missing |= pc.fill_null(pc.is_nan(column), False).to_numpy()
-    return np.flatnonzero(~missing)
+    return np.flatnonzero(~is_missing(column))
 
 
 def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]]:
@@ -75,8 +72,6 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
         raise place.column_error(f"is of type {column.type}; a group is text or a number")
     column = _distinct_values(column, place)
     empty = is_missing(column)
-    if pa.types.is_floating(column.type):
-        empty |= np.isnan(column.to_numpy())
     if empty.any():
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")

@@ -73,6 +73,7 @@ class Schema(Strict):
     Attributes:
         dropped: columns that are constant or empty in the train rows.
         missing: the texts that mean a missing cell, besides a blank one.
+        missing_cells: how many cells of a feature are missing, over all rows; without zeros.
     """
 
     target: str
@@ -80,6 +81,7 @@ class Schema(Strict):
     features: Annotated[list[Feature], Field(min_length=1)]
     dropped: list[str] = Field(default=[])
     missing: list[str] = Field(default=list(MISSING))
+    missing_cells: dict[str, _Count] = Field(default={})
     rows: RowCounts
 
     @model_validator(mode="after")
