@@ -113,11 +113,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "metrics/predictions.csv: ",
     ),
     "an actual class": (
-        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,5,", "\n1,6,"),
+        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,(\w+),5,", r"\n1,\1,6,"),
         "its actual classes are not those of the test rows",
     ),
     "a test row": (
-        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,5,", "\n0,5,"),
+        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,(\w+),5,", r"\n0,\1,5,"),
         "its rows are not the test rows",
     ),
     "a cut tensor file": (
