@@ -45,6 +45,11 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
         edit("vintage/figures.py", '"""Figures as PNG', '"""Figures, as PNG'),
         ["evaluate"],
     ),
+    "vintage/verdict.py": (
+        edit("vintage/verdict.py", '"""What the scores', '"""What all the scores'),
+        ["report"],
+    ),
+    "a template of dvc plots": (edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'), []),
     "vintage/table.py": (edit("vintage/table.py", '"""Read a', '"""Reads a'), ["split"]),
 }
 

@@ -94,6 +94,8 @@ def test_a_command_speaks_in_plain_lines(hostile: Project, command: list[str]) -
     done = hostile.run("python", "-m", "vintage", *command)
     assert done.stderr == ""
     assert not [c for line in done.stdout.splitlines() for c in line if not c.isprintable()]
+    if "show" in command:
+        assert max(map(len, done.stdout.splitlines())) <= 100
     if "md" in command:
         assert "<script" not in done.stdout
         assert "<b>" not in done.stdout

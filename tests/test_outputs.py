@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tests.conftest import Project
+from tests.conftest import Project, only_error
 from vintage.verdict import MAJORITY
 
 
@@ -219,6 +219,14 @@ def test_show_says_less_without_the_other_models(reproduced: Project) -> None:
     assert any("best rival" in line for line in lines)
     (reproduced.root / "metrics/baseline.json").unlink()
     assert not any("best rival" in line for line in show(reproduced))
+
+
+@pytest.mark.parametrize("name", ["details", "baseline", "comparison"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"models": {"svc": {}}, "network": {}}'])
+def test_show_names_a_bad_file(reproduced: Project, name: str, content: str) -> None:
+    (reproduced.root / f"metrics/{name}.json").write_text(content)
+    done = reproduced.run("python", "-m", "vintage", "show", check=False)
+    assert f"metrics/{name}.json: " in only_error(done)
 
 
 def test_show_gives_no_verdict_on_another_network(reproduced: Project) -> None:

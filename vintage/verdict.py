@@ -43,10 +43,13 @@ def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator
     where = "in accuracy " if paired["log_loss"].verdict == "better" else ""
     frequent = max(evaluation.classes, key=lambda name: evaluation.classes[name]["support"] or 0)
     sentence = f"{where}not better than always saying {quoted(frequent)}"
-    recalls = [(s["recall"], name) for name, s in evaluation.classes.items()]
-    lowest, name = min((recall, name) for recall, name in recalls if recall is not None)
-    sentence += f"; recall of {quoted(name)} {lowest:.2f}"
-    yield sentence + ("; see train.class_weight" if lowest < LOW_RECALL else "")
+    found = [(s["recall"], name) for name, s in evaluation.classes.items()]
+    if recalls := [(recall, name) for recall, name in found if recall is not None]:
+        lowest, name = min(recalls)
+        sentence += f"; recall of {quoted(name)} {lowest:.2f}"
+        if lowest < LOW_RECALL:
+            sentence += "; see train.class_weight"
+    yield sentence
 
 
 def few_rows(evaluation: Evaluation) -> str | None:
