@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
-from tests.conftest import Project
+from tests.conftest import Project, only_error
 from tests.processes import REPRO, TRAIN, Training, start
 from tests.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
 from vintage.console import InputError
@@ -274,6 +274,55 @@ def test_a_dvc_lock_that_only_a_person_can_mend(reproduced: Project) -> None:
     assert done.stderr == (
         "error: dvc.lock: empty or cut, and Git holds none to mend it with; delete it\n"
     )
+
+
+PREDICT = ("vintage", "predict", "data/wine.csv")
+READERS: dict[str, list[tuple[str, ...]]] = {
+    "data/checkpoint/model.safetensors": [PREDICT, ("vintage", "check")],
+    "data/checkpoint/schema.json": [("vintage", "export", "model.onnx")],
+    "data/tensors/train.safetensors": [("stages.train",), ("vintage", "stale")],
+    "data/wine.csv": [("stages.split",), PREDICT, ("vintage", "mend")],
+    "metrics/evaluation.json": [("vintage", "show")],
+    "metrics/predictions.csv": [("vintage", "compare")],
+    "params.yaml": [("stages.split",)],
+    "dvc.lock": [("vintage", "mend")],
+    RWLOCK: [("vintage", "mend")],
+}
+
+
+@pytest.mark.parametrize("path", READERS)
+def test_a_pipe_or_a_device_in_place_of_a_file(reproduced: Project, path: str) -> None:
+    """No reader waits for what never comes, or reads what never ends."""
+    file = reproduced.root / path
+    file.unlink()
+    os.mkfifo(file)
+    for command in READERS[path]:
+        done = reproduced.run("timeout", "60", "python", "-m", *command, check=False)
+        said = only_error(done) if done.returncode != 1 else done.stdout
+        assert f"{path}: is no file, but a folder, a pipe or a device" in said
+
+
+def test_a_link_to_a_device(reproduced: Project) -> None:
+    (reproduced.root / "params.yaml").unlink()
+    (reproduced.root / "params.yaml").symlink_to("/dev/zero")
+    done = reproduced.run("timeout", "60", "python", "-m", "stages.split", check=False)
+    assert "params.yaml: is no file" in only_error(done)
+
+
+def test_a_link_to_a_file_is_one(reproduced: Project) -> None:
+    path = reproduced.root / "data/checkpoint/model.safetensors"
+    path.replace(reproduced.root / "elsewhere")
+    path.symlink_to(reproduced.root / "elsewhere")
+    reproduced.run("python", "-m", *PREDICT)
+
+
+def test_a_pipe_in_place_of_the_saved_state(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    (project.root / STATE).parent.mkdir(exist_ok=True)
+    os.mkfifo(project.root / STATE)
+    done = project.run("timeout", "120", *TRAIN)
+    assert "ignored, because it is damaged" in done.stderr
+    assert_trained(project, training)
 
 
 def cached(project: Project, md5: str) -> Path:

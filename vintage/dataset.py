@@ -82,6 +82,14 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
 
+    all_rows = Source(data.path, np.arange(table.num_rows))
+    for key, name in roles.items():
+        kind = table[name].type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            raise all_rows.place(name).column_error(f"is of type {kind}, which {key} cannot take")
+    for name in names:
+        check_type(table[name], all_rows.place(name))
+
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
@@ -92,8 +100,6 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
 
     labels, classes = encode_target(table[data.target], source.place(data.target))
-    for name in names:
-        check_type(table[name], source.place(name))
     columns = {name: typed(table[name], exact=name in categorical) for name in names}
     twins = duplicate_groups([twin_keys(column) for column in columns.values()])
     groups = encoded("split.group_by", encode_groups)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from vintage.console import InputError, one_line
-from vintage.files import Strict
+from vintage.files import Strict, read_bytes
 
 PARAMS_PATH = Path("params.yaml")
 LONGEST = 100_000  # characters; a file of parameters has a few thousand
@@ -189,7 +189,7 @@ def parse_yaml(text: str, source: Path = PARAMS_PATH) -> Any:
 
 def _load_yaml(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository's root") from None
     except ValueError as error:

@@ -66,8 +66,6 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
 
 def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
     """A number for each cell, the same one for equal cells, from 0 without gaps: int64 `[n]`."""
-    if pa.types.is_nested(column.type):
-        raise place.column_error(f"is of type {column.type}; a group is text or a number")
     column = _distinct_values(column, place)
     empty = is_missing(column)
     if pa.types.is_floating(column.type):
