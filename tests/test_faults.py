@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -307,6 +308,31 @@ def test_a_link_to_a_device(reproduced: Project) -> None:
     (reproduced.root / "params.yaml").symlink_to("/dev/zero")
     done = reproduced.run("timeout", "60", "python", "-m", "stages.split", check=False)
     assert "params.yaml: is no file" in only_error(done)
+
+
+@needs_mount
+def test_the_status_of_a_read_only_checkout(reproduced: Project) -> None:
+    for command in ("check", "stale"):
+        done = reproduced.run(*read_only(".", "python", "-m", "vintage", command), check=False)
+        said = only_error(done) if command == "stale" else done.stdout.splitlines()[0]
+        assert "dvc status failed: unexpected error - [Errno 30] Read-only file system" in said
+
+
+def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
+    reproduced.set_params(**{"evaluate.resamples": 300})
+    code = {"PYTHONPATH": str(reproduced.root)}
+    inside = Project(reproduced.root / "metrics")
+    done = inside.run("python", "-m", "vintage", "stale", env=code)
+    assert done.stdout == "evaluate, baseline, report\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["predict"], ["predict", "x", "--chunk-rows", "0"], ["show", "x"]],
+)
+def test_a_wrong_command_line_gets_one_line(fresh: Project, arguments: list[str]) -> None:
+    line = only_error(fresh.run("python", "-m", "vintage", *arguments, check=False))
+    assert re.search(r"; see `vintage( predict)? --help`$", line)
 
 
 def test_a_link_to_a_file_is_one(reproduced: Project) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from vintage import console, numerics
 
@@ -132,8 +133,15 @@ def _n_rows(text: str) -> int:
     return int(text)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One line for an error, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {console.one_line(message)}; see `{self.prog} --help`\n")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="vintage", description=__doc__)
+    parser = _Parser(prog="vintage", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
