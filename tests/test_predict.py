@@ -189,6 +189,34 @@ def test_the_columns_of_the_output(wine: Project, penguins: Project, tmp_path: P
 
 
 @pytest.mark.slow
+def test_a_column_is_carried_over_as_id(wine: Project, tmp_path: Path) -> None:
+    frame = as_texts(wine).head(300)
+    names = ["007", "=1+1", 'a "b", c', "two\nlines", "", "NA", "\u00fc"]
+    frame.insert(0, "who", [names[row % len(names)] for row in range(len(frame))])
+    path = tmp_path / "new.csv"
+    frame.to_csv(path, index=False)
+    plain = predict(wine, str(path))
+    asked = predict(wine, str(path), "--id", "who", "--chunk-rows", "50")
+    lines = list(csv.reader(io.StringIO(asked, newline="")))
+    assert lines[0][:3] == ["row", "id", "predicted"]
+    assert [line[1].removeprefix("'") for line in lines[1:]] == frame["who"].tolist()
+    assert lines[2][1] == "'=1+1"
+    without = [[*line[:1], *line[2:]] for line in lines]
+    assert without == list(csv.reader(io.StringIO(plain, newline="")))
+    predict(wine, str(path), "--id", "who", "-o", str(tmp_path / "out.parquet"))
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names[:3] == ["row", "id", "predicted"]
+    assert table["id"].to_pylist() == frame["who"].tolist()
+    by_feature = predict(wine, str(path), "--id", "pH")  # also a number stays as it is written
+    assert [line.split(",")[1] for line in by_feature.splitlines()[1:]] == frame["pH"].tolist()
+    assert [line.split(",")[2:] for line in by_feature.splitlines()] == [
+        line.split(",")[1:] for line in plain.splitlines()
+    ]
+    done = wine.run(*PREDICT, str(path), "--id", "whom", check=False)
+    assert f"{path}: has no column 'whom', which --id names; the columns are" in only_error(done)
+
+
+@pytest.mark.slow
 def test_unknown_categories_are_counted(
     penguins: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,6 +112,7 @@ def predict(arguments: argparse.Namespace) -> int:
         delimiter=arguments.delimiter.replace("\\t", "\t"),
         chunk_rows=arguments.chunk_rows,
         numerics=pinned,
+        id_column=arguments.id,
     )
     return 0
 
@@ -192,6 +193,9 @@ def main() -> None:
     )
     predicting.add_argument(
         "--chunk-rows", type=_n_rows, metavar="N", help="predicted at a time; bounds the memory"
+    )
+    predicting.add_argument(
+        "--id", metavar="COLUMN", help="carried into the output as its second column, `id`"
     )
     arguments = parser.parse_args()
     console.run(lambda: run_command(arguments))
