@@ -18,6 +18,8 @@ from tests.conftest import Project, only_error
 from tests.processes import REPRO, TRAIN, Training, start
 from tests.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
 from vintage.console import InputError
+from vintage.revisions import _read_stds as read_stds
+from vintage.stored import _listing as listing
 from vintage.stored import check_stored, read_lock_file
 
 pytestmark = pytest.mark.slow
@@ -333,6 +335,19 @@ def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
 def test_a_wrong_command_line_gets_one_line(fresh: Project, arguments: list[str]) -> None:
     line = only_error(fresh.run("python", "-m", "vintage", *arguments, check=False))
     assert re.search(r"; see `vintage( predict)? --help`$", line)
+
+
+def test_records_of_another_shape(tmp_path: Path) -> None:
+    """What anyone may have put there is refused in one line, or left out."""
+    nested = b"[" * 10_000
+    (tmp_path / "dvc.lock").write_bytes(nested + b"\n")
+    with pytest.raises(InputError, match="empty or cut"):
+        read_lock_file(tmp_path / "dvc.lock")
+    for content in (nested, b"[1]", b"{}", b'[{"md5": 1}]', b"3"):
+        (tmp_path / "listing.dir").write_bytes(content)
+        assert listing(tmp_path / "listing.dir") == {}
+    huge = b'{"replicas": {"accuracy_std": 1%s, "log_loss_std": 0.5}}' % (b"0" * 400)
+    assert read_stds(huge, "HEAD") == {"log_loss": 0.5}
 
 
 def test_a_link_to_a_file_is_one(reproduced: Project) -> None:

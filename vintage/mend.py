@@ -45,7 +45,7 @@ def _mend_rwlock(root: Path) -> Iterator[str]:
         json.loads(read_bytes(path))
     except FileNotFoundError:
         return
-    except ValueError:  # no JSON, or not even text
+    except (ValueError, RecursionError):  # no JSON, or not even text
         path.unlink()
         yield f"{RWLOCK}: was empty or cut, so it is removed"
 

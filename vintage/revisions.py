@@ -6,6 +6,7 @@ not have them.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def _read_stds(content: bytes | None, name: str) -> dict[str, float]:
     return {
         key.removesuffix(STD): float(value)
         for key, value in (replicas if isinstance(replicas, dict) else {}).items()
-        if key.endswith(STD) and isinstance(value, int | float) and 0 <= value < float("inf")
+        if key.endswith(STD) and isinstance(value, int | float) and 0 <= value <= sys.float_info.max
     }
 
 

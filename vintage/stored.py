@@ -59,7 +59,7 @@ def read_lock_file(path: Path) -> LockFile:
         return LockFile.model_validate(yaml.safe_load(text))
     except FileNotFoundError:
         raise InputError(f"{path.name}: no such file; run `dvc repro` to make it") from None
-    except (ValueError, ValidationError, yaml.YAMLError):
+    except (ValueError, RecursionError, ValidationError, yaml.YAMLError):
         raise InputError(f"{path.name}: empty or cut; `make repro` mends it") from None
 
 
@@ -151,7 +151,7 @@ def _listing(path: Path) -> dict[str, str]:
     """The md5 of each file of a folder, by its path there."""
     try:
         return {entry["relpath"]: entry["md5"] for entry in json.loads(read_bytes(path))}
-    except ValueError:  # damaged, which is told elsewhere
+    except (ValueError, TypeError, KeyError, RecursionError):  # damaged, told elsewhere
         return {}
 
 
