@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import pytest
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
-from tests.conftest import Project
+from tests.conftest import Project, only_error
 from tests.processes import REPRO, TRAIN, Training, start
 from tests.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
 from vintage.console import InputError
+from vintage.stored import _listing as listing
 from vintage.stored import check_stored, read_lock_file
 
 pytestmark = pytest.mark.slow
@@ -274,6 +276,91 @@ def test_a_dvc_lock_that_only_a_person_can_mend(reproduced: Project) -> None:
     assert done.stderr == (
         "error: dvc.lock: empty or cut, and Git holds none to mend it with; delete it\n"
     )
+
+
+PREDICT = ("vintage", "predict", "data/wine.csv")
+READERS: dict[str, list[tuple[str, ...]]] = {
+    "data/checkpoint/model.safetensors": [PREDICT, ("vintage", "check")],
+    "data/checkpoint/schema.json": [("vintage", "export", "model.onnx")],
+    "data/tensors/train.safetensors": [("stages.train",), ("vintage", "stale")],
+    "data/wine.csv": [("stages.split",), PREDICT, ("vintage", "mend")],
+    "metrics/evaluation.json": [("vintage", "show")],
+    "metrics/predictions.csv": [("vintage", "compare")],
+    "params.yaml": [("stages.split",)],
+    "dvc.lock": [("vintage", "mend")],
+    RWLOCK: [("vintage", "mend")],
+}
+
+
+@pytest.mark.parametrize("path", READERS)
+def test_a_pipe_or_a_device_in_place_of_a_file(reproduced: Project, path: str) -> None:
+    """No reader waits for what never comes, or reads what never ends."""
+    file = reproduced.root / path
+    file.unlink()
+    os.mkfifo(file)
+    for command in READERS[path]:
+        done = reproduced.run("timeout", "60", "python", "-m", *command, check=False)
+        said = only_error(done) if done.returncode != 1 else done.stdout
+        assert f"{path}: is no file, but a folder, a pipe or a device" in said
+
+
+def test_a_link_to_a_device(reproduced: Project) -> None:
+    (reproduced.root / "params.yaml").unlink()
+    (reproduced.root / "params.yaml").symlink_to("/dev/zero")
+    done = reproduced.run("timeout", "60", "python", "-m", "stages.split", check=False)
+    assert "params.yaml: is no file" in only_error(done)
+
+
+@needs_mount
+def test_the_status_of_a_read_only_checkout(reproduced: Project) -> None:
+    for command in ("check", "stale"):
+        done = reproduced.run(*read_only(".", "python", "-m", "vintage", command), check=False)
+        said = only_error(done) if command == "stale" else done.stdout.splitlines()[0]
+        assert "dvc status failed: unexpected error - [Errno 30] Read-only file system" in said
+
+
+def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
+    reproduced.set_params(**{"evaluate.resamples": 300})
+    code = {"PYTHONPATH": str(reproduced.root)}
+    inside = Project(reproduced.root / "metrics")
+    done = inside.run("python", "-m", "vintage", "stale", env=code)
+    assert done.stdout == "evaluate, baseline, report\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["predict"], ["predict", "x", "--chunk-rows", "0"], ["show", "x"]],
+)
+def test_a_wrong_command_line_gets_one_line(fresh: Project, arguments: list[str]) -> None:
+    line = only_error(fresh.run("python", "-m", "vintage", *arguments, check=False))
+    assert re.search(r"; see `vintage( predict)? --help`$", line)
+
+
+def test_records_of_another_shape(tmp_path: Path) -> None:
+    """What anyone may have put there is refused in one line, or left out."""
+    nested = b"[" * 10_000
+    (tmp_path / "dvc.lock").write_bytes(nested + b"\n")
+    with pytest.raises(InputError, match="empty or cut"):
+        read_lock_file(tmp_path / "dvc.lock")
+    for content in (nested, b"[1]", b"{}", b'[{"md5": 1}]', b"3"):
+        (tmp_path / "listing.dir").write_bytes(content)
+        assert listing(tmp_path / "listing.dir") == {}
+
+
+def test_a_link_to_a_file_is_one(reproduced: Project) -> None:
+    path = reproduced.root / "data/checkpoint/model.safetensors"
+    path.replace(reproduced.root / "elsewhere")
+    path.symlink_to(reproduced.root / "elsewhere")
+    reproduced.run("python", "-m", *PREDICT)
+
+
+def test_a_pipe_in_place_of_the_saved_state(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    (project.root / STATE).parent.mkdir(exist_ok=True)
+    os.mkfifo(project.root / STATE)
+    done = project.run("timeout", "120", *TRAIN)
+    assert "ignored, because it is damaged" in done.stderr
+    assert_trained(project, training)
 
 
 def cached(project: Project, md5: str) -> Path:

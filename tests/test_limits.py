@@ -1,15 +1,19 @@
 """Tables and networks beyond all measure get one line that says what to do, and soon."""
 
+import gzip
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from tests.conftest import Project, only_error
+from tests.conftest import ROOT, Project, environment, only_error
 from tests.tables import encode
 from vintage.console import InputError
 
@@ -51,6 +55,120 @@ def test_more_cells_than_memory_holds(tmp_path: Path) -> None:
     nothing = pa.nulls(5_000_001, pa.float32())
     pyarrow.parquet.write_table(pa.table({f"c{index}": nothing for index in range(100)}), path)
     assert "has more than 500,000,000 cells; take fewer columns, or a sample" in refusal(path)
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from vintage.batches import open_parts, regrouped
+from vintage.console import InputError
+from vintage.model import encode
+from vintage.table import read_table
+from vintage.tensors import Feature, RowCounts, Schema
+
+path, how = Path(sys.argv[1]), sys.argv[2]
+features = [Feature(name="a", kind="numeric")]
+rows = RowCounts(train=1, val=0, test=1, repeated=0)
+schema = Schema(target="kind", classes=["x", "y"], features=features, rows=rows)
+try:
+    if how == "whole":
+        read_table(path)
+    else:
+        with open_parts(str(path)) as parts:
+            tables = regrouped(parts.batches(["a"], ["a"]), 8192)
+            print(sum(len(encode(path, table, schema)) for table in tables), "rows")
+except InputError as error:
+    print(error)
+# not by getrusage, whose peak begins with that of the process that started this one
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) >> 10)
+"""
+PADDED = "1" + " " * 40_000
+Bomb = Callable[[Path], Path]
+
+
+def same_text_in_every_row(n_rows: int, form: str) -> Bomb:
+    """A Parquet or Arrow file of a few kB that names one long text in every row."""
+
+    def write(folder: Path) -> Path:
+        texts = pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int32), [PADDED])
+        table = pa.table({"a": texts, "kind": np.zeros(n_rows)})
+        if form == "parquet":
+            pyarrow.parquet.write_table(table, path := folder / "t.parquet")
+        else:
+            pyarrow.feather.write_feather(table, path := folder / "t.arrow", compression="zstd")
+        return path
+
+    return write
+
+
+def one_batch_of_zeros(folder: Path) -> Path:
+    path = folder / "t.arrow"
+    columns = {name: np.zeros(75_000_000) for name in ("a", "kind")}
+    pyarrow.feather.write_feather(pa.table(columns), path, "zstd", chunksize=75_000_000)
+    return path
+
+
+def runs_of_one_number(folder: Path) -> Path:
+    path = folder / "t.parquet"
+    columns = {name: np.ones(75_000_000) for name in ("a", "kind")}
+    pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=2**22)
+    return path
+
+
+def zipped(line: str) -> Bomb:
+    """1.5 GB of lines as a few MB."""
+
+    def write(folder: Path) -> Path:
+        path = folder / "t.csv.gz"
+        chunk = line * (10**6 // len(line))
+        with gzip.open(path, "wt", compresslevel=1) as file:
+            file.write("a,kind\n")
+            for _ in range(1500):
+                file.write(chunk)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("bomb", "how", "said", "megabytes"),
+    [
+        (zipped("1,1\n"), "whole", "are decoded; if that is right, save it as CSV without", 400),
+        (same_text_in_every_row(40_000, "parquet"), "whole", "are decoded; if that", 1600),
+        (same_text_in_every_row(40_000, "arrow"), "whole", "are decoded; if that is right", 1600),
+        (runs_of_one_number, "whole", "are decoded; if that is right, save it as CSV", 1600),
+        (one_batch_of_zeros, "whole", "are decoded; if that is right, save it as CSV", 400),
+        (one_batch_of_zeros, "in parts", "are decoded; if that is right, save it as CSV", 400),
+        (same_text_in_every_row(40_000, "parquet"), "in parts", "40000 rows", 500),
+        (same_text_in_every_row(40_000, "arrow"), "in parts", "40000 rows", 500),
+        (zipped(f"1{' ' * 800_000},1\n"), "in parts", " rows", 500),
+    ],
+)
+def test_a_small_file_that_is_a_huge_table(
+    tmp_path: Path, bomb: Bomb, how: str, said: str, megabytes: int
+) -> None:
+    """Its bytes are counted before they are decoded, and new rows come in bounded parts."""
+    path = bomb(tmp_path)
+    assert path.stat().st_size < 20_000_000
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path), how],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *printed, peak = done.stdout.splitlines()
+    assert len(printed) == 1
+    assert said in printed[0]
+    assert int(peak) < megabytes
+
+
+def test_a_cell_longer_than_16_megabytes(tmp_path: Path) -> None:
+    table = pa.table({"a": ["x" * 2**24 + "x", "y"], "kind": ["x", "y"]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    assert "column 'a' holds a cell of 16,777,217 bytes" in refusal(tmp_path / "t.parquet")
 
 
 def test_a_million_classes_by_mistake(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,14 @@ import pyarrow.parquet
 import pytest
 import yaml
 
+from tests import tables
 from tests.conftest import Project, environment, only_error
 from tests.processes import start
 from vintage import batches
 from vintage.console import InputError
+from vintage.model import encode
 from vintage.predict import float_texts
+from vintage.tensors import Feature, Features, RowCounts, Schema
 
 PREDICT = (sys.executable, "-m", "vintage", "predict")
 SEPARATED = {"wine": ";", "penguins": "\t"}
@@ -183,6 +187,34 @@ def test_the_columns_of_the_output(wine: Project, penguins: Project, tmp_path: P
     assert list(out.parent.iterdir()) == [out]
     alone = predict(penguins, "data/penguins.csv").splitlines()[1]
     assert alone.endswith(",")  # one network has no spread
+
+
+@pytest.mark.slow
+def test_a_column_is_carried_over_as_id(wine: Project, tmp_path: Path) -> None:
+    frame = as_texts(wine).head(300)
+    names = ["007", "=1+1", 'a "b", c', "two\nlines", "", "NA", "\u00fc"]
+    frame.insert(0, "who", [names[row % len(names)] for row in range(len(frame))])
+    path = tmp_path / "new.csv"
+    frame.to_csv(path, index=False)
+    plain = predict(wine, str(path))
+    asked = predict(wine, str(path), "--id", "who", "--chunk-rows", "50")
+    lines = list(csv.reader(io.StringIO(asked, newline="")))
+    assert lines[0][:3] == ["row", "id", "predicted"]
+    assert [line[1].removeprefix("'") for line in lines[1:]] == frame["who"].tolist()
+    assert lines[2][1] == "'=1+1"
+    without = [[*line[:1], *line[2:]] for line in lines]
+    assert without == list(csv.reader(io.StringIO(plain, newline="")))
+    predict(wine, str(path), "--id", "who", "-o", str(tmp_path / "out.parquet"))
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names[:3] == ["row", "id", "predicted"]
+    assert table["id"].to_pylist() == frame["who"].tolist()
+    by_feature = predict(wine, str(path), "--id", "pH")  # also a number stays as it is written
+    assert [line.split(",")[1] for line in by_feature.splitlines()[1:]] == frame["pH"].tolist()
+    assert [line.split(",")[2:] for line in by_feature.splitlines()] == [
+        line.split(",")[1:] for line in plain.splitlines()
+    ]
+    done = wine.run(*PREDICT, str(path), "--id", "whom", check=False)
+    assert f"{path}: has no column 'whom', which --id names; the columns are" in only_error(done)
 
 
 @pytest.mark.slow
@@ -415,19 +447,91 @@ for wrong, problem in [
     (frame.assign(pH="acid"), "the frame: column 'pH', row 0: 'acid' is not a number"),
     (frame.assign(pH=np.inf), "row 0: inf is not a finite"),
     (frame.rename(columns={"density": "pH"}), "has no column 'density'"),
+    (frame.assign(more=1).rename(columns={"more": "pH"}), "'pH' is there more than once"),
+    (frame["pH"], "found Series, not a data frame"),
+    (frame.assign(pH=1j), "column 'pH' of type complex128 cannot be read"),
+    (frame.assign(pH=np.ones(len(frame), np.longdouble)), "'pH' of type float128 cannot be read"),
+    (frame.assign(pH=pd.Series([[1]] * len(frame))), "column 'pH' is of type list"),
+    (frame.assign(pH=pd.Series(["\\ud800"] * len(frame), dtype=object)), "cannot be read: 'utf-8'"),
+    (frame.assign(pH=pd.Series([10**30] * len(frame))), "column 'pH' of type object cannot be"),
 ]:
     try:
         model.predict(wrong)
     except console.InputError as error:
         assert problem in str(error), error
+        assert "\\n" not in str(error)
     else:
         raise AssertionError(problem)
+sparse = frame.assign(pH=pd.arrays.SparseArray(frame["pH"]))
+assert (model.predict_proba(sparse) == found).all()
 """
 
 
 @pytest.mark.slow
 def test_the_interface_of_scikit_learn(wine: Project) -> None:
     assert wine.run(sys.executable, "-W", "error::FutureWarning", "-c", SCIKIT_LEARN).stderr == ""
+
+
+TYPES = {
+    "list": pa.array([[1], [2]]),
+    "struct": pa.array([{"x": 1}, {"x": 2}]),
+    "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int8())),
+    "list_view": pa.array([[1], [2]], pa.list_view(pa.int64())),
+    "run_end_encoded": pa.RunEndEncodedArray.from_arrays([1, 2], ["p", "q"]),
+    "dictionary of lists": pa.DictionaryArray.from_arrays([0, 0], pa.array([[1]])),
+    "fixed_size_binary": pa.array([b"\xff" * 16, b"\xfe" * 16], pa.uuid()),
+    "time32": pa.array([1, 2], pa.time32("s")),
+    "duration": pa.array([1, 2], pa.duration("s")),
+    "fixed_shape_tensor": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((2, 3))),
+    "dense_union": pa.UnionArray.from_dense(
+        pa.array([0, 0], pa.int8()), pa.array([0, 1], pa.int32()), [pa.array([1, 2])]
+    ),
+}
+TAKEN = {
+    "decimal32": pa.array([Decimal(1), Decimal(2)], pa.decimal32(5, 2)),
+    "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(["1", "2"])),
+    "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1], pa.int8())),
+}
+
+
+@pytest.mark.parametrize("case", [*TYPES, *TAKEN])
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_a_column_of_any_type_is_taken_or_refused(tmp_path: Path, case: str, form: str) -> None:
+    table = pa.table({"c": (TYPES | TAKEN)[case], "kind": ["a", "b"]})
+    path = tmp_path / f"t.{form}"
+    try:
+        if form == "parquet":
+            pyarrow.parquet.write_table(table, path)
+        else:
+            with pa.ipc.new_file(path, table.schema) as file:
+                file.write_table(table)
+    except pa.ArrowNotImplementedError:
+        pytest.skip("pyarrow cannot write it")
+    feature = Feature(name="c", kind="categorical", categories=["1", "2", "true", "false"])
+    rows = RowCounts(train=1, val=0, test=1, repeated=0)
+    schema = Schema(target="kind", classes=["a", "b"], features=[feature], rows=rows)
+
+    def encoded() -> Features:
+        with batches.open_parts(str(path)) as parts:
+            return encode(path, next(batches.regrouped(parts.batches(["c"], []), 9)), schema)
+
+    if case in TAKEN:
+        assert encoded().max() < 4
+        return
+    with pytest.raises(InputError) as error:
+        encoded()
+    name = "list" if case.startswith("dictionary") else case
+    assert str(error.value).startswith(f"{path}: column 'c' is of type ")
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_uuid_tells_groups_apart(tmp_path: Path) -> None:
+    ids = pa.array([bytes([n]) * 16 for n in (7, 1, 7)], pa.uuid())
+    table = pa.table({"who": ids, "n": [1, 2, 3], "kind": ["a", "b", "a"]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    found = tables.encode(tmp_path / "t.parquet", split=tables.split_params(group_by="who"))
+    assert found.data.groups.tolist() == [0, 1, 0]
 
 
 def test_numbers_are_written_as_python_writes_them(rng: random.Random) -> None:

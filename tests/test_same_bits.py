@@ -122,6 +122,16 @@ def test_a_cpu_without_avx2_is_told_so(fresh: Project) -> None:
     assert "no AVX2" in warnings[0]
 
 
+def test_other_kernels_of_the_c_library_are_told(fresh: Project) -> None:
+    code = "from vintage import numerics; print(numerics.pin())"
+    tuned = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+    done = fresh.run(sys.executable, "-c", code, env=tuned)
+    assert "with GLIBC_TUNABLES" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("warning: GLIBC_TUNABLES changes")
+    harmless = {"GLIBC_TUNABLES": "glibc.malloc.check=0"}
+    assert fresh.run(sys.executable, "-c", code, env=harmless).stderr == ""
+
+
 def test_pin_refuses_to_come_too_late(fresh: Project) -> None:
     code = "import numpy; from vintage import numerics; numerics.pin()"
     done = fresh.run(sys.executable, "-c", code, check=False)

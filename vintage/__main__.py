@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from vintage import console, numerics
 
@@ -127,6 +128,7 @@ def predict(arguments: argparse.Namespace) -> int:
         delimiter=arguments.delimiter.replace("\\t", "\t"),
         chunk_rows=arguments.chunk_rows,
         numerics=pinned,
+        id_column=arguments.id,
     )
     return 0
 
@@ -148,8 +150,15 @@ def _n_rows(text: str) -> int:
     return int(text)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One line for an error, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {console.one_line(message)}; see `{self.prog} --help`\n")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="vintage", description=__doc__)
+    parser = _Parser(prog="vintage", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -200,6 +209,9 @@ def main() -> None:
     )
     predicting.add_argument(
         "--chunk-rows", type=_n_rows, metavar="N", help="predicted at a time; bounds the memory"
+    )
+    predicting.add_argument(
+        "--id", metavar="COLUMN", help="carried into the output as its second column, `id`"
     )
     arguments = parser.parse_args()
     console.run(lambda: run_command(arguments))

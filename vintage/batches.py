@@ -17,14 +17,11 @@ from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
+from vintage.columnar import ARROW, LONGEST_CELL, PARQUET, PART_BYTES, open_columnar
 from vintage.console import InputError
 from vintage.table import (
-    ARROW,
     KINDS_OF_FILE,
-    LONGEST_CELL,
-    PARQUET,
     check_names,
     check_start,
     find_delimiter,
@@ -35,6 +32,7 @@ from vintage.tensors import MISSING
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20
+BATCH_ROWS = 8192
 
 
 class Parts(ABC):
@@ -96,24 +94,31 @@ def _open(
         return _Csv(path, sys.stdin.buffer, delimiter, missing)
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; a table is {KINDS_OF_FILE}, or - for input")
-    if path.suffix.lower() in PARQUET:
-        return _Parquet(path, stack.enter_context(pyarrow.parquet.ParquetFile(path)))
-    if path.suffix.lower() in ARROW:
-        return _Arrow(path, stack.enter_context(pa.memory_map(str(path))))
+    if not path.is_file():
+        raise InputError(
+            f"{path}: is no file, but a folder, a pipe or a device; a table is {KINDS_OF_FILE}, or "
+            "- for standard input"
+        )
+    if path.suffix.lower() in (*PARQUET, *ARROW):
+        return _Columnar(path, stack)
     file = stack.enter_context(path.open("rb"))
     return _Csv(path, file, delimiter, missing)
 
 
 def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
-    """The same rows, `n_rows` at a time; fewer at the end, and before a column's type changes."""
+    """The same rows, `n_rows` at a time.
+
+    Fewer at the end, before a column's type changes, and where the cells are long: of 32 MB.
+    """
     waiting: list[pa.RecordBatch] = []
-    n_waiting = 0
+    n_waiting = n_bytes = 0
     for batch in batches:
-        if waiting and batch.schema != waiting[0].schema:
+        n_bytes += batch.nbytes
+        if n_waiting and (batch.schema != waiting[0].schema or n_bytes > PART_BYTES):
             yield pa.Table.from_batches(waiting)
-            waiting, n_waiting = [], 0
+            waiting, n_waiting, n_bytes = [], 0, batch.nbytes
+        if not batch.num_rows:
+            continue
         waiting.append(batch)
         n_waiting += batch.num_rows
         if n_waiting >= n_rows:
@@ -121,7 +126,8 @@ def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Tab
             n_full = n_waiting // n_rows * n_rows
             for start in range(0, n_full, n_rows):
                 yield table.slice(start, n_rows)
-            waiting, n_waiting = table.slice(n_full).to_batches(), n_waiting - n_full
+            rest = table.slice(n_full)
+            waiting, n_waiting, n_bytes = rest.to_batches(), rest.num_rows, rest.nbytes
     if n_waiting:
         yield pa.Table.from_batches(waiting)
 
@@ -255,14 +261,14 @@ def _last_line_end(block: bytes, start: int, stop: int) -> int:
     return max(block.rfind(b"\n", start, stop), block.rfind(b"\r", start, stop)) + 1
 
 
-class _Parquet(Parts):
+class _Columnar(Parts):
     unit = "rows"
 
-    def __init__(self, path: Path, file: pyarrow.parquet.ParquetFile) -> None:
+    def __init__(self, path: Path, stack: contextlib.ExitStack) -> None:
         self.path = path
-        self.file = file
-        self.names = file.schema_arrow.names
-        self.total = file.metadata.num_rows
+        self.file = open_columnar(path, stack)
+        self.names = self.file.schema.names
+        self.total = self.file.n_rows
         self.n_read = 0
 
     def position(self) -> int:
@@ -274,34 +280,7 @@ class _Parquet(Parts):
         numeric: Collection[str],  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
         with refusals(self.path):
-            for batch in self.file.iter_batches(8192, columns=list(names)):
-                self.n_read += batch.num_rows
-                yield batch
-
-
-class _Arrow(Parts):
-    unit = "rows"
-
-    def __init__(self, path: Path, content: pa.MemoryMappedFile) -> None:
-        self.path = path
-        self.content = content
-        self.names = pa.ipc.open_file(content).schema.names
-        self.total = None
-        self.n_read = 0
-
-    def position(self) -> int:
-        return self.n_read
-
-    def batches(
-        self,
-        names: Collection[str],
-        numeric: Collection[str],  # noqa: ARG002
-    ) -> Iterator[pa.RecordBatch]:
-        with refusals(self.path):
-            options = pa.ipc.IpcReadOptions(included_fields=[self.names.index(n) for n in names])
-            reader = pa.ipc.open_file(self.content, options=options)
-            for index in range(reader.num_record_batches):
-                batch = reader.get_batch(index)
+            for batch in self.file.batches(names, BATCH_ROWS):
                 self.n_read += batch.num_rows
                 yield batch
 

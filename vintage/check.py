@@ -1,7 +1,7 @@
 """Check what the pipeline put out: every file by itself, and all of them against each other."""
 
 import json
-import subprocess
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from vintage.checkpoint import Manifest, read_checkpoint
-from vintage.console import InputError, one_line
+from vintage.console import InputError
+from vintage.dvc_command import run_dvc
 from vintage.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.files import read_json
 from vintage.losses import LossRecord, read_losses
 from vintage.params import Params
 from vintage.predictions import Predictions, read_predictions
 from vintage.scoring import LOWER_IS_BETTER
+from vintage.stored import check_kinds_of_files
 from vintage.tensors import Examples, Schema, is_known, read_examples
 from vintage.twins import dependent_rows, equal_rows, torn_rows
 
@@ -51,7 +53,12 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
 
 def check_dvc_status(root: Path) -> Iterator[str]:
     """Yields one line for each stage that is not up to date, as `dvc status` sees it."""
-    for stage in _dvc_status(root):
+    try:
+        stages = _dvc_status(root)
+    except InputError as error:
+        yield str(error)
+        return
+    for stage in stages:
         yield f"stage {stage} is not up to date; run `dvc repro`"
 
 
@@ -82,14 +89,10 @@ def _states(changes: dict[str, Any]) -> Iterator[str]:
 
 
 def _dvc_status(root: Path) -> dict[str, list[Any]]:
-    done = subprocess.run(
-        ["dvc", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise InputError(f"dvc status failed: {one_line(lines[-1])}")
-    status: dict[str, list[Any]] = json.loads(done.stdout)
-    return status
+    """By stage, what `dvc status` says; its file is named only if it is not this project's."""
+    check_kinds_of_files(root)
+    status: dict[str, list[Any]] = json.loads(run_dvc(root, "status", "--json"))
+    return {re.sub(r"^(\.\./)*dvc\.yaml:", "", stage): said for stage, said in status.items()}
 
 
 def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: bool) -> Iterator[str]:

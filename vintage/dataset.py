@@ -96,6 +96,18 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
 
+    all_rows = Source(data.path, np.arange(table.num_rows))
+    for key, name in roles.items():
+        kind = table[name].type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            with problems.noted():
+                raise all_rows.place(name).column_error(
+                    f"is of type {kind}, which {key} cannot take"
+                )
+    for name in names:
+        with problems.noted():
+            check_type(table[name], all_rows.place(name))
+    problems.refuse()
     ids = _ids(table, data)
     used = [*names, *dict.fromkeys(roles.values())]
     table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
@@ -114,9 +126,6 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     groups = encoded("split.group_by", encode_groups)
     order = encoded("split.order_by", encode_order)
     parts = encoded("split.column", encode_parts)
-    for name in names:
-        with problems.noted():
-            check_type(table[name], source.place(name))
     problems.refuse()
     assert target is not None
     labels, classes = target

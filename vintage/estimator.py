@@ -76,7 +76,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 def _names(frame: Any) -> list[str]:
     if isinstance(frame, pa.Table):
         return list(frame.column_names)
-    if not hasattr(frame, "columns"):
+    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
         raise InputError(
             f"found {type(frame).__name__}, not a data frame of pandas or a table of pyarrow: the "
             "columns are found by name"
@@ -85,15 +85,20 @@ def _names(frame: Any) -> list[str]:
 
 
 def _column(frame: Any, name: str) -> pa.ChunkedArray:
-    column = frame[name]
-    if isinstance(column, pa.ChunkedArray):
-        return column
-    if column.ndim != 1:
+    names = _names(frame)
+    if names.count(name) > 1:
         raise InputError(f"{FRAME}: column {name!r} is there more than once")
+    if isinstance(frame, pa.Table):
+        return frame[name]
+    column = frame.iloc[:, names.index(name)]
+    kind = column.dtype
+    if hasattr(column, "sparse"):
+        column = column.sparse.to_dense()
     try:
         return pa.chunked_array(pa.Table.from_pandas(column.to_frame(), preserve_index=False)[0])
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        reason = one_line(str(error).partition("\n")[0])[:200]
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
+        said = error.args[0] if isinstance(error, pa.ArrowException) else error
+        reason = one_line(str(said).partition("\n")[0])[:200]
         raise InputError(
-            f"{FRAME}: column {name!r} holds cells of several kinds: {reason}"
+            f"{FRAME}: column {name!r} of type {kind} cannot be read: {reason}"
         ) from None

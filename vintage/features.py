@@ -117,6 +117,7 @@ def encode_features(columns: Columns, features: Sequence[Feature], source: Sourc
 
 
 def _encode(column: pa.ChunkedArray, feature: Feature, place: Place) -> npt.NDArray[np.float32]:
+    check_type(column, place)
     if feature.categories is not None:
         return _codes(column, feature, place)
     wide = _days(column, place) if feature.kind == "datetime" else _numbers(column, place)
@@ -226,9 +227,10 @@ def check_type(column: pa.ChunkedArray, place: Place) -> None:
         or pa.types.is_boolean(kind)
         or pa.types.is_null(kind)
     ):
+        advice = place.advice(": list it in data.ignore")
         raise place.column_error(
-            f"is of type {kind}; a feature is numbers, text, truth values, dates or timestamps: "
-            "list it in data.ignore"
+            f"is of type {kind}; a feature is numbers, text, truth values, dates or timestamps"
+            f"{advice}"
         )
 
 

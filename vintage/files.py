@@ -1,4 +1,4 @@
-"""Deterministic text files, and writing that never leaves half a file behind."""
+"""Deterministic text files, reading that ends, and writing that leaves no half a file behind."""
 
 import contextlib
 import json
@@ -10,6 +10,25 @@ from typing import IO, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from vintage.console import InputError, one_line
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a pipe, a device or a folder; a link to a file is one. One that is missing passes.
+
+    A pipe or a device may have no end, or no beginning, and libraries that wait for it in code of
+    their own hear no signal.
+
+    Raises:
+        InputError: the path is there, and no regular file.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file, but a folder, a pipe or a device")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file, see `check_regular`; FileNotFoundError if it is missing."""
+    check_regular(path)
+    return path.read_bytes()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -63,7 +82,7 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         InputError: the file is missing, cut, no JSON, or of another kind.
     """
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_json(read_bytes(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
     except ValidationError as error:

@@ -19,6 +19,7 @@ from vintage.cells import (
     category_name,
     is_missing,
     is_number,
+    is_text,
     is_time,
     typed,
     with_nulls,
@@ -110,7 +111,8 @@ def _cells(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if is_number(cells.type):
         numbers: npt.NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy()
         return numbers
-    if pa.types.is_nested(cells.type):  # of a column that is ignored
+    if not (is_text(cells.type) or is_time(cells.type) or pa.types.is_boolean(cells.type)):
+        # a foreign type, of a column that is ignored
         return _text_hashes([repr(value) for value in cells.to_pylist()])
     missing = is_missing(cells)
     if is_time(cells.type):  # Python's own end with the year 9999

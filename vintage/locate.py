@@ -1,14 +1,13 @@
 """Where a model lies, and which numerics it asks for. It loads no NumPy, see `vintage.numerics`."""
 
 import contextlib
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vintage.console import InputError, one_line
+from vintage.console import InputError
+from vintage.dvc_command import run_dvc
 from vintage.files import read_json
 from vintage.git import find_commit
 from vintage.numerics import Numerics
@@ -52,15 +51,9 @@ def numerics_of(model: Path) -> Numerics:
 
 
 def _fetch(name: str, commit: str, folder: Path) -> Path:
-    """Get a commit's checkpoint from Git, DVC's cache or its remote.
-
-    By DVC's command, because DVC itself would load NumPy into this process.
-    """
-    command = ["get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder)]
-    done = subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, check=False)
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").splitlines()
-        reasons = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
-        reason = one_line((reasons or ["no reason given"])[0])[:200]
-        raise InputError(f"{CHECKPOINT} of {name}: DVC cannot get it: {reason}; try `dvc fetch`")
+    """Get a commit's checkpoint from Git, DVC's cache or its remote."""
+    try:
+        run_dvc(Path(), "get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder))
+    except InputError as error:
+        raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
     return folder

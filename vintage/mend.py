@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vintage.console import InputError
-from vintage.stored import cache_folder, read_lock_file
+from vintage.files import check_regular, read_bytes
+from vintage.stored import cache_folder, check_kinds_of_files, read_lock_file
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 HELD = (Path(".dvc/tmp/lock"), Path(".dvc/tmp/rwlock.lock"))  # by a DVC that reads or writes
@@ -32,6 +33,7 @@ def mend(root: Path) -> Iterator[str]:
         if _dvc_runs_in(root) or not _hold_locks(root, stack):
             yield "DVC is at work here, so nothing is mended"
             return
+        check_kinds_of_files(root)
         yield from _mend_rwlock(root)
         yield from _mend_run_cache(cache_folder(root))
         yield from _mend_lock_file(root)
@@ -40,10 +42,10 @@ def mend(root: Path) -> Iterator[str]:
 def _mend_rwlock(root: Path) -> Iterator[str]:
     path = root / RWLOCK
     try:
-        json.loads(path.read_bytes())
+        json.loads(read_bytes(path))
     except FileNotFoundError:
         return
-    except ValueError:  # no JSON, or not even text
+    except (ValueError, RecursionError):  # no JSON, or not even text
         path.unlink()
         yield f"{RWLOCK}: was empty or cut, so it is removed"
 
@@ -62,7 +64,7 @@ def _mend_lock_file(root: Path) -> Iterator[str]:
     try:
         read_lock_file(path)
     except InputError:
-        content = path.read_bytes()
+        content = read_bytes(path)
         if b"\n<<<<<<< " in content:
             raise InputError(
                 f"{LOCK_FILE}: holds a merge conflict; take one side by "
@@ -85,6 +87,7 @@ def _hold_locks(root: Path, stack: ExitStack) -> bool:
     """Keep DVC from starting to read or write meanwhile; False if one does already."""
     for path in HELD:
         if (root / path).exists():
+            check_regular(root / path)
             file = stack.enter_context((root / path).open())
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

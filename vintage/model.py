@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.cells import with_nulls
+from vintage.columnar import plain_table
 from vintage.console import InputError
 from vintage.features import Source, encode_features
 from vintage.locate import ONNX
-from vintage.table import column_hint, plain_table
+from vintage.table import column_hint
 from vintage.tensors import Features, Schema
 
 

@@ -44,8 +44,9 @@ def pin(numerics: Numerics = "portable") -> str:
             leaves everything as the machine has it.
 
     Returns:
-        What was reached, for the record: `portable`, `fast`, or `portable without AVX2`, which
-        equals `portable` in most operations only.
+        What was reached, for the record: `portable`, `fast`, or `portable without AVX2` and
+        `portable with GLIBC_TUNABLES`, which equal `portable` in most operations only. The latter
+        chooses the C library's own kernels, such as of `exp`, before Python starts.
 
     Raises:
         RuntimeError: NumPy or PyTorch was loaded before.
@@ -60,6 +61,12 @@ def pin(numerics: Numerics = "portable") -> str:
     avx2 = has_avx2()
     if not avx2:
         warn("this CPU has no AVX2, so results may differ from other machines in the last digits")
+    tuned = "hwcaps" in os.environ.get("GLIBC_TUNABLES", "")
+    if tuned:
+        warn(
+            "GLIBC_TUNABLES changes the instruction sets of the C library, so results may differ "
+            "from other machines in the last digits; unset it"
+        )
     for name in list(os.environ):
         if name.startswith(_FOREIGN):
             del os.environ[name]
@@ -68,7 +75,8 @@ def pin(numerics: Numerics = "portable") -> str:
     os.environ["ATEN_CPU_CAPABILITY"] = "avx2" if avx2 else "default"
     os.environ["OPENBLAS_CORETYPE"] = "Haswell" if avx2 else "Nehalem"
     os.environ["NPY_DISABLE_CPU_FEATURES"] = "X86_V3 X86_V4"
-    return "portable" if avx2 else "portable without AVX2"
+    missing = [*([] if avx2 else ["without AVX2"]), *(["with GLIBC_TUNABLES"] if tuned else [])]
+    return " ".join(["portable", *missing])
 
 
 def has_avx2() -> bool:

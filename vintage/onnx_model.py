@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from vintage.console import InputError, one_line
+from vintage.files import read_bytes
 from vintage.tensors import Feature, Features, Schema
 
 BLOCK_ROWS = 1024
@@ -59,7 +60,7 @@ def read_onnx(path: Path) -> OnnxModel:
     """
     runtime = import_optional("onnxruntime")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `vintage export {path}` to make it") from None
     options = runtime.SessionOptions()

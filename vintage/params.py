@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from vintage.console import InputError, one_line
-from vintage.files import Strict
+from vintage.files import Strict, read_bytes
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -194,7 +194,7 @@ def _check_structure(text: str) -> None:
 
 def _load_yaml(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository's root") from None
     except ValueError as error:

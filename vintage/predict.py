@@ -1,9 +1,10 @@
 """Predict the rows of a table of any size: `vintage predict`.
 
-The output has a line for each row: `row`, its number in the input from 0; `predicted`, the most
-probable class; `probability_<class>` for each class; `spread`, the standard deviation over the
-replicas of the predicted class's probability, empty with one replica. Numbers and class names are
-written as in `metrics/predictions.csv`, see `vintage.predictions`; Parquet needs no escaping.
+The output has a line for each row: `row`, its number in the input from 0; `id`, its cell of a
+column that was asked for; `predicted`, the most probable class; `probability_<class>` for each
+class; `spread`, the standard deviation over the replicas of the predicted class's probability,
+empty with one replica. Numbers, class names and ids are written as in `metrics/predictions.csv`,
+see `vintage.predictions`; Parquet needs no escaping.
 """
 
 import contextlib
@@ -24,12 +25,14 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.batches import Parts, open_parts, regrouped
-from vintage.cells import is_text, typed, with_nulls
+from vintage.cells import Place, is_text, not_utf8, text_of, typed, with_nulls
 from vintage.console import InputError, one_line, warn
+from vintage.features import check_type
 from vintage.files import replacing
 from vintage.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.numerics import Numerics
 from vintage.predictions import PROBABILITY, csv_line, escaped, quoted
+from vintage.table import column_hint
 from vintage.tensors import Features, Schema, unknown_counts
 
 STDOUT = "-"
@@ -50,6 +53,7 @@ def predict_table(
     delimiter: str = "auto",
     chunk_rows: int | None = None,
     numerics: Numerics = "portable",
+    id_column: str | None = None,
 ) -> None:
     """Predict each row of `source` and write it to `output`; `-` is standard input or output.
 
@@ -58,18 +62,23 @@ def predict_table(
     Args:
         chunk_rows: how many rows are predicted at a time; what comes out is the same.
         numerics: with portable ones, on a thread for each core.
+        id_column: a column whose cells are carried into the output, as text.
 
     Raises:
         InputError: whatever is wrong with the table.
     """
     with open_parts(source, delimiter, network.schema.missing) as parts:
         _check_output(source, output)
-        if unused := check_columns(parts.path, parts.names, network.schema):
+        unused = check_columns(parts.path, parts.names, network.schema)
+        if id_column is not None and id_column not in parts.names:
+            hint = column_hint(parts.names, "--delimiter")
+            raise InputError(f"{parts.path}: has no column {id_column!r}, which --id names; {hint}")
+        if unused := [name for name in unused if name != id_column]:
             print(
                 f"{parts.path}: the model does not know {one_line(listed(unused))}, left out",
                 file=sys.stderr,
             )
-        with _result(output, network) as result, _bar(parts, output) as bar:
+        with _result(output, network, id_column) as result, _bar(parts, output) as bar:
             unknown = _predict_parts(network, parts, result, bar, chunk_rows, numerics)
     if unknown:
         counts = ", ".join(f"{count} of column {name!r}" for name, count in unknown.items())
@@ -102,18 +111,29 @@ def _predict_parts(
     """Predict and write all rows; by column, how many cells hold an unknown category."""
     schema = network.schema
     names = [feature.name for feature in schema.features]
-    numeric = [feature.name for feature in schema.features if feature.kind == "numeric"]
+    if result.id_column is not None:
+        names = list(dict.fromkeys([*names, result.id_column]))
+    numeric = [
+        feature.name
+        for feature in schema.features
+        if feature.kind == "numeric" and feature.name != result.id_column
+    ]
 
     def predicted(numbered: tuple[int, pa.Table]) -> _Chunk[Any]:
         first, table = numbered
         features = encode(parts.path, table, schema, first)
-        content = result.content(first, _predict(network, features, parts.path, first))
+        ids = None
+        if result.id_column is not None:
+            rows = np.arange(first, first + table.num_rows)
+            ids = _as_texts(
+                table[result.id_column], Place(str(parts.path), result.id_column, rows, True)
+            )
+        content = result.content(first, _predict(network, features, parts.path, first), ids)
         unknown = unknown_counts(features, schema.features)
         return _Chunk(table.num_rows, content, unknown, _types(table, features, schema))
 
-    chunks = _numbered(
-        regrouped(parts.batches(names, numeric), chunk_rows or _chunk_rows(network, len(names)))
-    )
+    n_together = chunk_rows or _chunk_rows(network, len(schema.features))
+    chunks = _numbered(regrouped(parts.batches(names, numeric), n_together))
     # with other numerics, each product is shared out to threads
     n_threads = len(os.sched_getaffinity(0)) if numerics == "portable" else 1
     unknown: Counter[str] = Counter()
@@ -152,6 +172,15 @@ def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str
             is_true = may_be_true and pa.types.is_boolean(typed(column).type)
             types[feature.name] = "truth values" if is_true else "numbers"
     return types
+
+
+def _as_texts(column: pa.ChunkedArray, place: Place) -> pa.Array:
+    """The cells of a column as text, as it stands there."""
+    check_type(column, place)
+    texts = text_of(column) if is_text(column.type) else column.cast(pa.string())
+    if pa.types.is_binary(texts.type):
+        raise not_utf8(texts, place)
+    return texts.cast(pa.string()).combine_chunks()
 
 
 def _has_zone(column: pa.ChunkedArray) -> bool:
@@ -232,25 +261,31 @@ def _bar(parts: Parts, output: str) -> Iterator["tqdm[Any]"]:
 
 
 class _Output(ABC, Generic[Result]):
-    """Where predictions go: `content` may run on any thread, `write` runs in the order of rows."""
+    """Where predictions go: `content` may run on any thread, `write` runs in the order of rows.
+
+    Attributes:
+        id_column: of the table, to be carried over; None for none.
+    """
+
+    id_column: str | None
 
     @abstractmethod
-    def content(self, first: int, predicted: Predicted) -> Result:
-        """The predictions of the rows from `first` on as they are written."""
+    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> Result:
+        """The predictions of the rows from `first` on as they are written, with their ids."""
 
     @abstractmethod
     def write(self, content: Result) -> None: ...
 
 
 @contextlib.contextmanager
-def _result(output: str, network: Network) -> Iterator[_Output[Any]]:
+def _result(output: str, network: Network, id_column: str | None) -> Iterator[_Output[Any]]:
     with _complete(output) as file:
         if Path(output).suffix.lower() != PARQUET:
-            yield _Csv(file, network.schema)
+            yield _Csv(file, network.schema, id_column)
             return
         import pyarrow.parquet
 
-        parquet = _Parquet(network.schema)
+        parquet = _Parquet(network.schema, id_column)
         with pyarrow.parquet.ParquetWriter(file, parquet.schema) as parquet.writer:
             yield parquet
 
@@ -272,19 +307,25 @@ def _complete(output: str) -> Iterator[IO[bytes]]:
 
 
 class _Csv(_Output[bytes]):
-    def __init__(self, file: IO[bytes], schema: Schema) -> None:
+    def __init__(self, file: IO[bytes], schema: Schema, id_column: str | None) -> None:
         self.file = file
+        self.id_column = id_column
         self.names = pa.array([quoted(escaped(name)) for name in schema.classes])
-        self.write(csv_line(map(escaped, column_names(schema))).encode())
+        header = column_names(schema, id_column is not None)
+        self.write(csv_line(map(escaped, header)).encode())
 
-    def content(self, first: int, predicted: Predicted) -> bytes:
+    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> bytes:
         n_rows, n_classes = predicted.probabilities.shape
         rows = pa.array(np.arange(first, first + n_rows)).cast(pa.string())
         numbers = float_texts(predicted.probabilities.T.ravel())
         probabilities = [numbers.slice(k * n_rows, n_rows) for k in range(n_classes)]
         spread = "" if predicted.spread is None else float_texts(predicted.spread)
+        carried = []
+        if ids is not None:
+            cells = [quoted(escaped(text or "")) for text in ids.to_pylist()]
+            carried = [pa.array(cells, pa.string())]
         names = self.names.take(pa.array(predicted.classes))
-        lines = pc.binary_join_element_wise(rows, names, *probabilities, spread, ",")
+        lines = pc.binary_join_element_wise(rows, *carried, names, *probabilities, spread, ",")
         ended = pc.binary_join_element_wise(lines, "", "\n")
         _, offsets, text = ended.buffers()  # the lines, without a gap
         ends = np.frombuffer(offsets, dtype=np.int32)
@@ -297,16 +338,20 @@ class _Csv(_Output[bytes]):
 class _Parquet(_Output[pa.RecordBatch]):
     writer: Any
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, id_column: str | None) -> None:
+        self.id_column = id_column
         self.names = pa.array(schema.classes)
-        kinds = [pa.int64(), pa.string(), *[pa.float64()] * (len(schema.classes) + 1)]
-        self.schema = pa.schema(list(zip(column_names(schema), kinds, strict=True)))
+        has_ids = id_column is not None
+        texts = [pa.string()] * (2 if has_ids else 1)
+        kinds = [pa.int64(), *texts, *[pa.float64()] * (len(schema.classes) + 1)]
+        self.schema = pa.schema(list(zip(column_names(schema, has_ids), kinds, strict=True)))
 
-    def content(self, first: int, predicted: Predicted) -> pa.RecordBatch:
+    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> pa.RecordBatch:
         n_rows = len(predicted.classes)
         spread = predicted.spread
         columns = [
             pa.array(np.arange(first, first + n_rows)),
+            *([] if ids is None else [ids]),
             self.names.take(pa.array(predicted.classes)),
             *(pa.array(column) for column in predicted.probabilities.T.copy()),
             pa.nulls(n_rows, pa.float64()) if spread is None else pa.array(spread),
@@ -317,8 +362,9 @@ class _Parquet(_Output[pa.RecordBatch]):
         self.writer.write_batch(content)
 
 
-def column_names(schema: Schema) -> list[str]:
-    return ["row", "predicted", *(PROBABILITY + name for name in schema.classes), "spread"]
+def column_names(schema: Schema, has_ids: bool = False) -> list[str]:
+    ids = ["id"] if has_ids else []
+    return ["row", *ids, "predicted", *(PROBABILITY + name for name in schema.classes), "spread"]
 
 
 def float_texts(values: npt.NDArray[np.float64]) -> pa.Array:

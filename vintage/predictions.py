@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vintage.console import InputError, one_line
-from vintage.files import write_bytes
+from vintage.files import read_bytes, write_bytes
 
 FIXED = ("row", "id", "actual", "predicted")
 PROBABILITY = "probability_"
@@ -119,7 +119,7 @@ def unescaped(cell: str) -> str:
 def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote; InputError if it is missing or anything else."""
     try:
-        return parse_predictions(path.read_bytes(), str(path))
+        return parse_predictions(read_bytes(path), str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
 

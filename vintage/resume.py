@@ -10,7 +10,7 @@ import safetensors.torch
 from torch import Tensor
 
 from vintage.console import say, warn
-from vintage.files import remove_temporaries, write_bytes
+from vintage.files import check_regular, remove_temporaries, write_bytes
 
 SHORTEST_PAUSE = 0.1
 LONGEST_SHARE = 0.05
@@ -37,6 +37,7 @@ class ResumeFile:
         try:
             if not self.path.exists():
                 return None
+            check_regular(self.path)
             with safetensors.safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vintage.console import InputError
+from vintage.files import read_bytes
 from vintage.git import find_commit, run_git
 from vintage.params import PARAMS_PATH, IntervalParams, parse_yaml
 from vintage.predictions import Predictions, parse_predictions
@@ -119,7 +120,7 @@ def flat(content: Any, prefix: str = "") -> dict[str, Any]:
 def read_file(commit: str | None, path: Path) -> bytes | None:
     """The content of a file at a commit, or in the workspace; None if it is not there."""
     if commit is None:
-        return path.read_bytes() if path.exists() else None
+        return read_bytes(path) if path.exists() else None
     blob = run_git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
     return blob.stdout if blob.returncode == 0 else _read_from_cache(commit, path)
 

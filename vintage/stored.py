@@ -4,9 +4,9 @@ DVC itself looks at a file's size and time only, and trusts whatever read-only f
 cache; a file that was cut there would be restored as it is.
 """
 
+import contextlib
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from vintage.console import InputError, one_line
+from vintage.console import InputError
+from vintage.dvc_command import run_dvc
+from vintage.files import check_regular, read_bytes
+from vintage.params import PARAMS_PATH, load_params
 
 LOCK_FILE = "dvc.lock"
 
@@ -50,7 +53,7 @@ def read_lock_file(path: Path) -> LockFile:
         InputError: it is missing, empty or cut.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path.name}: no such file; run `dvc repro` to make it") from None
     except UnicodeDecodeError:
@@ -64,7 +67,7 @@ def parse_lock_file(text: str, source: str) -> LockFile:
         if not text.endswith("\n"):  # a cut number or word would still be YAML
             raise ValueError
         return LockFile.model_validate(yaml.safe_load(text))
-    except (ValueError, ValidationError, yaml.YAMLError):
+    except (ValueError, RecursionError, ValidationError, yaml.YAMLError):
         raise InputError(f"{source}: empty or cut; `make repro` mends it") from None
 
 
@@ -88,10 +91,29 @@ def check_stored(root: Path) -> Iterator[str]:
     cache = cache_folder(root)
     for stage in stages.values():
         for out in stage.outs:
-            yield from _check_cached(root, cache, out.md5)
-            if (root / out.path).exists() and _md5(root / out.path) != out.md5:
-                path = _differing(root / out.path, _cached(cache, out.md5))
-                yield f"{path.relative_to(root)}: is not what dvc.lock says; run `dvc repro`"
+            try:
+                yield from _check_cached(root, cache, out.md5)
+                if (root / out.path).exists() and _md5(root / out.path) != out.md5:
+                    path = _differing(root / out.path, _cached(cache, out.md5))
+                    yield f"{path.relative_to(root)}: is not what dvc.lock says; run `dvc repro`"
+            except InputError as error:
+                yield str(error)
+
+
+def check_kinds_of_files(root: Path) -> None:
+    """Refuse a pipe or a device among the files of the stages, at which DVC would wait for ever."""
+    paths = [root / LOCK_FILE, root / PARAMS_PATH]
+    for path in paths:
+        check_regular(path)
+    with contextlib.suppress(InputError):  # who reads them tells what is wrong with them
+        paths.append(root / load_params(root / PARAMS_PATH).data.path)
+    with contextlib.suppress(InputError):
+        for stage in read_lock_file(root / LOCK_FILE).stages.values():
+            paths += [root / file.path for file in [*stage.deps, *stage.outs]]
+    for path in dict.fromkeys(paths):
+        for each in path.iterdir() if path.is_dir() else [path]:
+            if not each.is_dir():
+                check_regular(each)
 
 
 def _check_cached(root: Path, cache: Path, md5: str) -> Iterator[str]:
@@ -108,12 +130,7 @@ def _check_cached(root: Path, cache: Path, md5: str) -> Iterator[str]:
 
 def cache_folder(root: Path) -> Path:
     """Where DVC keeps its cache, which its configuration may move."""
-    done = subprocess.run(
-        ["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise InputError(f"dvc cache dir failed: {one_line(done.stderr.strip())}")
-    return Path(done.stdout.strip())
+    return Path(run_dvc(root, "cache", "dir").strip())
 
 
 def _cached(cache: Path, md5: str) -> Path:
@@ -123,6 +140,7 @@ def _cached(cache: Path, md5: str) -> Path:
 def _md5(path: Path) -> str:
     """DVC's name for a file or folder: of a folder, the hash of its listing and `.dir`."""
     if not path.is_dir():
+        check_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, _new_md5).hexdigest()
     files = sorted(file for file in path.rglob("*") if file.is_file())
@@ -145,8 +163,8 @@ def _differing(path: Path, listing: Path) -> Path:
 def _listing(path: Path) -> dict[str, str]:
     """The md5 of each file of a folder, by its path there."""
     try:
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
-    except ValueError:  # damaged, which is told elsewhere
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(read_bytes(path))}
+    except (ValueError, TypeError, KeyError, RecursionError):  # damaged, told elsewhere
         return {}
 
 

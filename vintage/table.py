@@ -18,22 +18,19 @@ from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.feather
-import pyarrow.parquet
 
 from vintage.cells import as_numbers, with_nulls
+from vintage.columnar import ARROW, LONGEST_CELL, PARQUET, check_decoded, joined, open_columnar
 from vintage.console import InputError, one_line
+from vintage.files import check_regular
 from vintage.tensors import MISSING
 
 MAX_COLUMNS = 10_000
-LONGEST_CELL = 2**24  # pyarrow itself takes no row of more than 1 MB
 MAX_CELLS = 500_000_000  # 2 GB as features, and again as much while they are text
 MAX_NAME = 10_000  # characters of a column's name
 DELIMITERS = (",", ";", "\t", "|")  # that are looked for
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 20
-PARQUET = (".parquet", ".pq")
-ARROW = (".arrow", ".feather")
 NO_TEXT = {
     b"PK\x03\x04": "is an Excel file or a zip archive; save the table as CSV",
     b"\xd0\xcf\x11\xe0": "is an Excel file; save the table as CSV",
@@ -67,17 +64,10 @@ def read_table(
     leave_signals_to_python()
     with refusals(path):
         _check_file(path)
-        if path.suffix.lower() in PARQUET:
-            file = pyarrow.parquet.ParquetFile(path)
-            _check_size(path, file.metadata.num_rows, file.metadata.num_columns)
-            table = plain_table(path, file.read())
-        elif path.suffix.lower() in ARROW:
-            table = pyarrow.feather.read_table(path, memory_map=True)
-            _check_size(path, table.num_rows, table.num_columns)
-            table = plain_table(path, table)
+        if path.suffix.lower() in (*PARQUET, *ARROW):
+            table = _read_columnar(path)
         else:
             table = _read_csv(path, delimiter, as_text, missing)
-        check_names(path, table.column_names)
     if table.num_rows == 0:
         raise InputError(f"{path}: has a header but no rows")
     return table
@@ -103,8 +93,7 @@ def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
 def _check_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path}: no such file; set data.path in params.yaml")
-    if not path.is_file():
-        raise InputError(f"{path}: is no file; a table is {KINDS_OF_FILE}")
+    check_regular(path)
 
 
 @contextlib.contextmanager
@@ -124,41 +113,23 @@ def refusals(path: Path, n_above: int = 0) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read as a table: {_reason(error, n_above)}") from None
 
 
-def plain_table(path: Path, table: pa.Table) -> pa.Table:
-    """The same cells in the types that there are in the rest of the package.
-
-    They are validated first: a wrong file can hold offsets beyond its end, or text that is none.
-    """
-    columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        try:
-            columns.append(_plain_column(column))
-        except pa.ArrowInvalid as error:
-            reason = one_line(str(error).partition("\n")[0])[:200]
-            raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
-    return pa.table(columns, names=table.column_names)
-
-
-def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-            raise
-        column = column.cast(pa.binary())  # perhaps it is only not UTF-8, which is said later
-        column.validate(full=True)
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _plain_column(column.cast(kind.value_type))
-    if pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return column.cast(pa.binary())
-    if pa.types.is_float16(kind):
-        return column.cast(pa.float32())
-    if pa.types.is_timestamp(kind):  # an overflow is an error, and digits below 1 us do not count
-        return column.cast(pa.timestamp("us"), safe=kind.unit != "ns")
-    return column
+def _read_columnar(path: Path) -> pa.Table:
+    with contextlib.ExitStack() as stack:
+        file = open_columnar(path, stack)
+        names = file.schema.names
+        check_names(path, names)
+        _check_size(path, file.n_rows or 0, len(names))
+        batches, n_rows, n_bytes = [], 0, 0
+        for batch in file.batches(names):
+            batches.append(batch)
+            n_rows += batch.num_rows
+            n_bytes += batch.nbytes
+            _check_size(path, n_rows, len(names))
+            check_decoded(path, n_bytes)
+    if not batches:
+        return pa.table([pa.nulls(0)] * len(names), names=names)
+    parts = [[pa.chunked_array([batch[index]]) for batch in batches] for index in range(len(names))]
+    return pa.table([joined(part) for part in parts], names=names)
 
 
 def _read_csv(
@@ -221,11 +192,13 @@ def _read_numbers(
 
 
 def _read_text(path: Path, parse: pyarrow.csv.ParseOptions, names: Sequence[str]) -> pa.Table:
-    batches, n_rows = [], 0
+    batches, n_rows, n_bytes = [], 0, 0
     for batch in _text_batches(path, parse, names):
         batches.append(batch)
         n_rows += batch.num_rows
+        n_bytes += batch.nbytes
         _check_size(path, n_rows, len(names))
+        check_decoded(path, n_bytes)
     return pa.Table.from_batches(batches, pa.schema([(name, pa.binary()) for name in names]))
 
 
@@ -289,6 +262,7 @@ def _last_quote(path: Path) -> int:
             found = chunk.rfind(b'"')
             last = offset + found if found >= 0 else last
             offset += len(chunk)
+            check_decoded(path, offset)
     return last
 
 
@@ -300,7 +274,7 @@ def _check_quotes(path: Path, delimiter: str, last_quote: int) -> None:
     """
     with _open(path) as file:
         text = io.TextIOWrapper(file, encoding="latin-1", newline="")  # of the bytes some matter
-        csv.field_size_limit(LONGEST_CELL)
+        csv.field_size_limit(LONGEST_CELL)  # pyarrow itself takes no row of more than 1 MB
         reader = csv.reader(_lines_until(text, last_quote), strict=True, delimiter=delimiter)
         try:
             for _ in reader:

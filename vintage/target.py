@@ -68,8 +68,6 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
 
     Cells have the same one if they are equal numbers or name one category.
     """
-    if pa.types.is_nested(column.type):
-        raise place.column_error(f"is of type {column.type}; a group is text or a number")
     column = _distinct_values(column, place)
     empty = is_missing(column)
     if empty.any():

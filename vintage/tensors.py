@@ -16,7 +16,7 @@ import safetensors.numpy
 from pydantic import Field, model_validator
 
 from vintage.console import InputError, one_line
-from vintage.files import Strict, read_json, write_bytes, write_json
+from vintage.files import Strict, check_regular, read_json, write_bytes, write_json
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lists others
 
@@ -173,6 +173,7 @@ def read_examples(path: Path, schema: Schema) -> Examples:
 
 def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """All tensors of a safetensors file; InputError if it is missing, cut or of another format."""
+    check_regular(path)
     try:
         return safetensors.numpy.load_file(path)
     except FileNotFoundError:
