@@ -7,13 +7,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+# DVC advises to push also where there is nowhere to push to
+REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 } END { print n + 0 }')
 
 .PHONY: repro test check stale lint lock
 
 repro: $(INSTALLED)
 	python -m vintage mend
-	dvc repro
+	@echo dvc repro; PYTHONUNBUFFERED=1 dvc repro | awk -v remote=$(REMOTE) \
+		'remote || !/^Use `dvc push` to send/ { print; fflush() }'
 	python -m vintage show
 
 test: $(INSTALLED)

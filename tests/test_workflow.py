@@ -101,3 +101,19 @@ def test_the_gate_says_which_bound_was_missed_by_how_much(reproduced: Project) -
     reproduced.edit("params.yaml", "log_loss: 0.5", "log_loss: 1.15")
     reproduced.repro()
     assert reproduced.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
+
+
+@pytest.mark.slow
+def test_it_advises_to_push_only_where_there_is_a_remote(reproduced: Project) -> None:
+    make = ("make", "-o", ".venv/installed", "repro")  # without installing
+    for has_remote, confidence in ((False, 0.9), (True, 0.8)):
+        if has_remote:
+            reproduced.run("dvc", "remote", "add", "--default", "storage", "../storage")
+        reproduced.set_params(**{"evaluate.confidence": confidence})
+        shown = reproduced.run(*make).stdout
+        assert "Running stage 'report'" in shown
+        assert ("dvc push" in shown) == has_remote
+    reproduced.set_params(**{"train.epochs": 0})
+    failed = reproduced.run(*make, check=False)
+    assert failed.returncode != 0
+    assert "error: params.yaml: train.epochs: found 0" in failed.stderr

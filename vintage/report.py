@@ -188,14 +188,7 @@ def _limits(results: Results) -> Iterator[str]:
         width = (high - low) / 2
         yield (
             f"- {n_test} test rows place the accuracy within about ±{width:.3f}: another draw of "
-            "as many rows of each class would move it so far by chance alone. The intervals do not "
-            "tell of another mix of classes."
-        )
-    if results.evaluation.test["accuracy"] == 1:
-        yield (
-            "- No test row is predicted wrong. The accuracy's interval allows for that; those of "
-            "the other scores are drawn from these rows and do not, so an interval without width "
-            "is none."
+            "as many rows would move it so far by chance alone."
         )
     rare = [
         f"{escaped(name)} ({scores['support']:.0f})"

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vintage.console import one_line
-from vintage.evaluation import Comparison, Evaluation, Scores
+from vintage.evaluation import RARE_ROWS, Comparison, Evaluation, Scores, rare_classes
 
 MAJORITY = "majority_class"
 LOW_RECALL = 0.5
-FEW_ROWS = 5  # of a class, below which no resample of them tells how much a score may vary
 LONGEST_NAME = 30
 WORDS = {"better": "beats", "no difference": "ties with", "worse": "loses to"}
 
@@ -53,17 +52,15 @@ def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator
 
 
 def few_rows(evaluation: Evaluation) -> str | None:
-    """The classes whose test rows are too few for an interval; None if there are none."""
+    """The classes whose test rows are too few to say much; None if there are none."""
     few = [
-        f"{quoted(name)} ({scores['support']:.0f})"
-        for name, scores in evaluation.classes.items()
-        if (scores["support"] or 0) < FEW_ROWS
+        f"{quoted(name)} ({n_rows})" for name, n_rows in rare_classes(evaluation.classes).items()
     ]
     if not few:
         return None
     return (
-        f"classes with fewer than {FEW_ROWS} test rows: {listed(few)}; the intervals do not tell "
-        "how much these may vary"
+        f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; they make the intervals of "
+        "what is averaged over classes wide"
     )
 
 
