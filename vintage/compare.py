@@ -273,7 +273,7 @@ def _split_notes(comparison: Comparison) -> Iterator[str]:
         )
     for side, revision in (("A", comparison.a), ("B", comparison.b)):
         seen = revision.predictions.seen
-        if pairing is None and seen is not None and seen.any():
+        if seen is not None and seen.any():
             yield (
                 f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
                 "so its scores may be too good."
