@@ -1,6 +1,7 @@
 """Only what changed reruns, on the real graph with the real `dvc`."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -124,6 +125,7 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         text = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
         for said in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
             assert said in text, f"{said!r} is not shown by dvc plots {command[0]}"
+        assert not re.search(r"<(script|link)[^>]+(src|href)=", text), "it wants a network"
         shutil.rmtree(reproduced.root / "shown")
 
 
