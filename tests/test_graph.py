@@ -98,8 +98,6 @@ def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
 
 
 def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced: Project) -> None:
-    reproduced.run("git", "add", "-A")
-    reproduced.run("git", "commit", "-q", "-m", "results")
     reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     reproduced.repro()
     revisions = ["workspace"], ["workspace", "HEAD"]
