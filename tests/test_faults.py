@@ -284,7 +284,8 @@ READERS: dict[str, list[tuple[str, ...]]] = {
     "data/checkpoint/schema.json": [("vintage", "export", "model.onnx")],
     "data/tensors/train.safetensors": [("stages.train",), ("vintage", "stale")],
     "data/wine.csv": [("stages.split",), PREDICT, ("vintage", "mend")],
-    "metrics/evaluation.json": [("vintage", "show")],
+    "metrics/details.json": [("vintage", "show")],
+    "metrics/evaluation.json": [("vintage", "check")],
     "metrics/predictions.csv": [("vintage", "compare")],
     "params.yaml": [("stages.split",)],
     "dvc.lock": [("vintage", "mend")],
@@ -320,7 +321,7 @@ def test_the_status_of_a_read_only_checkout(reproduced: Project) -> None:
 
 
 def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
-    reproduced.set_params(**{"evaluate.resamples": 300})
+    reproduced.set_params(**{"evaluate.confidence": 0.9})
     code = {"PYTHONPATH": str(reproduced.root)}
     inside = Project(reproduced.root / "metrics")
     done = inside.run("python", "-m", "vintage", "stale", env=code)

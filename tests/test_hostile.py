@@ -35,9 +35,9 @@ PATH = "data/=a, <b>|*'$x$.csv"
 
 
 @pytest.fixture(scope="module")
-def hostile(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def hostile(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a small table of hostile names, after `dvc repro`."""
-    project = _fresh.copy_to(tmp_path_factory.mktemp("hostile") / "project")
+    project = _reproduced.copy_to(tmp_path_factory.mktemp("hostile") / "project")
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*COLUMNS, TARGET])
@@ -145,12 +145,13 @@ def test_any_class_name_is_read_back(
     names = [prefix + name for name in classes]
     ids = np.arange(len(names))
     probabilities = np.eye(len(names))
-    write_predictions(path, Predictions(names, ids, ids, probabilities, ids))
+    seen = np.zeros(len(names), dtype=np.bool_)
+    write_predictions(path, Predictions(names, ids, ids, probabilities, ids, ids, seen))
     found = parse_predictions(path.read_bytes(), "x")
     assert found.classes == names
     assert found.labels.tolist() == ids.tolist()
     for row in csv.reader(io.StringIO(path.read_bytes().decode(), newline="")):
-        for cell in row[1:3]:
+        for cell in row[2:4]:
             assert not cell.startswith(FORMULA) or re.fullmatch(r"[+-][0-9.e+-]+", cell)
     assert not runs_elsewhere(path.read_bytes().decode())
 
@@ -182,5 +183,6 @@ def test_no_name_is_a_formula_where_cells_end_elsewhere(run: Run) -> None:
 @pytest.mark.parametrize("name", ["-1", "+2", "-1.5", "-1e-07", "plain", "it's"])
 def test_a_number_and_a_plain_name_stay_as_they_are(tmp_path: Path, name: str) -> None:
     one = np.zeros(1, dtype=np.int64)
-    write_predictions(tmp_path / "p.csv", Predictions([name], one, one, np.ones((1, 1)), one))
-    assert f"\n0,{name},{name},1.0,0\n" in (tmp_path / "p.csv").read_text()
+    predictions = Predictions([name], one, one, np.ones((1, 1)), one, one, one.astype(np.bool_))
+    write_predictions(tmp_path / "p.csv", predictions)
+    assert f"\n0,x{'0' * 16},{name},{name},1.0,0,0\n" in (tmp_path / "p.csv").read_text()

@@ -251,7 +251,7 @@ def set_features(last: str) -> Callable[[Project], None]:
         ({"model.hidden": [65536, 65536]}, "train", "4,295,426,051 weights in all, more than"),
         ({"model.hidden": [65536] * 64, "train.replicas": 1024}, "train", "weights in all"),
         ({"train.patience": 10**30}, "train", "train.patience: found 1000000"),
-        ({"evaluate.confidence": 0.9999999999999999}, "split", "at most 0.9999"),
+        ({"evaluate.confidence": 0.9999999999999999}, "split", "a number from 0.5 to 0.9999"),
     ],
 )
 def test_parameters_beyond_all_measure(

@@ -6,6 +6,7 @@ starts and again when it ends. What stays unseen is an edit while Python starts,
 end of the stage and DVC's hashing, a fraction of a second each.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ def _inputs(spec: dict[str, Any]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for dep in spec["deps"]:
         path = Path(dep.replace(TABLE, params["data"]["path"]))
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        inputs |= {file.as_posix(): _identity(file) for file in files if file.is_file()}
+        # os.path answers where pathlib raises, such as for a name that is too long
+        files = sorted(path.rglob("*")) if os.path.isdir(path) else [path]  # noqa: PTH112
+        inputs |= {file.as_posix(): _identity(file) for file in files if os.path.isfile(file)}  # noqa: PTH113
     for key in spec.get("params", []):
         section, _, name = key.partition(".")
         values = params[section]
