@@ -7,13 +7,14 @@ request may name its classes, parameters and branches as it likes: all of them a
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from vintage import console, numerics
-from vintage.console import InputError, one_line
+from vintage.console import InputError
+from vintage.dvc_command import run_dvc
 
 
 def comment_lines(base: str, stale: str) -> Iterator[str]:
@@ -30,7 +31,8 @@ def comment_lines(base: str, stale: str) -> Iterator[str]:
     yield ""
     yield "<details><summary>Every metric that changed</summary>"
     yield ""
-    yield from changed_metrics(_metrics_diff(base))
+    diff = run_dvc(Path(), "metrics", "diff", "--json", "--", base)
+    yield from changed_metrics(json.loads(diff))
     yield ""
     yield "</details>"
 
@@ -45,20 +47,6 @@ def changed_metrics(changes: dict[str, Any]) -> Iterator[str]:
         for name, change in metrics.items()
     ]
     yield from table_lines(["file", "metric", "before", "now", "change"], rows)
-
-
-def _metrics_diff(base: str) -> dict[str, Any]:
-    done = subprocess.run(
-        ["dvc", "metrics", "diff", "--json", "--", base],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise InputError(f"dvc metrics diff failed: {one_line(lines[-1])}")
-    changes: dict[str, Any] = json.loads(done.stdout)
-    return changes
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,6 @@
 """A table as the split needs it: typed feature columns, class ids, and which rows go together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +17,6 @@ from vintage.params import DataParams, SplitParams
 from vintage.table import column_hint, read_table
 from vintage.target import encode_groups, encode_order, encode_parts, encode_target, labelled_rows
 from vintage.twins import duplicate_groups
-
-NO_COLUMN = ("none", "duplicates")
 
 Ids = npt.NDArray[np.int64]
 Encoded = TypeVar("Encoded")
@@ -63,51 +61,18 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
-    split_columns = {
-        "split.group_by": split.group_by,
-        "split.order_by": split.order_by,
-        "split.column": split.column,
-    }
-    roles = {"data.target": data.target}
-    if data.id != "none":
-        roles["data.id"] = data.id
-    roles |= {key: name for key, name in split_columns.items() if name not in NO_COLUMN}
+    roles = _roles(data, split)
     categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
     table = read_table(
         Path(data.path), data.delimiter, [*roles.values(), *categorical], data.missing
     )
-    listed = [("data.ignore", name) for name in data.ignore]
-    listed += [("data.kinds", name) for name in data.kinds]
     problems = Problems()
-    for key, name in [*roles.items(), *listed]:
-        if name not in table.column_names:
-            problems.found.append(
-                f"{data.path}: {key} names {name!r}, which is no column; "
-                f"{column_hint(table.column_names)}"
-            )
-    for key, name in roles.items():
-        if name in data.kinds:
-            problems.found.append(
-                f"params.yaml: data.kinds: found {name!r}, which is the column of {key}; only a "
-                "feature has a kind"
-            )
+    problems.found.extend(_wrong_names(data, roles, table.column_names))
     problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
-
-    all_rows = Source(data.path, np.arange(table.num_rows))
-    for key, name in roles.items():
-        kind = table[name].type
-        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-            with problems.noted():
-                raise all_rows.place(name).column_error(
-                    f"is of type {kind}, which {key} cannot take"
-                )
-    for name in names:
-        with problems.noted():
-            check_type(table[name], all_rows.place(name))
-    problems.refuse()
+    _check_types(data, roles, names, table)
     ids = _ids(table, data)
     used = [*names, *dict.fromkeys(roles.values())]
     table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
@@ -148,6 +113,48 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         parts=parts,
         n_unlabelled=n_unlabelled,
     )
+
+
+def _roles(data: DataParams, split: SplitParams) -> dict[str, str]:
+    """By key of params.yaml, the columns that are no features."""
+    columns = {
+        "data.id": data.id,
+        "split.group_by": split.group_by if split.group_by != "duplicates" else "none",
+        "split.order_by": split.order_by,
+        "split.column": split.column,
+    }
+    named = {key: name for key, name in columns.items() if name != "none"}
+    return {"data.target": data.target, **named}
+
+
+def _wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]) -> Iterator[str]:
+    listed = [("data.ignore", name) for name in data.ignore]
+    listed += [("data.kinds", name) for name in data.kinds]
+    for key, name in [*roles.items(), *listed]:
+        if name not in columns:
+            yield f"{data.path}: {key} names {name!r}, which is no column; {column_hint(columns)}"
+    for key, name in roles.items():
+        if name in data.kinds:
+            yield (
+                f"params.yaml: data.kinds: found {name!r}, which is the column of {key}; only a "
+                "feature has a kind"
+            )
+
+
+def _check_types(
+    data: DataParams, roles: dict[str, str], features: Sequence[str], table: pa.Table
+) -> None:
+    source = Source(data.path, np.arange(table.num_rows))
+    problems = Problems()
+    for key, name in roles.items():
+        kind = table[name].type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            with problems.noted():
+                raise source.place(name).column_error(f"is of type {kind}, which {key} cannot take")
+    for name in features:
+        with problems.noted():
+            check_type(table[name], source.place(name))
+    problems.refuse()
 
 
 def _ids(table: pa.Table, data: DataParams) -> Ids:
