@@ -112,8 +112,9 @@ def test_the_check_names_a_module_that_was_forgotten(reproduced: Project) -> Non
         "wrong: stage train imports vintage/foo.py, which dvc.yaml does not declare; "
         "add it to its deps\n1 problems found\n"
     )
-    line = "      - vintage/progress.py\n"
-    reproduced.edit("dvc.yaml", line, f"      - vintage/foo.py\n{line}")
+    graph = yaml.safe_load((reproduced.root / "dvc.yaml").read_text())
+    graph["stages"]["train"]["deps"].append("vintage/foo.py")
+    (reproduced.root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     assert reproduced.repro()[0] == "train"
     assert reproduced.run(*check).stdout == "the outputs are valid\n"
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.conftest import PENGUINS, WINE, Run
+from tests.conftest import PARAMS, PENGUINS, WINE, Run
 from vintage.encoding import Encoder
 from vintage.neighbors import distances_between, measure_rows, neighbor_error
 from vintage.params import Params, load_params
@@ -82,11 +82,11 @@ TABM = {
 def test_auto_goes_by_the_rows_and_the_network(
     name: str, n_rows: int, neighbor_error: float | None, expected: dict[str, str]
 ) -> None:
-    assert settled(load_params(), name, TrainRows(n_rows, 9, neighbor_error)) == expected
+    assert settled(load_params(PARAMS), name, TrainRows(n_rows, 9, neighbor_error)) == expected
 
 
 def test_what_is_set_is_not_touched() -> None:
-    params = load_params()
+    params = load_params(PARAMS)
     rows = TrainRows(5_000, 9, None)
     given = params.model.model_copy(update={"activation": "relu", "scaling_layer": False})
     found = settled(params.model_copy(update={"model": given}), "mlp", rows)
