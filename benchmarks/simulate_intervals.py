@@ -7,6 +7,7 @@ normal, higher by `strength` for the actual one). The classifier is fixed: it tu
 probabilities by Bayes's rule. The truth is its score on 20,000 rows of each class, weighted by the
 shares. Then tables of rows are drawn, without regard to class, and scored; printed is the share of
 tables, in percent, whose 95 % interval holds the truth. A mark stands by what is not from 92 to 99.
+Tables without an interval do not count; with fewer than 50 that have one, `-` is printed.
 
 Rows are single, or have twins (12 % repeat another row with its class), or come in groups of 1 to 9
 rows which share half of the evidence's variance and, more often than not, the class.
@@ -37,6 +38,7 @@ SIZES = (60, 229, 1000, 5000)
 KINDS = ("single rows", "twins", "groups")
 CONFIDENCE = 0.95
 N_TRUTH = 20_000
+FEWEST = 50  # tables with an interval, to tell how often it holds the truth
 ROUNDING = 1e-6  # of the printed bounds
 
 
@@ -121,7 +123,7 @@ def covered(
     population: Population, truth: Truth, n: int, kind: str, n_tables: int
 ) -> tuple[dict[str, float], list[float], float]:
     """By metric, and by class whose recall was scored often enough, the share of tables whose
-    interval holds the truth; and the mean width of the accuracy's interval.
+    interval holds the truth, NaN if too few have one; and the mean width of the accuracy's.
     """
     generator = np.random.default_rng(42)
     held: dict[str, list[bool]] = {name: [] for name in SHOWN}
@@ -141,7 +143,10 @@ def covered(
         n_recalls += enough
         widths.append(found["accuracy"].high - found["accuracy"].low)
     often = n_recalls >= n_tables / 2
-    shares = {name: float(np.mean(values)) for name, values in held.items()}
+    shares = {
+        name: float(np.mean(values)) if len(values) >= FEWEST else float("nan")
+        for name, values in held.items()
+    }
     return shares, (recalls_held[often] / n_recalls[often]).tolist(), float(np.mean(widths))
 
 
@@ -159,6 +164,8 @@ def rows_of(population: Population, n_tables: int) -> Iterator[list[str]]:
 
 
 def percent(share: float) -> str:
+    if np.isnan(share):
+        return "-"
     mark = "" if 0.92 <= share <= 0.99 else " !"
     return f"{100 * share:.1f}{mark}"
 

@@ -28,9 +28,10 @@ def intervals(
         (BY_NAME["10 % in a class"], "single rows", 229, SHOWN),
         (BY_NAME["wine-like"], "twins", 229, SHOWN),
         (BY_NAME["balanced"], "groups", 60, SHOWN),
+        (BY_NAME["10 % in a class"], "groups", 60, ("accuracy", "balanced_accuracy")),
         (CONSTANT, "twins", 229, ("accuracy",)),
     ],
-    ids=["skewed", "wine-like twins", "groups", "constant with twins"],
+    ids=["skewed", "wine-like twins", "groups", "few groups", "constant with twins"],
 )
 def test_95_percent_intervals_hold_the_truth(
     population: Population, kind: str, n: int, metrics: tuple[str, ...]
@@ -141,14 +142,29 @@ def test_no_error_leaves_room_for_some() -> None:
     assert np.isnan(certain["log_loss"].low)  # nothing tells what an error would cost
 
 
-def test_a_class_without_test_rows_may_score_anything() -> None:
+def test_means_over_classes_have_no_interval_if_a_class_has_no_test_rows() -> None:
     labels, probabilities = example(5, n=400, n_classes=2)
     absent = np.hstack([probabilities, np.zeros((400, 1))])
     found, alone = intervals(labels, absent), intervals(labels, probabilities)
     for name in ("balanced_accuracy", "f1_macro", "roc_auc_ovr"):
         assert found[name].value == alone[name].value
-        assert found[name].low == pytest.approx(alone[name].low * 2 / 3, abs=0.005), name
-        assert found[name].high == pytest.approx(alone[name].high * 2 / 3 + 1 / 3, abs=0.005), name
+        assert np.isnan(found[name][1:]).all(), name
+        assert not np.isnan(alone[name]).any(), name
+    assert found["accuracy"] == alone["accuracy"]
+    absent[0] = [0, 0, 1]
+    found = intervals(labels, absent)  # that the absent class is predicted is an error of its F1
+    assert np.isnan(found["balanced_accuracy"].low)
+    assert found["f1_macro"].low < found["f1_macro"].value < found["f1_macro"].high
+
+
+def test_what_few_groups_do_not_show_is_assumed() -> None:
+    """Whether the rows of the only group are alike; a variance of 0 does not tell, either."""
+    labels = np.arange(40) % 2
+    for probabilities in (np.eye(2)[labels], np.tile([0.6, 0.4], (40, 1))):
+        alone = intervals(labels, probabilities)["accuracy"]
+        of_pairs = intervals(labels, probabilities, np.arange(40) // 2)["accuracy"]
+        of_one = intervals(labels, probabilities, np.zeros(40, dtype=np.int64))["accuracy"]
+        assert alone.low >= of_pairs.low > of_one.low + 0.1
 
 
 def test_the_calibration_error_has_no_interval() -> None:

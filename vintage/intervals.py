@@ -16,7 +16,8 @@ near 0 and 1, where a bootstrap, which draws only what it has seen, is too narro
   Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC Curves, 1988.
 - The bounds of a mean of shares follow from Wilson's of each, as in Zou and Donner, Construction of
   Confidence Limits about Effect Measures, 2008, but with the errors that the shares have there.
-- A class without test rows may score anything from 0 to 1, and the bounds allow for both.
+- Nothing is known of a class without test rows, so means over classes have no interval then (but
+  F1, if such a class is predicted, which is an error).
 - The log loss is a mean of skewed numbers: Hall, On the Removal of Skewness by Transformation,
   1992.
 - The expected calibration error has no interval: its estimate is above 0 for a calibrated model,
@@ -54,13 +55,6 @@ class _Groups(NamedTuple):
     def sums(self, values: Floats) -> Floats:
         return np.bincount(self.members, weights=values, minlength=self.n_groups).astype(np.float64)
 
-    def quantile(self, confidence: float) -> float:
-        """In standard errors; of Student's t where groups have to show how alike their rows are."""
-        tail = (1 - confidence) / 2
-        if self.n_groups == len(self.members):
-            return float(norm.isf(tail))
-        return float(t.isf(tail, max(self.n_groups - 1, 1)))
-
 
 class _Share(NamedTuple):
     """A share of independent trials.
@@ -92,7 +86,7 @@ def score_with_intervals(
         groups: int64 `[n]`: rows of equal value may be alike; groups are independent.
     """
     clusters = _clusters(groups)
-    quantile = clusters.quantile(confidence)
+    quantile = float(norm.isf((1 - confidence) / 2))
     n_classes = probabilities.shape[1]
     hit = probabilities.argmax(axis=1) == labels
     bounds = {
@@ -125,7 +119,8 @@ def recall_bounds(
     values = np.array([share.value for share in shares.values()])
     trials = np.array([share.trials for share in shares.values()])
     bounds = np.full((2, n_classes), np.nan)
-    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, clusters.quantile(confidence))
+    quantile = float(norm.isf((1 - confidence) / 2))
+    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, quantile)
     return bounds[0], bounds[1]
 
 
@@ -182,16 +177,19 @@ def _information(residuals: Floats) -> float:
 def _design_effect(residuals: Floats, trial: Labels, clusters: _Groups) -> float:
     """How many times the variance is that of independent rows, at least 1.
 
-    It is what the residuals show, and, as much as one row of them, what it would be if all rows of
-    a group were alike.
+    It is what the residuals show, and, as much as one row of them, what it would be if the rows of
+    a group were half alike, midway between what is possible.
     """
-    alike = float((clusters.sums(trial.astype(np.float64)) ** 2).sum() / trial.sum())
+    n_trials = float(trial.sum())
+    alike = float((clusters.sums(trial.astype(np.float64)) ** 2).sum()) / n_trials
     squares = float((residuals**2).sum())
-    if squares == 0:
-        return alike
+    assumed = (1 + alike) / 2
+    if squares == 0 or alike == n_trials:
+        return assumed
     seen = float((clusters.sums(residuals) ** 2).sum()) / squares
+    seen *= (n_trials - 1) / (n_trials - alike)  # without bias, if rows are independent
     information = _information(residuals)
-    return max(1.0, (information * seen + alike) / (information + 1))
+    return max(1.0, (information * seen + assumed) / (information + 1))
 
 
 def _recalls(labels: Labels, hit: Labels, n_classes: int, clusters: _Groups) -> dict[int, _Share]:
@@ -253,20 +251,19 @@ def _share_below(values: Floats, ordered: Floats) -> Floats:
 def _mean_bounds(
     shares: Sequence[_Share], n_classes: int, correlation: float, quantile: float
 ) -> tuple[float, float]:
-    """Bounds of the mean over all `n_classes`, of which `shares` are known.
+    """Bounds of the mean over all `n_classes`; NaN unless the share of each is known.
 
     Args:
         correlation: of two shares, as far as the rows do not show it.
     """
-    if not shares:
+    if len(shares) < n_classes:
         return float("nan"), float("nan")
     values = np.array([share.value for share in shares])
     trials = np.array([share.trials for share in shares])
     correlations = _correlations(shares, correlation)
     low = _lower(values, trials, correlations, quantile)
     high = 1 - _lower(1 - values, trials, correlations, quantile)
-    known = len(shares) / n_classes
-    return low * known, high * known + 1 - known
+    return low, high
 
 
 def _correlations(shares: Sequence[_Share], prior: float) -> Floats:
@@ -324,7 +321,7 @@ def _log_loss_bounds(
     effect = _design_effect(residuals, np.ones(len(labels), dtype=np.bool_), clusters)
     trials = len(labels) / effect
     deviation, skewness = np.sqrt(second), third / second**1.5
-    step = float(t.isf((1 - confidence) / 2, clusters.n_groups - 1)) / np.sqrt(trials)
+    step = float(t.isf((1 - confidence) / 2, len(labels) - 1)) / np.sqrt(trials)
     low, high = (mean - deviation * _skewed(s, skewness, trials) for s in (step, -step))
     return max(float(low), 0.0), float(high)
 
