@@ -38,7 +38,7 @@ def test_its_numbers_are_those_of_the_evaluation(reproduced: Project) -> None:
     assert page.splitlines()[2] == (
         "**Ties with logistic regression, beats the majority class (log loss, 228 test rows).**"
     )
-    assert "Classes with fewer than 5 test rows: '3' (1), '8' (3); they make the" in page
+    assert "Classes with fewer than 5 test rows: '3' (1), '8' (3); means over" in page
     for name, scores in evaluation["classes"].items():
         assert f"| {name} | {scores['support']} |" in page
     assert "Classes with fewer than 30 test rows: 3 (1), 4 (7), 7 (26), 8 (3)." in page

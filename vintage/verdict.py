@@ -53,14 +53,14 @@ def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator
 
 def few_rows(evaluation: Evaluation) -> str | None:
     """The classes whose test rows are too few to say much; None if there are none."""
-    few = [
-        f"{quoted(name)} ({n_rows})" for name, n_rows in rare_classes(evaluation.classes).items()
-    ]
+    rare = rare_classes(evaluation.classes)
+    few = [f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()]
     if not few:
         return None
+    effect = "have no interval where one is 0" if 0 in rare.values() else "have wide intervals"
     return (
-        f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; they make the intervals of "
-        "what is averaged over classes wide"
+        f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; means over the classes "
+        f"{effect}"
     )
 
 
