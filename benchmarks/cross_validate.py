@@ -13,11 +13,11 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from vintage import console, numerics
-from vintage.params import PARAMS_PATH, Params, SplitParams, load_params, parse_params
+from vintage.base import console, numerics
+from vintage.base.params import PARAMS_PATH, Params, SplitParams, load_params, parse_params
 
 if TYPE_CHECKING:
-    from vintage.scoring import Floats, Labels
+    from vintage.scores.metrics import Floats, Labels
 
 ROUNDS, FOLDS = 5, 5
 
@@ -33,12 +33,12 @@ def main() -> None:
     import numpy as np
 
     from benchmarks.training import predict_network
-    from vintage.baselines import BASELINES, predict_baseline
-    from vintage.dataset import load_dataset
-    from vintage.features import encode_features, fit_features
-    from vintage.neighbors import measure_rows
-    from vintage.splitting import split_rows
-    from vintage.tensors import RowCounts, Schema
+    from vintage.base.tensors import RowCounts, Schema
+    from vintage.scores.baselines import BASELINES, predict_baseline
+    from vintage.table.dataset import load_dataset
+    from vintage.table.features import encode_features, fit_features
+    from vintage.table.split import split_rows
+    from vintage.training.neighbors import measure_rows
 
     data = load_dataset(params.data, params.split)
     rows = np.arange(len(data.labels))
@@ -93,7 +93,7 @@ def folds(labels: "Labels", groups: "Labels") -> Iterator[tuple[int, "Labels", "
     import numpy as np
     from sklearn.model_selection import StratifiedKFold
 
-    from vintage.splitting import majority_labels
+    from vintage.table.split import majority_labels
 
     group_labels = majority_labels(labels, groups)
     for round_ in range(ROUNDS):
@@ -109,7 +109,7 @@ def without_val(
     """The rows to train on, and the validation rows, which the network holds out by itself."""
     import numpy as np
 
-    from vintage.splitting import hold_out, majority_labels
+    from vintage.table.split import hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
     group_labels = majority_labels(labels, groups)

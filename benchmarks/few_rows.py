@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from benchmarks.cross_validate import changed
 from benchmarks.public_tables import DEVELOPMENT, TABLES, Table
 from benchmarks.tables import RIVALS, csv_path, write_csv
-from vintage import console, numerics
-from vintage.params import Params, load_params
+from vintage.base import console, numerics
+from vintage.base.params import Params, load_params
 
 if TYPE_CHECKING:
-    from vintage.scoring import Labels
-    from vintage.splitting import Split
-    from vintage.tensors import Features, Schema
+    from vintage.base.tensors import Features, Schema
+    from vintage.scores.metrics import Labels
+    from vintage.table.split import Split
 
 N_TRAIN = (240, 690)
 TRAIN_ROWS_PER_VAL_ROW = 7
@@ -58,8 +58,8 @@ def measure(table: Table, params: Params) -> Iterator[tuple[int, float, float, f
     from sklearn.metrics import log_loss
 
     from benchmarks.training import predict_network
-    from vintage.baselines import predict_baseline
-    from vintage.neighbors import measure_rows
+    from vintage.scores.baselines import predict_baseline
+    from vintage.training.neighbors import measure_rows
 
     schema, split, features, labels = load(table, params)
     rng = np.random.default_rng(params.split.seed)
@@ -92,10 +92,10 @@ def measure(table: Table, params: Params) -> Iterator[tuple[int, float, float, f
 
 def load(table: Table, params: Params) -> tuple["Schema", "Split", "Features", "Labels"]:
     """The schema, fitted on all train rows that could be drawn, the split, features and labels."""
-    from vintage.dataset import load_dataset
-    from vintage.features import encode_features, fit_features
-    from vintage.splitting import split_rows
-    from vintage.tensors import RowCounts, Schema
+    from vintage.base.tensors import RowCounts, Schema
+    from vintage.table.dataset import load_dataset
+    from vintage.table.features import encode_features, fit_features
+    from vintage.table.split import split_rows
 
     source = {"path": str(csv_path(table)), "target": table.target, "ignore": list(table.ignore)}
     sizes = params.split.model_copy(update={"test_size": TEST_SIZE})

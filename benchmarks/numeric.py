@@ -1,6 +1,6 @@
 """A table of numbers only, for benchmarks that make their own rows."""
 
-from vintage.tensors import Feature, RowCounts, Schema
+from vintage.base.tensors import Feature, RowCounts, Schema
 
 
 def numeric_schema(n_features: int, n_classes: int) -> Schema:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vintage.checkpoint import read_checkpoint
+from vintage.network.checkpoint import read_checkpoint
 
 ensemble, _, schema = read_checkpoint(Path(sys.argv[1]))
 table = pd.read_csv(sys.argv[2])

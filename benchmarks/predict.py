@@ -68,11 +68,11 @@ def make_table(path: Path) -> None:
 def make_checkpoint(folder: Path) -> None:
     import numpy as np
 
-    from vintage.checkpoint import Manifest, write_checkpoint
-    from vintage.network import build_ensemble
-    from vintage.params import load_params
-    from vintage.recipe import TrainRows, settle_architecture, settle_recipe
-    from vintage.tensors import Feature, RowCounts, Schema
+    from vintage.base.params import load_params
+    from vintage.base.tensors import Feature, RowCounts, Schema
+    from vintage.network.checkpoint import Manifest, write_checkpoint
+    from vintage.network.ensemble import build_ensemble
+    from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
 
     params = load_params()
     seeds = list(range(16))
@@ -84,11 +84,11 @@ def make_checkpoint(folder: Path) -> None:
     )
     train = np.random.default_rng(1).normal(size=(1000, N_COLUMNS)).astype(np.float32)
     rows = TrainRows(len(train), N_COLUMNS)
-    architecture = settle_architecture(params.model, rows)
+    architecture = resolve_architecture(params.model, rows)
     ensemble = build_ensemble(architecture, schema, seeds, train)
     manifest = Manifest(
         model=architecture,
-        recipe=settle_recipe(params.train, rows),
+        recipe=resolve_recipe(params.train, rows),
         seeds=seeds,
         best_epochs=[1] * len(seeds),
         n_epochs=1,

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vintage import console, numerics
-from vintage.params import load_params
+from vintage.base import console, numerics
+from vintage.base.params import load_params
 
 ROUNDS = 5
 REPLICAS = 16
@@ -22,11 +22,11 @@ def main() -> None:
     reached = numerics.pin(params.train.numerics)
     import torch
 
-    from vintage.fitting import fit
-    from vintage.neighbors import measure_rows
-    from vintage.network import build_ensemble
-    from vintage.recipe import settle_architecture, settle_recipe
-    from vintage.tensors import read_examples, read_schema
+    from vintage.base.tensors import read_examples, read_schema
+    from vintage.network.ensemble import build_ensemble
+    from vintage.training.auto import resolve_architecture, resolve_recipe
+    from vintage.training.fit import fit
+    from vintage.training.neighbors import measure_rows
 
     tensors = Path("data/tensors")
     schema = read_schema(tensors / "schema.json")
@@ -36,8 +36,8 @@ def main() -> None:
     )
 
     rows = measure_rows(schema.features, train[0].numpy(), train[1].numpy())
-    architecture = settle_architecture(params.model, rows)
-    recipe = settle_recipe(params.train, rows)
+    architecture = resolve_architecture(params.model, rows)
+    recipe = resolve_recipe(params.train, rows)
 
     def train_replicas(seeds: list[int]) -> None:
         ensemble = build_ensemble(architecture, schema, seeds, train[0].numpy())

@@ -9,9 +9,10 @@ one machine, so no output of the pipeline.
 import time
 from pathlib import Path
 
-from vintage import console, numerics
-from vintage.params import Params, load_params
-from vintage.recipe import Architecture, TrainRows, settle_recipe
+from vintage.base import console, numerics
+from vintage.base.params import Params, load_params
+from vintage.base.recipe import Architecture
+from vintage.training.auto import TrainRows, resolve_recipe
 
 PLAIN = Architecture(
     name="mlp",
@@ -50,8 +51,8 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
     import torch
 
     from benchmarks.numeric import numeric_schema
-    from vintage.fitting import fit
-    from vintage.network import build_ensemble
+    from vintage.network.ensemble import build_ensemble
+    from vintage.training.fit import fit
 
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(n_rows, FEATURES, generator=generator)
@@ -60,7 +61,7 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
 
     def train(n_epochs: int) -> float:
         ensemble = build_ensemble(PLAIN, schema, seeds, features.numpy())
-        recipe = settle_recipe(params.train, TrainRows(n_rows, FEATURES)).model_copy(
+        recipe = resolve_recipe(params.train, TrainRows(n_rows, FEATURES)).model_copy(
             update={"epochs": n_epochs}
         )
         started = time.perf_counter()

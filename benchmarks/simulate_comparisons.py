@@ -17,24 +17,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from vintage import console, numerics
+from vintage.base import console, numerics
 
 if __name__ == "__main__":
     numerics.pin()  # before NumPy is loaded
 
 import numpy as np
 
-from vintage.differences import (
+from vintage.base.params import IntervalParams
+from vintage.report.differences import (
     COMPARED,
     Difference,
     Model,
     Spread,
     paired_differences,
 )
-from vintage.evaluation import replica_scores
-from vintage.params import IntervalParams
-from vintage.predictions import Predictions, read_predictions
-from vintage.scoring import METRICS, Floats, Labels
+from vintage.scores.evaluation import replica_scores
+from vintage.scores.metrics import METRICS, Floats, Labels
+from vintage.scores.predictions import Predictions, read_predictions
 
 SETTINGS = IntervalParams(confidence=0.95, resamples=200, seed=42)
 GAINS = np.linspace(0, 2, 21)

@@ -21,17 +21,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from vintage import console, numerics
+from vintage.base import console, numerics
 
 if __name__ == "__main__":
     numerics.pin()  # before NumPy is loaded
 
 import numpy as np
 
-from vintage.evaluation import RARE_ROWS
-from vintage.intervals import Interval, recall_bounds, score_with_intervals
-from vintage.markdown import table_lines
-from vintage.scoring import METRICS, Floats, Labels, class_scores
+from vintage.report.markdown import table_lines
+from vintage.scores.evaluation import RARE_ROWS
+from vintage.scores.intervals import Interval, recall_bounds, score_with_intervals
+from vintage.scores.metrics import METRICS, Floats, Labels, class_scores
 
 SHOWN = tuple(name for name in METRICS if name != "calibration_error")
 SIZES = (60, 229, 1000, 5000)

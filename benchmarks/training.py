@@ -1,13 +1,13 @@
-"""Train as the train stage does, without its files. Import it after `vintage.numerics.pin`."""
+"""Train as the train stage does, without its files. Import it after `vintage.base.numerics.pin`."""
 
 import torch
 
-from vintage.fitting import balanced_weights, fit, fit_temperature
-from vintage.network import build_ensemble
-from vintage.params import Params
-from vintage.recipe import TrainRows, settle_architecture, settle_recipe
-from vintage.scoring import Floats, Labels
-from vintage.tensors import Features, Schema
+from vintage.base.params import Params
+from vintage.base.tensors import Features, Schema
+from vintage.network.ensemble import build_ensemble
+from vintage.scores.metrics import Floats, Labels
+from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
+from vintage.training.fit import balanced_weights, fit, fit_temperature
 
 
 def predict_network(
@@ -25,7 +25,7 @@ def predict_network(
         train, val: rows as the tensor files hold them, with their labels; `val` may be empty.
     """
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
-    architecture = settle_architecture(params.model, rows)
+    architecture = resolve_architecture(params.model, rows)
     ensemble = build_ensemble(architecture, schema, seeds, train[0])
     train_tensors, val_tensors = (
         (ensemble.encode(torch.from_numpy(inputs)), torch.from_numpy(labels))
@@ -34,7 +34,7 @@ def predict_network(
     class_weights = None
     if params.train.class_weight == "balanced":
         class_weights = balanced_weights(train_tensors[1], len(schema.classes))
-    recipe = settle_recipe(params.train, rows)
+    recipe = resolve_recipe(params.train, rows)
     fit(ensemble, train_tensors, val_tensors, recipe, class_weights)
     if params.train.calibration == "temperature" and len(val[1]):
         fit_temperature(ensemble, *val_tensors)

@@ -9,8 +9,8 @@ Each model learns from the train and the validation rows, which is all that the 
 
 from pathlib import Path
 
-from vintage import console, numerics
-from vintage.guard import guarded
+from vintage.base import console, numerics
+from vintage.base.guard import guarded
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -18,18 +18,18 @@ SCORES = Path("metrics/baseline.json")
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.base.params import load_params
 
     params = load_params()
     numerics.pin()
     import numpy as np
 
-    from vintage.baselines import BASELINES, affordable_baselines, predict_baseline
-    from vintage.evaluation import scores_with_bounds
-    from vintage.files import write_json
-    from vintage.predictions import Predictions, write_predictions
-    from vintage.tensors import read_examples, read_schema
-    from vintage.twins import dependent_rows, seen_rows
+    from vintage.base.files import write_json
+    from vintage.base.tensors import read_examples, read_schema
+    from vintage.scores.baselines import BASELINES, affordable_baselines, predict_baseline
+    from vintage.scores.evaluation import scores_with_bounds
+    from vintage.scores.predictions import Predictions, write_predictions
+    from vintage.table.twins import dependent_rows, seen_rows
 
     schema = read_schema(TENSORS / "schema.json")
     train, val, test = (

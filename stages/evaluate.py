@@ -7,8 +7,8 @@ Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, 
 
 from pathlib import Path
 
-from vintage import console, numerics
-from vintage.guard import guarded
+from vintage.base import console, numerics
+from vintage.base.guard import guarded
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -16,30 +16,30 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
-    from vintage.memory import keep_freed_memory
-    from vintage.params import load_params
+    from vintage.base.memory import keep_freed_memory
+    from vintage.base.params import load_params
 
     params = load_params()
     reached = numerics.pin(params.train.numerics)
     keep_freed_memory()
     import torch
 
-    from vintage import figures
-    from vintage.checkpoint import read_checkpoint
-    from vintage.evaluation import (
+    from vintage.base.files import write_bytes, write_json
+    from vintage.base.losses import best_epoch, read_losses
+    from vintage.base.recipe import resolved_values
+    from vintage.base.tensors import read_examples, unknown_counts
+    from vintage.network.checkpoint import read_checkpoint
+    from vintage.network.ensemble import choose_device
+    from vintage.report import figures
+    from vintage.scores.evaluation import (
         Evaluation,
         class_table,
         plain_scores,
         replica_scores,
         scores_with_bounds,
     )
-    from vintage.files import write_bytes, write_json
-    from vintage.losses import best_epoch, read_losses
-    from vintage.network import choose_device
-    from vintage.predictions import Predictions, write_predictions
-    from vintage.recipe import settled_values
-    from vintage.tensors import read_examples, unknown_counts
-    from vintage.twins import dependent_rows, seen_rows
+    from vintage.scores.predictions import Predictions, write_predictions
+    from vintage.table.twins import dependent_rows, seen_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
     parts = {
@@ -74,7 +74,7 @@ def main() -> None:
             "best": best_epoch(losses),
             "still_falling": manifest.still_falling,
         },
-        "settled": settled_values(manifest.model, manifest.recipe),
+        "resolved": resolved_values(manifest.model, manifest.recipe),
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": reached,
     }

@@ -7,8 +7,8 @@ Writes  metrics/comparison.json (the network beside each baseline), metrics/repo
 
 from pathlib import Path
 
-from vintage import console, numerics
-from vintage.guard import guarded
+from vintage.base import console, numerics
+from vintage.base.guard import guarded
 
 METRICS = Path("metrics")
 BASELINES = Path("data/baseline")
@@ -16,17 +16,17 @@ SCHEMA = Path("data/tensors/schema.json")
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.base.params import load_params
 
     params = load_params()
     numerics.pin()
-    from vintage.differences import Model, Spread, paired_differences
-    from vintage.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
-    from vintage.files import read_json, write_bytes, write_json
-    from vintage.pairing import pair_rows
-    from vintage.predictions import read_predictions
-    from vintage.report import Results, report_lines
-    from vintage.tensors import read_schema
+    from vintage.base.files import read_json, write_bytes, write_json
+    from vintage.base.tensors import read_schema
+    from vintage.report.differences import Model, Spread, paired_differences
+    from vintage.report.page import Results, report_lines
+    from vintage.report.pairing import pair_rows
+    from vintage.scores.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
+    from vintage.scores.predictions import read_predictions
 
     evaluation = read_json(METRICS / "details.json", Evaluation)
     baselines = read_json(METRICS / "baseline.json", Baselines).models

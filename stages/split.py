@@ -7,21 +7,21 @@ Writes  data/tensors/{train,val,test}.safetensors, data/tensors/schema.json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vintage import console, numerics
-from vintage.console import one_line
-from vintage.guard import guarded
+from vintage.base import console, numerics
+from vintage.base.console import one_line
+from vintage.base.guard import guarded
 
 if TYPE_CHECKING:
-    from vintage.dataset import Dataset
-    from vintage.tensors import Schema
+    from vintage.base.tensors import Schema
+    from vintage.table.dataset import Dataset
 
 TENSORS = Path("data/tensors")
 SHOWN = 20  # columns in a line
 
 
 def main() -> None:
-    from vintage.memory import keep_freed_memory
-    from vintage.params import load_params
+    from vintage.base.memory import keep_freed_memory
+    from vintage.base.params import load_params
 
     params = load_params()
     numerics.pin()
@@ -31,8 +31,7 @@ def main() -> None:
 
     import numpy as np
 
-    from vintage.dataset import load_dataset
-    from vintage.tensors import (
+    from vintage.base.tensors import (
         Examples,
         RowCounts,
         Schema,
@@ -40,14 +39,15 @@ def main() -> None:
         write_examples,
         write_schema,
     )
+    from vintage.table.dataset import load_dataset
 
     with ThreadPoolExecutor(1) as pool:
         # takes as long as to read a million rows
         pool.submit(import_module, "sklearn.model_selection")
         data = load_dataset(params.data, params.split)
-    from vintage.features import missing_counts
-    from vintage.oddities import oddities
-    from vintage.sharing import share_out
+    from vintage.table.features import missing_counts
+    from vintage.table.oddities import oddities
+    from vintage.table.sharing import share_out
 
     shared = share_out(data, params.data.kinds, params.split)
     split, features, encoded = shared.split, shared.features, shared.values

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vintage import console, numerics
-from vintage.guard import guarded
+from vintage.base import console, numerics
+from vintage.base.guard import guarded
 
 if TYPE_CHECKING:
-    from vintage.params import ModelParams, TrainParams
+    from vintage.base.params import ModelParams, TrainParams
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -22,32 +22,28 @@ RESUME = Path("data/resume/train.safetensors")  # no output: DVC deletes those b
 
 
 def main() -> None:
-    from vintage.params import load_params
+    from vintage.base.params import load_params
 
     params = load_params()
     reached = numerics.pin(params.train.numerics)
     import torch
 
-    from vintage.checkpoint import Manifest, write_checkpoint
-    from vintage.fitting import (
+    from vintage.base.losses import best_epoch, curve_in_words, write_losses
+    from vintage.base.recipe import auto_values, resolved_values
+    from vintage.base.tensors import read_examples, read_schema
+    from vintage.network.checkpoint import Manifest, write_checkpoint
+    from vintage.network.ensemble import build_ensemble, choose_device
+    from vintage.training.auto import resolve_architecture, resolve_recipe
+    from vintage.training.fit import (
         balanced_weights,
         fit,
         fit_temperature,
         is_still_falling,
         loss_records,
     )
-    from vintage.losses import best_epoch, curve_in_words, write_losses
-    from vintage.neighbors import measure_rows
-    from vintage.network import build_ensemble, choose_device
-    from vintage.progress import Progress
-    from vintage.recipe import (
-        auto_values,
-        settle_architecture,
-        settle_recipe,
-        settled_values,
-    )
-    from vintage.resume import ResumeFile
-    from vintage.tensors import read_examples, read_schema
+    from vintage.training.neighbors import measure_rows
+    from vintage.training.progress import Progress
+    from vintage.training.resume import ResumeFile
 
     schema = read_schema(TENSORS / "schema.json")
     train = read_examples(TENSORS / "train.safetensors", schema)
@@ -56,10 +52,10 @@ def main() -> None:
     seeds = [params.train.seed + replica for replica in range(params.train.replicas)]
 
     rows = measure_rows(schema.features, train.features, train.labels)
-    architecture = settle_architecture(params.model, rows)
-    recipe = settle_recipe(params.train, rows)
-    settled = settled_values(architecture, recipe)
-    if auto := auto_values(params.model, params.train, settled):
+    architecture = resolve_architecture(params.model, rows)
+    recipe = resolve_recipe(params.train, rows)
+    resolved = resolved_values(architecture, recipe)
+    if auto := auto_values(params.model, params.train, resolved):
         console.say(f"auto, for {rows.in_words()}:")
         for key, value in auto.items():
             console.say(f"  {key} {value}")

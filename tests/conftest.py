@@ -183,7 +183,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """
     import torch
 
-    from vintage import numerics
+    from vintage.base import numerics
 
     monkeypatch.setattr(numerics, "pin", lambda *_: "portable")
     monkeypatch.chdir(tmp_path)

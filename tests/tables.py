@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vintage.dataset import Dataset, load_dataset
-from vintage.features import encode_features, fit_features
-from vintage.params import DataParams, SplitParams
-from vintage.tensors import MISSING, Feature, Features
+from vintage.base.params import DataParams, SplitParams
+from vintage.base.tensors import MISSING, Feature, Features
+from vintage.table.dataset import Dataset, load_dataset
+from vintage.table.features import encode_features, fit_features
 
 DATA = {
     "target": "kind",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from os import PathLike
 
-    from vintage.estimator import Classifier
+    from vintage.predict.estimator import Classifier
 
 
 def load(model: "str | PathLike[str]" = "data/checkpoint") -> "Classifier":
@@ -18,8 +18,8 @@ def load(model: "str | PathLike[str]" = "data/checkpoint") -> "Classifier":
         model: a checkpoint's folder, an exported `.onnx` file, or a Git revision.
 
     Raises:
-        vintage.console.InputError: there is none, or it is cut or foreign.
+        vintage.base.console.InputError: there is none, or it is cut or foreign.
     """
-    from vintage.estimator import Classifier
+    from vintage.predict.estimator import Classifier
 
     return Classifier(model)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from vintage import console, numerics
+from vintage.base import console, numerics
 
 
 def show(_: argparse.Namespace) -> int:
     """Print the verdict, the scores with their intervals, and where the figures are."""
-    from vintage.evaluation import Baselines, Comparison, Evaluation
-    from vintage.files import read_json
-    from vintage.show import score_lines
+    from vintage.base.files import read_json
+    from vintage.report.show import score_lines
+    from vintage.scores.evaluation import Baselines, Comparison, Evaluation
 
     metrics = Path("metrics")
     evaluation = read_json(metrics / "details.json", Evaluation)
@@ -31,11 +31,11 @@ def show(_: argparse.Namespace) -> int:
 def check(_: argparse.Namespace) -> int:
     """Check what the pipeline put out; exit code 1 if something is wrong."""
     numerics.pin()
-    from vintage.check import check_dvc_status, check_outputs
-    from vintage.declared import check_declared
-    from vintage.params import load_params
-    from vintage.provenance import check_provenance
-    from vintage.stored import check_stored
+    from vintage.base.params import load_params
+    from vintage.repository.check import check_dvc_status, check_outputs
+    from vintage.repository.declared import check_declared
+    from vintage.repository.provenance import check_provenance
+    from vintage.repository.stored import check_stored
 
     root = Path()
     params = load_params()
@@ -54,7 +54,7 @@ def check(_: argparse.Namespace) -> int:
 
 def mend(_: argparse.Namespace) -> int:
     """Mend what a kill or a full disk did to DVC's own files."""
-    from vintage.mend import mend
+    from vintage.repository.mend import mend
 
     for line in mend(Path()):
         console.say(line)
@@ -64,7 +64,7 @@ def mend(_: argparse.Namespace) -> int:
 def stale(_: argparse.Namespace) -> int:
     """Name the stages whose inputs are not those in dvc.lock."""
     numerics.pin()
-    from vintage.check import stale_stages
+    from vintage.repository.check import stale_stages
 
     console.say(", ".join(stale_stages(Path())) or "none")
     return 0
@@ -76,8 +76,8 @@ def compare(arguments: argparse.Namespace) -> int:
     Exit code 1 says only that B is worse, and only with --fail-if-worse; any error is 2.
     """
     numerics.pin()
-    from vintage.compare import FORMATS, compare_revisions, is_worse
-    from vintage.revisions import read_revision
+    from vintage.repository.compare import FORMATS, compare_revisions, is_worse
+    from vintage.repository.revisions import read_revision
 
     try:
         a, b = read_revision(arguments.a), read_revision(arguments.b)
@@ -95,8 +95,8 @@ def compare(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
     numerics.pin()
-    from vintage.checkpoint import read_checkpoint
-    from vintage.onnx_export import export_onnx
+    from vintage.network.checkpoint import read_checkpoint
+    from vintage.predict.export import export_onnx
 
     ensemble, manifest, schema = read_checkpoint(arguments.model)
     export_onnx(arguments.path, ensemble, manifest, schema)
@@ -109,17 +109,17 @@ def export(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
-    from vintage.locate import located, numerics_of
-    from vintage.memory import keep_freed_memory
+    from vintage.base.memory import keep_freed_memory
+    from vintage.predict.locate import located, numerics_of
 
     with located(arguments.model) as model:
         pinned = numerics_of(model)
         numerics.pin(pinned)
         keep_freed_memory()
-        from vintage.model import read_network
+        from vintage.predict.model import read_network
 
         network = read_network(model)
-    from vintage.predict import predict_table
+    from vintage.predict.new_rows import predict_table
 
     predict_table(
         network,

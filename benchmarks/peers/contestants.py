@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.numeric import numeric_schema
 from benchmarks.peers.work import SEED, Floats, Predict, Work
-from vintage.fitting import fit
-from vintage.network import build_ensemble
-from vintage.recipe import Architecture, Recipe
+from vintage.base.recipe import Architecture, Recipe
+from vintage.network.ensemble import build_ensemble
+from vintage.training.fit import fit
 
 
 def vintage(work: Work) -> Predict:

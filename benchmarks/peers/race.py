@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
-from vintage import numerics
+from vintage.base import numerics
 
 MATRIX = 2048
 SECONDS_A_TURN = 2

@@ -1,0 +1,399 @@
+"""Faults of the machine: each is told in a line, loses nothing good, and `make repro` mends it."""
+
+import fcntl
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+
+from tests.conftest import Project, only_error
+from tests.processes import REPRO, TRAIN, Training, start
+from tests.training.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
+from vintage.base.console import InputError
+from vintage.repository.stored import _listing as listing
+from vintage.repository.stored import check_stored, read_lock_file
+
+pytestmark = pytest.mark.slow
+
+MAKE_REPRO = ("make", "-o", ".venv/installed", "repro")  # without installing
+MEND = ("python", "-m", "vintage", "mend")
+RWLOCK = ".dvc/tmp/rwlock"
+
+# a file system of its own needs a mount, which is gone when the last process in it ends
+CAN_MOUNT = (
+    subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+        capture_output=True,
+        check=False,
+    ).returncode
+    == 0
+    if shutil.which("unshare")
+    else False
+)
+needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="this user may not mount")
+
+
+def check(project: Project, code: int) -> list[str]:
+    done = project.run("python", "-m", "vintage", "check", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def wrong_in_store(project: Project) -> list[str]:
+    return list(check_stored(project.root))
+
+
+def limited(kilobytes: int, *command: str) -> tuple[str, ...]:
+    """The command, which cannot write a longer file: to it the disk is full."""
+    return ("bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "bash", *command)
+
+
+def read_only(folder: str, *command: str) -> tuple[str, ...]:
+    """The command, which sees a folder as read-only; root would ignore mere permissions."""
+    mounts = f"mkdir -p {folder}; mount --bind {folder} {folder}; mount -o remount,ro,bind {folder}"
+    script = f'{mounts}; cd "$PWD"; exec "$@"'
+    return ("unshare", "--mount", "bash", "-c", script, "bash", *command)
+
+
+def test_a_state_that_cannot_be_saved_ends_no_training(training: Training, tmp_path: Path) -> None:
+    commands = {"File too large": limited(100, *TRAIN)}
+    if CAN_MOUNT:
+        commands["Read-only file system"] = read_only("data/resume", *TRAIN)
+    for reason, command in commands.items():
+        project = training.copy_to(tmp_path / reason)
+        done = project.run(*command)
+        assert done.stderr == (
+            f"warning: {STATE}: cannot be written ({reason}); the training goes on, but if it is "
+            "killed, what it has done since its last save is lost\n"
+        )
+        assert_trained(project, training)
+
+
+def test_a_full_disk_fails_the_stage_with_one_line(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    failed = project.run(*limited(30, *TRAIN), check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("error: ")
+    assert failed.stderr.splitlines()[-1].endswith(": File too large")
+    assert "Traceback" not in failed.stderr
+    assert list(project.root.glob("**/.*.tmp")) == []
+    finish(project, training)
+
+
+def test_a_full_disk_cuts_dvc_lock(reproduced: Project) -> None:
+    """DVC writes it in place; the gate's change reruns the report alone, whose files are small."""
+    reproduced.edit("params.yaml", "require: {}", "require: {log_loss: 1.2}")
+    undisturbed = reproduced.copy_to(reproduced.root.parent / "undisturbed")
+    undisturbed.repro()
+    failed = reproduced.run(*limited(10, *REPRO), check=False)
+    assert failed.returncode != 0
+    assert "ERROR: " in failed.stderr
+    reproduced.run(*MAKE_REPRO)
+    assert reproduced.outputs() == undisturbed.outputs()
+
+
+@needs_mount
+def test_a_full_file_system(training: Training, tmp_path: Path) -> None:
+    disk, back = tmp_path / "disk", tmp_path / "back"
+    disk.mkdir()
+    script = f"""
+        set -e
+        mount -t tmpfs none {disk}
+        cp -a {training.project.root}/. {disk} && cd {disk}
+        mount -o remount,size=$(( $(du -sk . | cut -f 1) + 40 ))k {disk}
+        ! dvc repro
+        mount -o remount,size=100m {disk}
+        {" ".join(MAKE_REPRO)}
+        cp -a . {back}
+    """
+    done = training.project.run("unshare", "--mount", "bash", "-c", script)
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert Project(back).outputs() == training.expected
+
+
+@needs_mount
+@pytest.mark.parametrize("folder", ["data", "metrics", "."])
+def test_a_read_only_folder(training: Training, folder: str, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    failed = project.run(*read_only(folder, *REPRO), check=False)
+    assert failed.returncode != 0
+    assert "Read-only file system" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    finish(project, training)
+
+
+def test_a_deleted_cache(reproduced: Project) -> None:
+    before = reproduced.outputs()
+    shutil.rmtree(reproduced.root / ".dvc/cache")
+    assert wrong_in_store(reproduced) == []
+    reproduced.run(*MAKE_REPRO)
+    assert reproduced.outputs() == before
+    assert check(reproduced, 0) == ["the outputs are valid"]
+
+
+def test_two_runs_at_once(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    first = start(project, *REPRO)
+    assert first.until_shown("epoch ")
+    second = project.run(*REPRO, check=False)
+    assert second.returncode != 0
+    assert f"is busy, it is being blocked by:\n  (PID {first.leader.pid}): " in second.stderr
+    assert "DVC is at work here" in project.run(*MEND).stdout
+    assert first.end() == 0
+    assert project.outputs() == training.expected
+
+
+def test_two_runs_that_start_together(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    other = Project(project.root)
+    groups = [start(project, *REPRO), start(other, *REPRO, "--verbose")]
+    assert 0 in [group.end() for group in groups]
+    assert "Traceback" not in groups[0].complained
+    finish(project, training)
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
+def test_a_stage_ends_with_its_dvc(training: Training, shell: str, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    group = start(project, *REPRO, SHELL=shell)
+    assert group.until_written(project.root / STATE)
+    os.kill(group.leader.pid, signal.SIGKILL)
+    assert group.end() == -signal.SIGKILL
+    assert group.complained == "terminated; run the same command again to continue\n"
+    assert not (project.root / LOSSES).exists()
+    assert CONTINUING.search(finish(project, training))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"write": {"/x": {"pi', b"\xff"], ids=repr)
+def test_a_damaged_rwlock(reproduced: Project, content: bytes) -> None:
+    before = reproduced.outputs()
+    (reproduced.root / RWLOCK).write_bytes(content)
+    failed = reproduced.run(*REPRO, check=False)
+    assert failed.returncode != 0
+    assert f"{RWLOCK}: was empty or cut, so it is removed\n" in reproduced.run(*MAKE_REPRO).stdout
+    assert reproduced.outputs() == before
+
+
+def test_nothing_is_mended_while_dvc_runs(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    group = start(project, *REPRO)
+    assert group.until_shown("epoch ")
+    (project.root / RWLOCK).write_bytes(b"")
+    assert project.run(*MEND).stdout == "DVC is at work here, so nothing is mended\n"
+    assert (project.root / RWLOCK).read_bytes() == b""
+    group.kill()
+    assert "is removed" in project.run(*MEND).stdout
+    with (project.root / ".dvc/tmp/rwlock.lock").open() as held:  # as DVC does while it writes
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert project.run(*MEND).stdout == "DVC is at work here, so nothing is mended\n"
+    finish(project, training)
+
+
+def test_an_empty_folder_of_the_run_cache(reproduced: Project) -> None:
+    """A kill between two steps of DVC leaves it, and `dvc repro` then fails for good."""
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    undisturbed = reproduced.copy_to(reproduced.root.parent / "undisturbed")
+    undisturbed.repro()
+    for run in (undisturbed.root / ".dvc/cache/runs").glob("*/*"):
+        (reproduced.root / run.relative_to(undisturbed.root)).mkdir(parents=True, exist_ok=True)
+    assert reproduced.run(*REPRO, check=False).returncode != 0
+    assert "held no run, so it is removed\n" in reproduced.run(*MAKE_REPRO).stdout
+    assert reproduced.outputs() == undisturbed.outputs()
+
+
+CUTS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "in a word": lambda content: content[: content.index(b"    deps:") + 6],
+    "in a number": lambda content: content[: content.rindex(b"size: ") + 7],
+    "without its last byte": lambda content: content[:-1],
+    "without its last line": lambda content: content[: content.rindex(b"\n", 0, -1) + 1],
+    "no text": lambda content: content + b"\xff\n",
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_damaged_dvc_lock(reproduced: Project, cut: str) -> None:
+    before = reproduced.outputs()
+    path = reproduced.root / "dvc.lock"
+    path.write_bytes(damaged := CUTS[cut](path.read_bytes()))
+    if cut == "in a word":
+        failed = reproduced.run(*REPRO, check=False)
+        assert failed.returncode != 0
+        assert "dvc.lock" in failed.stderr
+    assert wrong_in_store(reproduced) == ["dvc.lock: empty or cut; `make repro` mends it"]
+    assert reproduced.run(*MEND).stdout == (
+        "dvc.lock: was empty or cut; it is as in Git again, and the cut one is "
+        ".dvc/tmp/dvc.lock.damaged\n"
+    )
+    assert (reproduced.root / ".dvc/tmp/dvc.lock.damaged").read_bytes() == damaged
+    reproduced.repro()
+    assert reproduced.outputs() == before
+
+
+def test_a_dvc_lock_cut_between_lines_is_mended_or_made_whole(
+    reproduced: Project, rng: random.Random
+) -> None:
+    """Where too little is missing to tell, DVC itself sees that something changed."""
+    before = reproduced.outputs()
+    path = reproduced.root / "dvc.lock"
+    lines = before["dvc.lock"].splitlines(keepends=True)
+    unnoticed = []
+    for number in range(len(lines)):
+        path.write_bytes(b"".join(lines[:number]))
+        try:
+            read_lock_file(path)
+        except InputError:
+            continue
+        unnoticed.append(number)
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))  # DVC can read it as well
+    for number in rng.sample(unnoticed, 3):
+        print(f"cut before line {number + 1}")
+        path.write_bytes(b"".join(lines[:number]))
+        reproduced.repro()
+        assert reproduced.outputs() == before
+
+
+def test_a_dvc_lock_that_only_a_person_can_mend(reproduced: Project) -> None:
+    path = reproduced.root / "dvc.lock"
+    path.write_bytes(conflict := b"schema: '2.0'\n<<<<<<< HEAD\nstages:\n")
+    done = reproduced.run(*MEND, check=False)
+    assert (done.returncode, path.read_bytes()) == (2, conflict)
+    assert done.stderr.startswith("error: dvc.lock: holds a merge conflict; take one side by ")
+    reproduced.run("git", "rm", "-q", "--cached", "dvc.lock")
+    reproduced.run("git", "commit", "-q", "-m", "no lock")
+    path.write_bytes(b"")
+    done = reproduced.run(*MEND, check=False)
+    assert (done.returncode, path.read_bytes()) == (2, b"")
+    assert done.stderr == (
+        "error: dvc.lock: empty or cut, and Git holds none to mend it with; delete it\n"
+    )
+
+
+PREDICT = ("vintage", "predict", "data/wine.csv")
+READERS: dict[str, list[tuple[str, ...]]] = {
+    "data/checkpoint/model.safetensors": [PREDICT, ("vintage", "check")],
+    "data/checkpoint/schema.json": [("vintage", "export", "model.onnx")],
+    "data/tensors/train.safetensors": [("stages.train",), ("vintage", "stale")],
+    "data/wine.csv": [("stages.split",), PREDICT, ("vintage", "mend")],
+    "metrics/details.json": [("vintage", "show")],
+    "metrics/evaluation.json": [("vintage", "check")],
+    "metrics/predictions.csv": [("vintage", "compare")],
+    "params.yaml": [("stages.split",)],
+    "dvc.lock": [("vintage", "mend")],
+    RWLOCK: [("vintage", "mend")],
+}
+
+
+@pytest.mark.parametrize("path", READERS)
+def test_a_pipe_or_a_device_in_place_of_a_file(reproduced: Project, path: str) -> None:
+    """No reader waits for what never comes, or reads what never ends."""
+    file = reproduced.root / path
+    file.unlink()
+    os.mkfifo(file)
+    for command in READERS[path]:
+        done = reproduced.run("timeout", "60", "python", "-m", *command, check=False)
+        said = only_error(done) if done.returncode != 1 else done.stdout
+        assert f"{path}: is no file, but a folder, a pipe or a device" in said
+
+
+def test_a_link_to_a_device(reproduced: Project) -> None:
+    (reproduced.root / "params.yaml").unlink()
+    (reproduced.root / "params.yaml").symlink_to("/dev/zero")
+    done = reproduced.run("timeout", "60", "python", "-m", "stages.split", check=False)
+    assert "params.yaml: is no file" in only_error(done)
+
+
+@needs_mount
+def test_the_status_of_a_read_only_checkout(reproduced: Project) -> None:
+    for command in ("check", "stale"):
+        done = reproduced.run(*read_only(".", "python", "-m", "vintage", command), check=False)
+        said = only_error(done) if command == "stale" else done.stdout.splitlines()[0]
+        assert "dvc status failed: unexpected error - [Errno 30] Read-only file system" in said
+
+
+def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
+    reproduced.set_params(**{"evaluate.confidence": 0.9})
+    code = {"PYTHONPATH": str(reproduced.root)}
+    inside = Project(reproduced.root / "metrics")
+    done = inside.run("python", "-m", "vintage", "stale", env=code)
+    assert done.stdout == "evaluate, baseline, report\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["predict"], ["predict", "x", "--chunk-rows", "0"], ["show", "x"]],
+)
+def test_a_wrong_command_line_gets_one_line(fresh: Project, arguments: list[str]) -> None:
+    line = only_error(fresh.run("python", "-m", "vintage", *arguments, check=False))
+    assert re.search(r"; see `vintage( predict)? --help`$", line)
+
+
+def test_records_of_another_shape(tmp_path: Path) -> None:
+    """What anyone may have put there is refused in one line, or left out."""
+    nested = b"[" * 10_000
+    (tmp_path / "dvc.lock").write_bytes(nested + b"\n")
+    with pytest.raises(InputError, match="empty or cut"):
+        read_lock_file(tmp_path / "dvc.lock")
+    for content in (nested, b"[1]", b"{}", b'[{"md5": 1}]', b"3"):
+        (tmp_path / "listing.dir").write_bytes(content)
+        assert listing(tmp_path / "listing.dir") == {}
+
+
+def test_a_link_to_a_file_is_one(reproduced: Project) -> None:
+    path = reproduced.root / "data/checkpoint/model.safetensors"
+    path.replace(reproduced.root / "elsewhere")
+    path.symlink_to(reproduced.root / "elsewhere")
+    reproduced.run("python", "-m", *PREDICT)
+
+
+def test_a_pipe_in_place_of_the_saved_state(training: Training, tmp_path: Path) -> None:
+    project = training.copy_to(tmp_path / "project")
+    (project.root / STATE).parent.mkdir(exist_ok=True)
+    os.mkfifo(project.root / STATE)
+    done = project.run("timeout", "120", *TRAIN)
+    assert "ignored, because it is damaged" in done.stderr
+    assert_trained(project, training)
+
+
+def cached(project: Project, md5: str) -> Path:
+    return project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+@pytest.mark.parametrize("out", ["data/tensors/train.safetensors", "data/checkpoint"])
+def test_a_truncated_file_in_the_cache(reproduced: Project, out: str) -> None:
+    before = reproduced.outputs()
+    locked = read_lock_file(reproduced.root / "dvc.lock")
+    md5 = next(o.md5 for s in locked.stages.values() for o in s.outs if o.path == out)
+    path = cached(reproduced, md5)
+    path.chmod(0o644)
+    os.truncate(path, path.stat().st_size // 2)
+    path.chmod(0o444)  # which is why DVC trusts it
+    shown = path.relative_to(reproduced.root)
+    expected = f"wrong: {shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
+    assert expected in check(reproduced, 1)
+    path.unlink()
+    reproduced.repro()
+    assert reproduced.outputs() == before
+    assert check(reproduced, 0) == ["the outputs are valid"]
+
+
+def test_a_changed_file_of_the_same_size_and_time(reproduced: Project) -> None:
+    """DVC would not look at it again."""
+    for name in ("data/checkpoint/model.safetensors", "metrics/predictions.csv"):
+        path = reproduced.root / name
+        before = path.stat()
+        content = bytearray(path.read_bytes())
+        content[-2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert f"wrong: {name}: is not what dvc.lock says; run `dvc repro`" in check(reproduced, 1)

@@ -1,0 +1,165 @@
+"""Only what changed reruns, on the real graph with the real `dvc`."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Edit, Project
+
+pytestmark = pytest.mark.slow
+
+EVERYTHING = ["split", "baseline", "train", "evaluate", "report"]
+TRAINED = ["train", "evaluate", "report"]
+
+
+def edit(path: str, old: str, new: str) -> Edit:
+    return lambda project: project.edit(path, old, new)
+
+
+def rewrite_numbers(project: Project) -> None:
+    """Write `0.7` as `0.70`: another text of the same table."""
+    path = project.root / "data/wine.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    rows = [",".join(cell + "0" if "." in cell else cell for cell in r.split(",")) for r in rows]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert "0.70," in path.read_text(encoding="utf-8")
+
+
+CHANGES: dict[str, tuple[Edit, list[str]]] = {
+    "a comment in params.yaml": (edit("params.yaml", "# of Adam", "# Adam's"), []),
+    "train.learning_rate": (
+        edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02"),
+        TRAINED,
+    ),
+    "an evaluate key": (
+        edit("params.yaml", "confidence: 0.95", "confidence: 0.9"),
+        ["baseline", "evaluate", "report"],
+    ),
+    "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
+    "split.seed": (edit("params.yaml", "seed: 42 # draws who", "seed: 7 # draws who"), EVERYTHING),
+    "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
+    "numbers written as other text": (rewrite_numbers, ["split"]),
+    "vintage/report/figures.py": (
+        edit("vintage/report/figures.py", '"""Figures as PNG', '"""Figures, as PNG'),
+        ["evaluate"],
+    ),
+    "vintage/report/verdict.py": (
+        edit("vintage/report/verdict.py", '"""What the scores', '"""What all the scores'),
+        ["report"],
+    ),
+    "a template of dvc plots": (edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'), []),
+    "vintage/table/read.py": (edit("vintage/table/read.py", '"""Read a', '"""Reads a'), ["split"]),
+}
+
+
+def test_nothing_changed(reproduced: Project) -> None:
+    assert reproduced.repro() == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_reruns_only(reproduced: Project, change: str) -> None:
+    apply, expected = CHANGES[change]
+    apply(reproduced)
+    assert sorted(reproduced.repro()) == sorted(expected)
+    assert reproduced.repro() == []
+
+
+def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "epochs: 100", "epochs: 5")
+    assert reproduced.repro() == TRAINED
+    before = reproduced.outputs()
+    reproduced.edit("params.yaml", "epochs: 5", "epochs: 6")
+    assert reproduced.repro() == TRAINED
+    assert reproduced.outputs() != before
+    reproduced.edit("params.yaml", "epochs: 6", "epochs: 5")
+    assert reproduced.repro() == ["report"]
+    assert reproduced.outputs() == before
+
+
+def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Project) -> None:
+    reproduced.run("dvc", "exp", "run", "-S", "train.learning_rate=0.003")
+    assert "learning_rate: 0.003" in (reproduced.root / "params.yaml").read_text(encoding="utf-8")
+    shown = json.loads(reproduced.run("dvc", "metrics", "diff", "--json").stdout)
+    assert list(shown) == ["metrics/evaluation.json"]
+    assert shown["metrics/evaluation.json"]["test.log_loss"]["diff"] != 0
+
+
+def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
+    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json").stdout)
+    (file, found), *others = next(iter(shown.values()))["data"].items()
+    assert not others
+    numbers = [value for part in found["data"].values() for value in part.values()]
+    assert file == "metrics/evaluation.json"
+    assert 9 <= len(numbers) <= 12
+    assert {type(number) for number in numbers} <= {int, float}
+
+
+def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    reproduced.repro()
+    revisions = ["workspace"], ["workspace", "HEAD"]
+    for command, expected in zip((["show"], ["diff", "HEAD"]), revisions, strict=True):
+        done = reproduced.run("dvc", "plots", *command, "--json")
+        assert "failed" not in done.stderr
+        drawn = {name: plots for name, plots in json.loads(done.stdout)["data"].items() if plots}
+        assert {name: plots[0]["type"] for name, plots in drawn.items()} == {
+            "metrics/losses.json": "vega",
+            "metrics/predictions.csv": "vega",
+            **{
+                f"metrics/figures/{name}.png": "image"
+                for name in ("calibration", "confusion", "losses")
+            },
+        }
+        for name in ("metrics/losses.json", "metrics/predictions.csv"):
+            assert drawn[name][0]["revisions"] == expected
+        axes = drawn["metrics/predictions.csv"][0]["content"]["spec"]["encoding"]
+        assert [axes[axis]["field"] for axis in "xy"] == ["predicted", "actual"]
+        assert [axes[axis]["title"] for axis in "xy"] == ["Predicted", "Actual"]
+        page = reproduced.run("dvc", "plots", *command, "--out", "shown")
+        assert "failed" not in page.stderr
+        text = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
+        for said in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
+            assert said in text, f"{said!r} is not shown by dvc plots {command[0]}"
+        assert not re.search(r"<(script|link)[^>]+(src|href)=", text), "it wants a network"
+        shutil.rmtree(reproduced.root / "shown")
+
+
+def test_a_clone_runs_its_own_code(reproduced: Project) -> None:
+    reproduced.edit("stages/evaluate.py", 'f"scored {', 'f"this clone scored {')
+    assert "this clone scored" in reproduced.run("dvc", "repro").stdout
+
+
+def test_a_failed_run_loses_nothing(reproduced: Project) -> None:
+    """DVC removes a stage's outputs before it runs; both ways back restore every byte."""
+    before = reproduced.outputs()
+    for way_back in (
+        ["git checkout -q .", "dvc checkout"],
+        ["git checkout -q params.yaml", "dvc repro"],
+    ):
+        reproduced.edit("params.yaml", "target: quality", "target: colour")
+        failed = reproduced.run("dvc", "repro", check=False)
+        assert failed.returncode != 0
+        assert "error: data/wine.csv: data.target names 'colour'" in failed.stderr
+        assert reproduced.outputs() != before
+        for command in way_back:
+            reproduced.run(*command.split())
+        assert reproduced.outputs() == before
+
+
+def test_the_tensors_are_what_the_table_says(reproduced: Project) -> None:
+    from vintage.base.tensors import read_examples, read_schema
+
+    table = pd.read_csv(reproduced.root / "data/wine.csv")
+    tensors = reproduced.root / "data/tensors"
+    schema = read_schema(tensors / "schema.json")
+    for name in ("train", "val", "test"):
+        examples = read_examples(tensors / f"{name}.safetensors", schema)
+        rows = table.iloc[examples.rows]
+        expected = rows.drop(columns="quality").to_numpy(dtype="float32")
+        assert (examples.features == expected).all()
+        assert [schema.classes[label] for label in examples.labels] == [
+            str(grade) for grade in rows["quality"]
+        ]

@@ -1,0 +1,146 @@
+"""The same bytes whatever the machine, its cores, its settings and its user are."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from fontTools.ttLib import TTFont
+
+from tests.conftest import ROOT, Project, environment
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = {
+    "LC_ALL": "C",
+    "LANG": "tr_TR.UTF-8",
+    "TZ": "Asia/Kathmandu",
+    "PYTHONHASHSEED": "7",
+    "PYTHONUTF8": "0",
+    "COLUMNS": "20",
+    "OMP_NUM_THREADS": "7",
+    "OMP_DYNAMIC": "true",
+    "MKL_NUM_THREADS": "3",
+    "MKL_CBWR": "AVX2",
+    "MKL_DYNAMIC": "TRUE",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    "ATEN_CPU_CAPABILITY": "avx512",
+    "OPENBLAS_NUM_THREADS": "2",
+    "OPENBLAS_CORETYPE": "Sandybridge",
+    "NPY_DISABLE_CPU_FEATURES": "",
+    "MPLBACKEND": "no-such-backend",
+    "CUDA_VISIBLE_DEVICES": "0",
+}
+
+
+def forced_run(project: Project, *prefix: str, env: dict[str, str] | None = None) -> None:
+    project.run(*prefix, "dvc", "repro", "--force", "--no-run-cache", env=env)
+
+
+def hostile_home(folder: Path) -> dict[str, str]:
+    """A user whose matplotlib has other settings, and another font by the name of the default."""
+    settings = folder / ".config/matplotlib"
+    settings.mkdir(parents=True)
+    rc = settings / "matplotlibrc"
+    rc.write_text("font.size: 23\nlines.linewidth: 9\nfigure.facecolor: red\nsavefig.dpi: 33\n")
+    font = TTFont(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf")
+    for record in font["name"].names:
+        if record.nameID in (1, 16):
+            record.string = "DejaVu Sans"
+    for place in (".fonts", ".local/share/fonts"):
+        (folder / place).mkdir(parents=True)
+        font.save(folder / place / "DejaVuSans.ttf")
+    return {"HOME": str(folder), "MATPLOTLIBRC": str(rc), "MPLCONFIGDIR": str(settings)}
+
+
+def test_one_core_a_hostile_environment_and_a_hostile_home(
+    reproduced: Project, tmp_path: Path
+) -> None:
+    before = reproduced.outputs()
+    forced_run(reproduced, "taskset", "-c", "0", env=HOSTILE | hostile_home(tmp_path / "home"))
+    assert reproduced.outputs() == before
+
+
+def test_another_directory_umask_file_times_and_order(reproduced: Project) -> None:
+    before = reproduced.outputs()
+    for path in reproduced.root.rglob("*"):
+        if path.is_file() and ".dvc" not in path.parts and ".git" not in path.parts:
+            os.utime(path, (10**9, 10**9))
+    done = subprocess.run(
+        ["bash", "-c", "umask 077 && dvc --cd ../.. repro --force --no-run-cache"],
+        cwd=reproduced.root / "metrics/figures",
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert reproduced.outputs() == before
+
+
+def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: Project) -> None:
+    fresh.set_params(**{"train.batch_size": 64, "train.patience": 5, "train.replicas": 20})
+    fresh.set_params(**{"train.epochs": 30, "train.calibration": "temperature"})
+    fresh.set_params(**{"model.activation": "silu", "model.scaling_layer": True})
+    fresh.repro("evaluate")
+    before = fresh.outputs()
+    forced_run(fresh, "taskset", "-c", "0", env=HOSTILE)
+    found = fresh.outputs()
+    for path, content in before.items():
+        if path.startswith(("data/tensors", "data/checkpoint", "metrics/losses")):
+            assert found[path] == content, path
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-x86_64") is None and "CI" not in os.environ,
+    reason="qemu-user is not installed",
+)
+def test_a_foreign_cpu_gives_the_same_bytes() -> None:
+    """Split, a short training and evaluation, emulated as an Intel CPU without AVX-512."""
+    command = [sys.executable, "-m", "benchmarks.foreign_cpus", "--cpus", "Haswell"]
+    command += ["--epochs", "3", "--stages", "split", "train", "evaluate"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Haswell              equal" in done.stdout
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-x86_64") is None and "CI" not in os.environ,
+    reason="qemu-user is not installed",
+)
+def test_a_cpu_without_avx2_is_told_so(fresh: Project) -> None:
+    code = "from vintage.base import numerics; print(numerics.pin())"
+    done = fresh.run("qemu-x86_64", "-cpu", "Nehalem", sys.executable, "-c", code)
+    assert done.stdout == "portable without AVX2\n"
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "no AVX2" in warnings[0]
+
+
+def test_other_kernels_of_the_c_library_are_told(fresh: Project) -> None:
+    code = "from vintage.base import numerics; print(numerics.pin())"
+    tuned = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+    done = fresh.run(sys.executable, "-c", code, env=tuned)
+    assert "with GLIBC_TUNABLES" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("warning: GLIBC_TUNABLES changes")
+    harmless = {"GLIBC_TUNABLES": "glibc.malloc.check=0"}
+    assert fresh.run(sys.executable, "-c", code, env=harmless).stderr == ""
+
+
+def test_pin_refuses_to_come_too_late(fresh: Project) -> None:
+    code = "import numpy; from vintage.base import numerics; numerics.pin()"
+    done = fresh.run(sys.executable, "-c", code, check=False)
+    assert "pin() comes too late: numpy is loaded already" in done.stderr
+
+
+def test_fast_numerics_say_so(reproduced: Project) -> None:
+    reproduced.set_params(**{"train.numerics": "fast", "train.epochs": 3})
+    reproduced.repro()
+    evaluation = (reproduced.root / "metrics/details.json").read_text(encoding="utf-8")
+    assert '"numerics": "fast"' in evaluation
+    assert "The numerics were `fast`" in (reproduced.root / "metrics/report.md").read_text()

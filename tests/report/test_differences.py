@@ -1,0 +1,257 @@
+"""The statistics of `vintage compare`, against the literature's formulas and by simulation."""
+
+from statistics import mean
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap, permutation_test, wilcoxon
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from benchmarks.simulate_comparisons import Scenario, simulate_pair
+from vintage.base.params import IntervalParams
+from vintage.report.differences import (
+    COMPARED,
+    Model,
+    Spread,
+    holm,
+    joined_groups,
+    paired_differences,
+    unpaired_differences,
+)
+from vintage.report.permutation import auc_contributions, exchanged_differences, mcnemar, won_rows
+from vintage.report.power import StandardError, accuracy_detectable
+from vintage.scores.metrics import Floats, Labels, log_loss, roc_auc_ovr
+from vintage.scores.predictions import Predictions
+
+SETTINGS = IntervalParams(confidence=0.95, resamples=500, seed=42)
+
+
+def predictions(labels: Labels, probabilities: Floats, groups: Labels | None = None) -> Predictions:
+    rows = np.arange(len(labels))
+    classes = [f"class {index}" for index in range(probabilities.shape[1])]
+    return Predictions(classes, rows, labels, probabilities, rows if groups is None else groups)
+
+
+def random_pair(
+    seed: int, n: int = 120, n_classes: int = 3, noise: float = 0.7
+) -> tuple[Predictions, Predictions]:
+    generator = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(n_classes), generator.integers(0, n_classes, n - n_classes)])
+    common = 1.5 * np.eye(n_classes)[labels] + generator.normal(0, 1, (n, n_classes))
+    a, b = (np.exp(common + generator.normal(0, noise, common.shape)) for _ in range(2))
+    return (
+        predictions(labels, a / a.sum(axis=1, keepdims=True)),
+        predictions(labels, b / b.sum(axis=1, keepdims=True)),
+    )
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_of_single_rows_is_the_exact_binomial_test(wins: int, losses: int) -> None:
+    won = np.array([1] * wins + [-1] * losses + [0] * 5)
+    expected = statsmodels_mcnemar([[7, wins], [losses, 9]], exact=True).pvalue
+    assert mcnemar(won)[0] == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
+def test_mcnemar_of_twins_is_the_exact_test_by_exchanging_groups(won: list[int]) -> None:
+    array = np.array(won)
+    worlds = [
+        (array * [1 if code >> bit & 1 else -1 for bit in range(len(won))]).sum()
+        for code in range(2 ** len(won))
+    ]
+    expected = np.mean(np.abs(worlds) >= abs(array.sum()))
+    assert mcnemar(array)[0] == pytest.approx(expected)
+
+
+def test_twins_that_agree_count_once() -> None:
+    labels = np.zeros(12, dtype=np.int64)
+    right, wrong = np.tile([0.9, 0.1], (12, 1)), np.tile([0.1, 0.9], (12, 1))
+    won = won_rows(labels, wrong, right, np.repeat(np.arange(3), 4))
+    assert won.tolist() == [4, 4, 4]
+    assert mcnemar(won)[0] == 2 / 2**3
+
+
+@settings(max_examples=25)  # of which each takes statsmodels a while
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(expected.tolist())
+
+
+def test_exchange_of_log_loss_is_scipys_permutation_test() -> None:
+    a, b = random_pair(3, n=40)
+    once = np.arange(40)
+    loss = [-np.log(x.probabilities[once, x.labels]) for x in (a, b)]
+    reference = permutation_test(
+        loss, lambda x, y, axis: np.mean(y - x, axis=axis), permutation_type="samples",
+        vectorized=True, n_resamples=20_000, rng=1,
+    )  # fmt: skip
+    exchanged = exchanged_differences(
+        [log_loss], a.labels, a.probabilities, b.probabilities, a.groups, 20_000, 1
+    )[:, 0]
+    share = np.mean(np.abs(exchanged) >= abs(float(np.mean(loss[1] - loss[0]))))
+    assert share == pytest.approx(reference.pvalue, abs=0.015)
+    # a rank test of the same pairs looks at the same question in another way
+    assert share == pytest.approx(wilcoxon(loss[0], loss[1]).pvalue, abs=0.3)
+
+
+def test_contributions_to_the_area_give_what_exchanged_rows_give() -> None:
+    a, b = random_pair(5, n=30)
+    parts = auc_contributions(a.labels, a.probabilities, b.probabilities)
+    n = len(a.labels)
+    # the ranks of rows within each model, so that an exchange mixes no scales
+    ranks_a, ranks_b = (
+        x.probabilities.argsort(axis=0).argsort(axis=0).astype(np.float64) for x in (a, b)
+    )
+    for seed in range(5):
+        swap = np.random.default_rng(seed).integers(0, 2, n).astype(bool)
+        new_a, new_b = np.where(swap[:, None], [ranks_b, ranks_a], [ranks_a, ranks_b])
+        expected = [float(roc_auc_ovr(a.labels, x, np.ones((1, n)))[0]) for x in (new_a, new_b)]
+        assert (np.where(swap, -1, 1) * parts).sum() == pytest.approx(expected[1] - expected[0])
+
+
+def test_interval_of_log_loss_is_like_scipys_bootstrap() -> None:
+    a, b = random_pair(9, n=400)
+    once = np.arange(400)
+    difference = np.log(a.probabilities[once, a.labels]) - np.log(b.probabilities[once, b.labels])
+    reference = bootstrap(
+        (difference,), np.mean, confidence_level=0.99, method="basic", n_resamples=4000, rng=1
+    ).confidence_interval
+    found = paired_differences(
+        Model(a), Model(b), IntervalParams(confidence=0.95, resamples=4000, seed=1)
+    )["log_loss"]
+    assert found.low is not None
+    assert found.high is not None
+    assert found.difference == pytest.approx(difference.mean())
+    # within the widths of Holm's steps: 95 % to 99 %
+    assert found.high - found.low < 1.1 * (reference.high - reference.low)
+    assert found.high - found.low > 0.9 * 1.96 / 2.576 * (reference.high - reference.low)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.8, 0.9, 0.95, 0.99]), st.floats(0, 1.5))
+def test_interval_and_verdict_never_contradict_each_other(
+    seed: int, confidence: float, noise: float
+) -> None:
+    a, b = random_pair(seed, n=60, noise=noise)
+    result = paired_differences(
+        Model(a), Model(b), IntervalParams(confidence=confidence, resamples=200, seed=seed)
+    )
+    for metric in result.values():
+        assert metric.low is not None
+        assert metric.high is not None
+        assert metric.p_value is not None
+        assert (metric.low > 0 or metric.high < 0) == (metric.verdict != "no difference")
+        assert (metric.verdict != "no difference") == (metric.p_value <= 1 - confidence + 1e-12)
+
+
+def test_direction_of_better() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 300)
+    good = np.where(np.eye(2)[labels] == 1, 0.8, 0.2)
+    flip = generator.random(300) < 0.3
+    bad = np.where(flip[:, None], 1 - good, good)
+    forth = paired_differences(
+        Model(predictions(labels, bad)), Model(predictions(labels, good)), SETTINGS
+    )
+    back = paired_differences(
+        Model(predictions(labels, good)), Model(predictions(labels, bad)), SETTINGS
+    )
+    assert {metric.verdict for metric in forth.values()} == {"better"}
+    assert {metric.verdict for metric in back.values()} == {"worse"}
+    assert forth["log_loss"].difference == pytest.approx(-back["log_loss"].difference)  # type: ignore[operator]
+
+
+def test_a_class_of_one_row_proves_nothing() -> None:
+    """A bootstrap alone would take the model that has this row right for better."""
+    labels = np.array([0] * 50 + [1] * 50 + [2])
+    a = np.eye(3)[labels] * 0.7 + 0.1
+    b = a.copy()
+    a[-1] = [0.8, 0.1, 0.1]
+    result = paired_differences(
+        Model(predictions(labels, a)), Model(predictions(labels, b)), SETTINGS
+    )
+    assert result["balanced_accuracy"].difference == pytest.approx(1 / 3)
+    assert {metric.verdict for metric in result.values()} == {"no difference"}
+
+
+def test_seed_to_seed_spread_widens_every_interval() -> None:
+    a, b = random_pair(1)
+    spread = Spread(dict.fromkeys(COMPARED, 0.2), replicas=4)
+    alone = paired_differences(Model(a), Model(b), SETTINGS)
+    counted = paired_differences(Model(a, spread), Model(b, spread), SETTINGS)
+    for name in COMPARED:
+        assert counted[name].p_value >= alone[name].p_value  # type: ignore[operator]
+        assert counted[name].low < alone[name].low  # type: ignore[operator]
+        assert counted[name].high > alone[name].high  # type: ignore[operator]
+
+
+def test_equal_predictions() -> None:
+    a, _ = random_pair(1)
+    for metric in paired_differences(Model(a), Model(a), SETTINGS).values():
+        assert (metric.difference, metric.p_value, metric.verdict) == (0, 1, "no difference")
+
+
+def test_degenerate_inputs() -> None:
+    one_class = predictions(np.zeros(5, dtype=np.int64), np.tile([0.6, 0.4], (5, 1)))
+    other = predictions(np.zeros(5, dtype=np.int64), np.tile([0.7, 0.3], (5, 1)))
+    result = paired_differences(Model(one_class), Model(other), SETTINGS)
+    assert result["roc_auc_ovr"].a is None
+    assert result["accuracy"].difference == 0
+    single = predictions(np.array([1]), np.array([[0.6, 0.4]]))
+    flipped = predictions(np.array([1]), np.array([[0.4, 0.6]]))
+    for metric in paired_differences(Model(single), Model(flipped), SETTINGS).values():
+        assert metric.verdict == "no difference"
+
+
+def test_unpaired_models_get_neither_interval_nor_p_value() -> None:
+    a, b = random_pair(4)
+    moved = Predictions(b.classes, b.rows + 7, b.labels, b.probabilities, b.groups)
+    for name, metric in unpaired_differences(Model(a), Model(moved)).items():
+        paired = paired_differences(Model(a), Model(b), SETTINGS)[name]
+        assert metric.difference == paired.difference
+        assert (metric.low, metric.high, metric.p_value, metric.detectable) == (None,) * 4
+        assert metric.verdict == "unpaired"
+
+
+def test_groups_of_both_sides_are_joined() -> None:
+    joined = joined_groups(np.array([0, 0, 1, 2, 3]), np.array([5, 6, 6, 7, 8]))
+    assert len({joined[0], joined[1], joined[2]}) == 1
+    assert len(set(joined.tolist())) == 3
+
+
+@pytest.mark.parametrize("n_differing", [0, 12, 40])
+def test_detectable_accuracy_is_found_as_often_as_claimed(n_differing: int) -> None:
+    n_rows, level = 228, 0.01
+    won = np.zeros(n_rows, dtype=np.int64)
+    won[:n_differing] = 1
+    error = StandardError(float(np.sqrt(n_differing)) / n_rows, 0.0, float("inf"))
+    claimed = accuracy_detectable(won, n_rows, error, level)
+    assert claimed is not None
+    differing = max(n_differing / n_rows, claimed)
+    generator = np.random.default_rng(0)
+    shares = [(differing + claimed) / 2, (differing - claimed) / 2, 1 - differing]
+    drawn = generator.multinomial(n_rows, shares, size=1000)
+    found = [
+        statsmodels_mcnemar([[0, wins], [losses, 0]], exact=True).pvalue <= level and wins > losses
+        for wins, losses, _ in drawn
+    ]
+    # careful where the two models at hand hardly differ
+    assert 0.78 <= np.mean(found) <= (0.92 if n_differing == 40 else 1)
+
+
+def test_equally_good_models_get_no_verdict() -> None:
+    """A small run of benchmarks/simulate_comparisons.py, with classes of one and three rows."""
+    labels = np.repeat(np.arange(5), [1, 3, 60, 60, 20])
+    groups = np.arange(len(labels)) // 2 * 2
+    scenario = Scenario("small", labels, groups, strength=1.2, noise=0.7)
+    generator = np.random.default_rng(1)
+    few = IntervalParams(confidence=0.95, resamples=100, seed=42)
+    judged = [paired_differences(*simulate_pair(scenario, 0.0, generator), few) for _ in range(100)]
+    wrong = [any(m.verdict != "no difference" for m in result.values()) for result in judged]
+    assert mean(wrong) <= 0.06
+    better = [paired_differences(*simulate_pair(scenario, 1.0, generator), few) for _ in range(20)]
+    assert mean(result["log_loss"].verdict == "better" for result in better) > 0.9

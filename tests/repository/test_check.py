@@ -1,0 +1,237 @@
+"""The output check accepts what the pipeline put out, and finds what was done to it."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tests.conftest import Project, only_error
+from vintage.report.verdict import MAJORITY
+
+
+def check(project: Project, code: int) -> str:
+    done = project.run("python", "-m", "vintage", "check", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
+    content = json.loads(path.read_text())
+    path.chmod(0o644)
+    path.write_text(json.dumps(change(content), indent=2, sort_keys=True))
+
+
+def edit_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    tensors = safetensors.numpy.load_file(path)
+    change(tensors)
+    path.unlink()
+    safetensors.numpy.save_file(tensors, path)
+
+
+def edit_text(path: Path, pattern: str, new: str) -> None:
+    text = path.read_text()
+    changed = re.sub(pattern, new, text, count=1)
+    assert changed != text
+    path.write_text(changed)
+
+
+def set_feature(value: float) -> Callable[[dict[str, np.ndarray]], None]:
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        tensors["features"][0, 0] = value
+
+    return change
+
+
+def set_label(tensors: dict[str, np.ndarray]) -> None:
+    tensors["labels"][0] = 6
+
+
+def set_row(tensors: dict[str, np.ndarray]) -> None:
+    tensors["rows"][0] = tensors["rows"][1]
+
+
+def swap_kind(tensors: dict[str, np.ndarray]) -> None:
+    tensors["labels"] = tensors["labels"].astype(np.int32)
+
+
+def put_twin(root: Path) -> None:
+    test = safetensors.numpy.load_file(root / "data/tensors/test.safetensors")
+
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        tensors["features"][0] = test["features"][0]
+
+    edit_tensors(root / "data/tensors/train.safetensors", change)
+
+
+def drop_epoch(losses: list[Any]) -> list[Any]:
+    return losses[:-1]
+
+
+def better(evaluation: dict[str, Any]) -> dict[str, Any]:
+    evaluation["test"]["accuracy"] += 0.000001
+    return evaluation
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a feature that is not finite": (
+        lambda root: edit_tensors(root / "data/tensors/train.safetensors", set_feature(np.inf)),
+        "train.safetensors: features are not all finite",
+    ),
+    "a class id out of range": (
+        lambda root: edit_tensors(root / "data/tensors/val.safetensors", set_label),
+        "val.safetensors: labels reach from",
+    ),
+    "another dtype": (
+        lambda root: edit_tensors(root / "data/tensors/val.safetensors", swap_kind),
+        "are float32, int32, int64",
+    ),
+    "a row twice": (
+        lambda root: edit_tensors(root / "data/tensors/train.safetensors", set_row),
+        "stands in the split more than once",
+    ),
+    "a twin across the split": (put_twin, "has a twin on the other side of the split"),
+    "an epoch missing": (
+        lambda root: edit_json(root / "metrics/losses.json", drop_epoch),
+        "metrics/losses.json: its epochs are not 1 to 100",
+    ),
+    "a better score": (
+        lambda root: edit_json(root / "metrics/details.json", better),
+        "metrics/details.json: test.accuracy is not what metrics/predictions.csv gives",
+    ),
+    "a better score for DVC": (
+        lambda root: edit_json(root / "metrics/evaluation.json", better),
+        "metrics/evaluation.json: is not what metrics/details.json says",
+    ),
+    "a probability": (
+        lambda root: edit_text(root / "metrics/predictions.csv", r"0\.0\d+,", "0.9,"),
+        "metrics/predictions.csv: ",
+    ),
+    "an actual class": (
+        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,(\w+),5,", r"\n1,\1,6,"),
+        "its actual classes are not those of the test rows",
+    ),
+    "a test row": (
+        lambda root: edit_text(root / "metrics/predictions.csv", r"\n1,(\w+),5,", r"\n0,\1,5,"),
+        "its rows are not the test rows",
+    ),
+    "a cut tensor file": (
+        lambda root: cut(root / "data/tensors/train.safetensors"),
+        "train.safetensors: cut or not in safetensors format",
+    ),
+    "a foreign tensor file": (
+        lambda root: replace(root / "data/tensors/train.safetensors", b"PK\x03\x04 a zip file"),
+        "train.safetensors: cut or not in safetensors format",
+    ),
+    "a cut checkpoint": (
+        lambda root: cut(root / "data/checkpoint/model.safetensors"),
+        "model.safetensors: cut or not in safetensors format",
+    ),
+    "another network's checkpoint": (
+        lambda root: edit_json(
+            root / "data/checkpoint/model.json",
+            lambda m: {**m, "model": {**m["model"], "hidden": [7]}},
+        ),
+        "model.safetensors: holds 48736 weights, where",
+    ),
+    "a cut schema": (lambda root: cut(root / "data/checkpoint/schema.json"), "Invalid JSON"),
+    "no predictions": (lambda root: (root / "metrics/predictions.csv").unlink(), "no such file"),
+}
+
+
+def cut(path: Path) -> None:
+    replace(path, path.read_bytes()[: path.stat().st_size // 2])
+
+
+def replace(path: Path, content: bytes) -> None:
+    path.unlink()  # a cached output is read-only and may be linked to the cache
+    path.write_bytes(content)
+
+
+def test_the_outputs_are_valid(reproduced: Project) -> None:
+    assert check(reproduced, 0) == "the outputs are valid\n"
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_and_named(reproduced: Project, damage: str) -> None:
+    apply, expected = DAMAGE[damage]
+    apply(reproduced.root)
+    shown = check(reproduced, 1)
+    assert expected in shown
+
+
+def test_a_stale_stage_is_found(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "epochs: 100", "epochs: 99")
+    assert "stage train is not up to date; run `dvc repro`" in check(reproduced, 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "path"),
+    [
+        ("train", "data/tensors/train.safetensors"),
+        ("train", "data/tensors/schema.json"),
+        ("evaluate", "data/tensors/test.safetensors"),
+        ("evaluate", "data/checkpoint/model.safetensors"),
+        ("evaluate", "data/checkpoint/model.json"),
+        ("evaluate", "metrics/losses.json"),
+    ],
+)
+@pytest.mark.parametrize("how", ["cut", "foreign"])
+def test_a_stage_names_a_bad_input(reproduced: Project, stage: str, path: str, how: str) -> None:
+    target = reproduced.root / path
+    cut(target) if how == "cut" else replace(target, b'{"hello": 1}')
+    done = reproduced.stage(stage)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {path}: ")
+
+
+def show(project: Project) -> list[str]:
+    lines = project.run("python", "-m", "vintage", "show").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    return lines
+
+
+def test_show_tells_the_verdict_and_the_scores(reproduced: Project) -> None:
+    lines = show(reproduced)
+    assert lines[0] == (
+        "ties with logistic regression, beats the majority class (log loss, 228 test rows)"
+    )
+    models = json.loads((reproduced.root / "metrics/baseline.json").read_text())["models"]
+    rival, majority = (models[name]["accuracy"] for name in ("logistic_regression", MAJORITY))
+    numbers = r"0\.\d{3} +0\.\d{3} to 0\.\d{3} +0\.\d{3} +0\.\d{3}"
+    expected = rf"^accuracy +{numbers} +{rival:.3f} +{majority:.3f}$"
+    assert re.search(expected, "\n".join(lines), re.M)
+    assert any("fewer than 5 test rows: '3' (1), '8' (3);" in line for line in lines)
+    assert lines[-1].startswith("figures: metrics/figures/")
+
+
+def test_show_says_less_without_the_other_models(reproduced: Project) -> None:
+    (reproduced.root / "metrics/comparison.json").unlink()
+    lines = show(reproduced)
+    assert lines[0] == "not compared with other models yet; run `dvc repro`"
+    assert any("best rival" in line for line in lines)
+    (reproduced.root / "metrics/baseline.json").unlink()
+    assert not any("best rival" in line for line in show(reproduced))
+
+
+@pytest.mark.parametrize("name", ["details", "baseline", "comparison"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"models": {"svc": {}}, "network": {}}'])
+def test_show_names_a_bad_file(reproduced: Project, name: str, content: str) -> None:
+    (reproduced.root / f"metrics/{name}.json").write_text(content)
+    done = reproduced.run("python", "-m", "vintage", "show", check=False)
+    assert f"metrics/{name}.json: " in only_error(done)
+
+
+def test_show_gives_no_verdict_on_another_network(reproduced: Project) -> None:
+    reproduced.set_params(**{"train.epochs": 2})
+    reproduced.repro("evaluate")
+    assert show(reproduced)[0] == (
+        "metrics/comparison.json compares an earlier network; run `dvc repro`"
+    )

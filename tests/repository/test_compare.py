@@ -1,0 +1,417 @@
+"""The real `vintage compare` in real Git repositories with real predictions."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import PARAMS, ROOT
+from vintage.scores.predictions import Predictions, write_predictions
+
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(ROOT),
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def git(root: Path, *arguments: str) -> str:
+    done = run(root, "git", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def compare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(root, sys.executable, "-m", "vintage", "compare", *arguments)
+
+
+def compared(root: Path, *arguments: str) -> Any:
+    done = compare(root, *arguments, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def made(wrong: float, n: int = 200, seed: int = 0) -> Predictions:
+    """Predictions of which a share `wrong` is wrong, the same rows first whatever the share."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    guess = np.where(generator.random(n) < wrong, (labels + 1) % 3, labels)
+    probabilities = np.where(np.eye(3)[guess] == 1, 0.7, 0.15)
+    probabilities += generator.uniform(0, 0.01, (n, 3))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    rows = np.arange(n) * 2
+    return Predictions(
+        ["x", "y", "z"], rows, labels, probabilities, rows, rows + 10**6, np.zeros(n, dtype=bool)
+    )
+
+
+def store(root: Path, predictions: Predictions, **changes: Any) -> None:
+    """Write what a run leaves, with changed parameters such as `train__epochs=7`."""
+    write_predictions(root / "metrics/predictions.csv", predictions)
+    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        section, name = key.split("__")
+        params[section][name] = value
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def commit(root: Path) -> str:
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "a run")
+    return git(root, "rev-parse", "HEAD")
+
+
+def hashes(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository whose HEAD is 30 % wrong and whose workspace is 10 % wrong."""
+    git(tmp_path, "init", "-qb", "main")
+    store(tmp_path, made(0.3))
+    commit(tmp_path)
+    store(tmp_path, made(0.1), train__epochs=7)
+    return tmp_path
+
+
+def test_head_against_the_workspace_which_is_not_touched(project: Path) -> None:
+    before = hashes(project)
+    result = compared(project)
+    assert hashes(project) == before
+    assert set(result) == {"a", "b", "paired", "rows", "table", "params", "metrics", "notes"}
+    assert (result["a"], result["b"], result["paired"]) == ("HEAD", "workspace", True)
+    assert result["params"] == {"train.epochs": [100, 7]}
+    accuracy = result["metrics"]["accuracy"]
+    assert set(accuracy) == {
+        "a", "b", "difference", "low", "high", "p_value", "verdict", "detectable",
+    }  # fmt: skip
+    assert accuracy["verdict"] == "better"
+    assert accuracy["low"] > 0
+
+
+def test_table_and_markdown(project: Path) -> None:
+    table = compare(project).stdout.splitlines()
+    assert table[0].startswith("paired on all 200 test rows; ")
+    assert re.search(r"A is HEAD \(\w{7}\), B is workspace", " ".join(" ".join(table).split()))
+    assert (
+        next(line for line in table if line.startswith("train.epochs")) == "train.epochs: 100 -> 7"
+    )
+    assert next(line for line in table if line.startswith("accuracy")).endswith("better")
+    assert compare(project).stdout == compare(project).stdout
+    markdown = compare(project, "--format", "md").stdout.splitlines()
+    assert "| train.epochs | 100 | 7 |" in markdown
+    assert sum(line.startswith("| accuracy |") for line in markdown) == 1
+
+
+def test_fail_if_worse(project: Path) -> None:
+    assert compare(project, "--fail-if-worse").returncode == 0
+    done = compare(project, "workspace", "HEAD", "--fail-if-worse")
+    assert done.returncode == 1
+    assert "worse" in done.stdout
+    assert compare(project, "workspace", "HEAD").returncode == 0
+
+
+def test_branches_and_tags_with_names_of_their_own(project: Path) -> None:
+    commit(project)
+    git(project, "branch", "a|b`<i>")
+    git(project, "tag", "first", "HEAD~1")
+    result = compared(project, "first", "a|b`<i>")
+    assert (result["a"], result["b"]) == ("first", "a|b`<i>")
+    assert result["metrics"]["accuracy"]["verdict"] == "better"
+    assert "a\\|b\\`&lt;i&gt;" in compare(project, "first", "a|b`<i>", "--format", "md").stdout
+
+
+def test_names_with_control_characters_stay_on_their_line(project: Path) -> None:
+    store(project, made(0.1), data__ignore=["a\nb|c\x1b[31m"])
+    for output in ("table", "md"):
+        shown = compare(project, "--format", output).stdout
+        assert "\x1b" not in shown
+        assert "\nb|c" not in shown
+
+
+def test_equal_predictions_say_so(project: Path) -> None:
+    commit(project)
+    done = compare(project)
+    assert done.stdout.splitlines()[0].startswith("paired on all 200 test rows")
+    assert "B is workspace: the predictions are equal" in done.stdout
+    assert compared(project)["metrics"]["f1_macro"]["p_value"] == 1
+
+
+def test_no_difference_is_said_in_words(project: Path) -> None:
+    store(project, made(0.3, seed=1))
+    shown = compare(project).stdout
+    assert re.search(r"^accuracy .* no difference$", shown, re.M)
+    assert "With a probability of 80 % it would have" in shown
+    assert all(len(line) <= 100 for line in shown.splitlines())
+
+
+def test_without_a_common_test_row_nothing_is_paired(project: Path) -> None:
+    other = made(0.1)
+    assert other.ids is not None
+    seen = np.arange(200) < 3
+    store(project, replace(other, ids=other.ids + 1, seen=seen), split__group_by="none")
+    done = compare(project).stdout
+    assert done.startswith("not paired: no test row is left to compare on (left out: 200 of A")
+    assert "split.group_by: duplicates -> none" in done
+    assert "3 of the 200 test rows of B have a twin in train" in done
+    result = compared(project)
+    assert result["paired"] is False
+    assert {metric["verdict"] for metric in result["metrics"].values()} == {"unpaired"}
+    accuracy = result["metrics"]["accuracy"]
+    assert accuracy["difference"] is not None
+    assert (accuracy["low"], accuracy["high"], accuracy["p_value"]) == (None, None, None)
+    assert compare(project, "--fail-if-worse").returncode == 0
+
+
+def test_rows_are_paired_by_what_they_are_and_not_by_their_place(project: Path) -> None:
+    """A row deleted at the top of the table gives all others another number."""
+    expected = compared(project)
+    other = made(0.1)
+    order = np.random.default_rng(0).permutation(200)
+    store(project, replace(other.take(order), rows=np.arange(200)), train__epochs=7)
+    for name, metric in compared(project)["metrics"].items():
+        assert metric == pytest.approx(expected["metrics"][name])
+    store(project, replace(other.take(np.arange(1, 200)), rows=np.arange(199)))
+    result = compared(project)
+    counts = {"paired": 199, "only_a": 1, "only_b": 0, "relabelled": 0, "seen": 0}
+    assert result["rows"] == counts
+    first = compare(project).stdout.splitlines()[0]
+    assert first.startswith("paired on 199 test rows (left out: 1 of A alone); ")
+
+
+def test_a_row_that_one_side_has_trained_on_or_knows_by_another_class_is_left_out(
+    project: Path,
+) -> None:
+    other = made(0.1)
+    labels, seen = other.labels.copy(), np.arange(200) % 50 == 7
+    labels[0] = (labels[0] + 1) % 3
+    store(project, replace(other, labels=labels, seen=seen))
+    counts = {"paired": 195, "only_a": 0, "only_b": 0, "relabelled": 1, "seen": 4}
+    assert compared(project)["rows"] == counts
+    assert "1 with another class in each, 4 with a twin in train" in compare(project).stdout
+
+
+def test_predictions_of_an_older_version_have_no_ids(project: Path) -> None:
+    path = project / "metrics/predictions.csv"
+    header, *lines = path.read_text().splitlines()
+    old = [re.sub(r"^(\d+),x\w+,(.*),[01]$", r"\1,\2", line) for line in lines]
+    header = header.replace("row,id,", "row,").removesuffix(",seen")
+    path.write_text("\n".join([header, *old]) + "\n")
+    result = compared(project)
+    assert result["rows"] is None
+    assert "of B have no row ids" in compare(project).stdout.replace("\n  ", " ")
+    lock(project, "0" * 32)
+    commit(project)
+    assert compared(project)["rows"]["paired"] == 200  # of the same table, by their numbers
+
+
+def lock(root: Path, table_md5: str, **params: Any) -> None:
+    """Write a `dvc.lock` that says which table was split and what the training ran with."""
+    table = {"path": "data/wine.csv", "md5": table_md5, "size": 1}
+    values = yaml.safe_load((root / "params.yaml").read_text())
+    for key, value in params.items():
+        section, name = key.split("__")
+        values[section][name] = value
+    stages = {"split": {"cmd": "x", "deps": [table], "params": {"params.yaml": values}}}
+    content = {"schema": "2.0", "stages": stages}
+    (root / "dvc.lock").write_text(yaml.safe_dump(content))
+
+
+def put_table(root: Path, rows: list[str], **params: Any) -> None:
+    text = "\n".join(["a,b,quality", *rows]) + "\n"
+    (root / "data").mkdir(exist_ok=True)
+    (root / "data/wine.csv").write_text(text)
+    lock(root, hashlib.md5(text.encode()).hexdigest(), **params)
+
+
+def test_it_says_how_the_table_has_changed(project: Path) -> None:
+    rows = [f"{index},{index % 3}.5,{index % 2}" for index in range(30)]
+    put_table(project, rows)
+    commit(project)
+    put_table(project, [*rows[:3], *rows[5:], "99,1,0", "98,1.50,1", "97,1,0"])
+    assert compared(project)["table"] == {
+        "added": 3, "removed": 2, "changed": 0, "unknown": None,
+    }  # fmt: skip
+    shown = " ".join(compare(project).stdout.splitlines()[:2])
+    assert "the table has changed: 3 rows added, 2 rows removed; A is" in shown.replace("  ", " ")
+    put_table(project, [row.replace(".5,", ".50,") for row in rows[::-1]])
+    assert "the same rows, written or ordered anew" in compare(project).stdout
+    (project / "data/wine.csv").unlink()
+    shown = " ".join(compare(project).stdout.split())
+    assert "how the table has changed is not known: data/wine.csv of workspace" in shown
+
+
+def test_a_column_of_ids_tells_which_rows_changed(project: Path) -> None:
+    rows = [f"{index},{index % 3}.5,{index % 2}" for index in range(30)]
+    for folder in (project,):
+        store(folder, made(0.3), data__id="a")
+        put_table(folder, rows)
+        commit(folder)
+    put_table(project, [rows[0].replace(".5", ".7"), *rows[2:]])
+    change = {"added": 0, "removed": 1, "changed": 1, "unknown": None}
+    assert compared(project)["table"] == change
+
+
+def test_the_parameters_are_those_that_the_results_were_made_with(project: Path) -> None:
+    """`params.yaml` may ask for what has never run."""
+    lock(project, "0" * 32)
+    commit(project)
+    store(project, made(0.1), train__epochs=500)
+    lock(project, "0" * 32, train__epochs=10)
+    result = compared(project)
+    assert result["params"] == {"train.epochs": [7, 10]}
+    assert result["notes"][0] == (
+        "params.yaml of workspace says train.epochs 500, and the results were made with 10; "
+        "run `dvc repro`."
+    )
+
+
+def test_the_checkpoint_knows_better_than_the_lock(project: Path) -> None:
+    """DVC notes parameters after the command ran, also where they were edited meanwhile."""
+    resolved = {"train.epochs": "10", "train.learning_rate": "0.01", "train.batch_size": "100"}
+    (project / "metrics/details.json").write_text(json.dumps({"resolved": resolved}))
+    lock(project, "0" * 32, train__batch_size=1000)
+    result = compared(project)
+    assert result["params"]["train.epochs"] == [100, 10]
+    assert "train.learning_rate" not in result["params"]
+    assert any("was trained with train.epochs 10, though dvc.lock says 7" in note
+               for note in result["notes"])  # fmt: skip
+    assert not any("trained with train.batch_size" in note for note in result["notes"])
+
+
+def test_what_stood_for_auto_is_shown(project: Path) -> None:
+    store(project, made(0.1), train__learning_rate=0.02)
+    git(project, "stash", "-q")
+    resolved = {"train.learning_rate": "0.01", "train.batch_size": "800"}
+    (project / "metrics/details.json").write_text(json.dumps({"resolved": resolved}))
+    commit(project)
+    git(project, "stash", "pop", "-q")
+    resolved |= {"train.learning_rate": "0.02", "train.batch_size": "900"}
+    (project / "metrics/details.json").write_text(json.dumps({"resolved": resolved}))
+    shown = compare(project).stdout
+    assert "train.learning_rate: auto (0.01) -> 0.02\n" in shown
+    assert "train.batch_size: auto (800) -> auto (900)\n" in shown
+
+
+def test_another_target_is_not_paired(project: Path) -> None:
+    store(project, made(0.1), data__target="colour")
+    shown = compare(project).stdout
+    assert shown.startswith("not paired: the target is quality in A and colour in B")
+    assert compared(project)["metrics"]["accuracy"]["difference"] is None
+
+
+def test_seed_to_seed_spread_counts(project: Path) -> None:
+    assert "not known (no replicas)" in compare(project).stdout
+    replicas = {
+        f"{name}_std": 1.0
+        for name in ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc_ovr")
+    }
+    evaluation = project / "metrics/details.json"
+    evaluation.write_text(json.dumps({"replicas": replicas}), encoding="utf-8")
+    result = compared(project)
+    assert {metric["verdict"] for metric in result["metrics"].values()} == {"no difference"}
+
+
+@pytest.mark.parametrize("std", [1e150, -1, 1.5, "0.1", True])
+def test_a_spread_that_no_scores_have_is_refused(project: Path, std: object) -> None:
+    evaluation = project / "metrics/evaluation.json"
+    evaluation.write_text(json.dumps({"replicas": {"accuracy_std": std}}), encoding="utf-8")
+    done = compare(project, "--fail-if-worse")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "replicas.accuracy_std is no possible standard deviation" in done.stderr
+
+
+@pytest.mark.parametrize("confidence", [1e-300, 0.49, 1.0])
+def test_an_impossible_confidence_is_refused(project: Path, confidence: float) -> None:
+    store(project, made(0.1), evaluate__confidence=confidence)
+    done = compare(project, "--fail-if-worse")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "evaluate.confidence is missing or impossible" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "error: nowhere: no such Git revision or DVC experiment"),
+        (["--", "--help"], "error: --help: no such Git revision or DVC experiment"),
+        (["HEAD", "HEAD:metrics"], "error: HEAD:metrics: no such Git revision"),
+        (["^HEAD"], "error: ^HEAD: no such Git revision or DVC experiment"),
+    ],
+)
+def test_unknown_revisions(project: Path, arguments: list[str], message: str) -> None:
+    done = compare(project, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_revisions_without_or_with_wrong_files(project: Path) -> None:
+    path = project / "metrics/predictions.csv"
+    path.write_text("nonsense", encoding="utf-8")
+    commit(project)
+    path.unlink()
+    commit(project)
+    for arguments in (["HEAD~1", "HEAD~2"], ["HEAD", "HEAD~2"], ["HEAD~2"]):
+        done = compare(project, *arguments)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert "metrics/predictions.csv" in done.stderr
+
+
+def test_a_folder_without_git(tmp_path: Path) -> None:
+    store(tmp_path, made(0.3))
+    done = compare(tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "Git repository" in done.stderr
+
+
+def test_a_project_in_a_folder_of_its_repository(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    store(tmp_path / "inside", made(0.3))
+    commit(tmp_path)
+    assert compared(tmp_path / "inside")["paired"] is True
+
+
+def test_experiments_by_name(project: Path) -> None:
+    baseline = git(project, "rev-parse", "HEAD")
+    experiment = commit(project)
+    git(project, "reset", "-q", "--hard", baseline)
+    git(project, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/lanky-cowl", experiment)
+    result = compared(project, "HEAD", "lanky-cowl")
+    assert result["b"] == "lanky-cowl"
+    assert result["metrics"]["accuracy"]["verdict"] == "better"
+
+
+def test_predictions_in_the_cache_of_dvc(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    assert run(tmp_path, "dvc", "init", "-q").returncode == 0
+    store(tmp_path, made(0.3))
+    assert run(tmp_path, "dvc", "add", "-q", "metrics/predictions.csv").returncode == 0
+    commit(tmp_path)
+    assert "predictions.csv.dvc" in git(tmp_path, "ls-files", "metrics")
+    store(tmp_path, made(0.1))
+    assert compared(tmp_path)["metrics"]["accuracy"]["verdict"] == "better"

@@ -1,0 +1,149 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from tests.tables import split_params
+from vintage.base.console import InputError
+from vintage.table.features import twin_keys
+from vintage.table.split import Split, auto_test_size, split_rows
+from vintage.table.twins import duplicate_groups
+
+
+def split(labels: list[int], groups: list[int], **changes: object) -> Split:
+    ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    names = [str(label) for label in range(max(labels) + 1)]
+    return split_rows(np.array(labels, dtype=np.int64), ids, names, split_params(**changes))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=60, max_size=200),
+    st.integers(0, 5),
+)
+def test_every_row_is_in_one_part_and_no_group_in_two(
+    rows: list[tuple[int, int]], seed: int
+) -> None:
+    labels, groups = (list(column) for column in zip(*rows, strict=True))
+    try:
+        parts = split(labels, groups, seed=seed)
+    except InputError as error:
+        assert "params.yaml: " in str(error)  # noqa: PT017
+        return
+    everything = np.concatenate([parts.train, parts.val, parts.test])
+    assert sorted(everything.tolist()) == list(range(len(rows)))
+    sides = [{groups[row] for row in part} for part in (parts.train, parts.val, parts.test)]
+    assert not (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
+    assert {labels[row] for row in parts.train} == set(range(max(labels) + 1)) & set(labels)
+
+
+def test_without_groups_and_strata_it_is_train_test_split() -> None:
+    labels = [0, 1] * 500
+    parts = split(labels, list(range(1000)), val_size=0, stratify=False)
+    train, test = train_test_split(np.arange(1000), test_size=0.2, random_state=42)
+    assert parts.train.tolist() == sorted(train)
+    assert parts.test.tolist() == sorted(test)
+    assert len(parts.val) == 0
+
+
+def test_stratification_keeps_the_shares() -> None:
+    labels = [0] * 700 + [1] * 200 + [2] * 100
+    parts = split(labels, list(range(1000)))
+    for part in (parts.val, parts.test):
+        assert np.bincount(np.array(labels)[part]).tolist() == [140, 40, 20]
+
+
+def test_a_class_of_one_group_goes_to_train_whole() -> None:
+    labels = [0] * 50 + [1] * 50 + [2] * 3
+    groups = [*range(100), 100, 100, 100]
+    parts = split(labels, groups)
+    assert parts.train_only == [2]
+    assert {100, 101, 102} <= set(parts.train.tolist())
+
+
+def test_the_class_of_a_group_is_its_most_frequent_one() -> None:
+    labels = [0, 1, 1] * 40
+    groups = [index // 3 for index in range(120)]
+    parts = split(labels, groups)
+    assert len(parts.test) == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"test_size": 0.6, "val_size": 0.4}, "their sum must be below 1"),
+        ({"test_size": 0.01}, "split.test_size holds out 1 of 100 groups"),
+        ({"val_size": 0.01}, "split.val_size holds out 1 of 80 groups"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes: dict[str, object], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        split([0, 1, 2, 3] * 25, list(range(100)), **changes)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "size"),
+    [(999, 0.3), (1_000, 0.2), (1_000_000, 0.2), (1_000_001, 0.1), (10**7, 0.01)],
+)
+def test_auto_test_size(n_rows: int, size: float) -> None:
+    assert auto_test_size(n_rows) == pytest.approx(size, rel=1e-5)
+
+
+def by_order(order: list[float], **changes: object) -> Split:
+    n_rows = len(order)
+    labels = np.arange(n_rows, dtype=np.int64) % 2
+    return split_rows(
+        labels, np.arange(n_rows), ["a", "b"], split_params(**changes), np.array(order, dtype=float)
+    )
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=20, max_size=100), st.sampled_from([0.0, 0.1, 0.3, 0.6])
+)
+def test_equal_times_stay_together(order: list[int], val_size: float) -> None:
+    try:
+        parts = by_order([float(time) for time in order], test_size=0.3, val_size=val_size)
+    except InputError as error:
+        too_few = len(set(order)) < 3 or "no row of class" in str(error)
+        assert too_few, error  # noqa: PT017
+        return
+    train, val, test = ({order[row] for row in part} for part in parts_of(parts))
+    assert train
+    assert test
+    assert bool(val) == bool(val_size)
+    assert max(train) < min(val, default=max(train) + 1)
+    assert max(train | val) < min(test)
+
+
+def parts_of(split: Split) -> list[list[int]]:
+    return [part.tolist() for part in (split.train, split.val, split.test)]
+
+
+@pytest.mark.parametrize(
+    ("order", "n_test"),
+    [
+        (list(range(20)), 4),
+        ([*range(15), *[15] * 2, *[16] * 3], 5),  # of two that are as near, the earlier
+        ([*range(10), *[10] * 10], 10),
+        ([*range(2), *[2] * 15, *range(3, 6)], 3),
+    ],
+)
+def test_the_test_part_begins_at_the_nearest_time(order: list[float], n_test: int) -> None:
+    parts = by_order(order, test_size=0.2, val_size=0)
+    assert parts.test.tolist() == list(range(20 - n_test, 20))
+
+
+def test_too_few_times_are_refused() -> None:
+    with pytest.raises(InputError, match="2 different times, and 3 parts need one each"):
+        by_order([0.0] * 10 + [1.0] * 10)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 1), st.integers(-1, 1)), min_size=1, max_size=50))
+def test_twins_are_found(rows: list[tuple[int, int]]) -> None:
+    features = np.array(rows, dtype=np.float32)
+    features[features == 0] *= -1  # some zeros are negative
+    groups = duplicate_groups([twin_keys(pa.chunked_array([column])) for column in features.T])
+    for i, row in enumerate(rows):
+        for j, other in enumerate(rows):
+            assert (groups[i] == groups[j]) == (row == other)

@@ -1,0 +1,398 @@
+"""The training: the plain recipe, the replicas, and what a run leaves behind."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import nn
+
+from tests.conftest import Project, only_error
+from vintage.base.losses import LossRecord, best_epoch, curve_in_words, read_losses
+from vintage.base.recipe import Architecture, Recipe
+from vintage.base.tensors import Feature, RowCounts, Schema
+from vintage.network.ensemble import build_ensemble
+from vintage.network.layers import ReplicatedLinear, ScaledLinear, replicate_layer
+from vintage.training.fit import fit, is_still_falling
+
+PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
+PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
+PLAIN_TRAIN = {"train.patience": 0, "train.replicas": 1, "train.weight_decay": 0.0}
+
+# The plain loop, with nothing of this project but its pinned numerics: PyTorch draws other initial
+# weights with other instruction sets.
+PLAIN_RECIPE = """
+import json, sys
+from vintage.base import numerics
+numerics.pin()
+import pandas as pd, torch
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+seed, hidden = int(sys.argv[1]), json.loads(sys.argv[2])
+table = pd.read_csv("data/wine.csv")
+x, y = table.drop(columns="quality"), table["quality"].astype("category").cat.codes
+x, _, y, _ = train_test_split(x, y, test_size=0.2, random_state=42)
+rows = sorted(x.index.tolist())
+x, y = torch.tensor(x.to_numpy(), dtype=torch.float32), torch.tensor(y.to_numpy()).long()
+widths = [11, *hidden]
+layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in zip(widths, widths[1:])]
+model = nn.Sequential(*sum(layers, []), nn.Linear(widths[-1], 6))
+torch.manual_seed(seed)
+for layer in model:
+    if isinstance(layer, nn.Linear):
+        layer.reset_parameters()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+losses = []
+for epoch in range(100):
+    optimizer.zero_grad()
+    loss = nn.CrossEntropyLoss()(model(x), y)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+print(json.dumps({"rows": rows, "losses": losses}))
+"""
+
+
+def numeric_schema(n_features: int, n_classes: int) -> Schema:
+    return Schema(
+        target="y",
+        classes=[str(index) for index in range(n_classes)],
+        features=[Feature(name=str(index), kind="numeric") for index in range(n_features)],
+        rows=RowCounts(train=1, val=0, test=1, repeated=0),
+    )
+
+
+def network(**changes: Any) -> Architecture:
+    plain = {
+        "name": "mlp",
+        "hidden": [8],
+        "dropout": 0.0,
+        "activation": "relu",
+        "normalize": "none",
+        "n_bins": 0,
+        "scaling_layer": False,
+    }
+    return Architecture.model_validate(plain | changes)
+
+
+def losses_of(project: Project) -> list[dict[str, Any]]:
+    losses: list[dict[str, Any]] = json.loads((project.root / "metrics/losses.json").read_text())
+    return losses
+
+
+def train(project: Project, **changes: Any) -> list[dict[str, Any]]:
+    project.set_params(**changes)
+    project.stage("train", check=True)
+    return losses_of(project)
+
+
+@pytest.fixture
+def split_only(reproduced: Project) -> Project:
+    """A small project whose split stage is done, and whose training is short."""
+    reproduced.set_params(**{"train.epochs": 8, "train.replicas": 3})
+    return reproduced
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [42, 1, 2])
+@pytest.mark.parametrize("hidden", [[64, 32], [16]])
+def test_it_agrees_with_the_plain_recipe(fresh: Project, seed: int, hidden: list[int]) -> None:
+    from vintage.base.tensors import read_examples, read_schema
+
+    fresh.set_params(**PLAIN_SPLIT, **PLAIN_MODEL, **PLAIN_TRAIN)
+    fresh.set_params(**{"train.seed": seed, "model.hidden": hidden})
+    fresh.stage("split", check=True)
+    fresh.stage("train", check=True)
+    done = fresh.run(sys.executable, "-c", PLAIN_RECIPE, str(seed), json.dumps(hidden))
+    expected = json.loads(done.stdout)
+
+    tensors = fresh.root / "data/tensors"
+    rows = read_examples(tensors / "train.safetensors", read_schema(tensors / "schema.json")).rows
+    assert rows.tolist() == expected["rows"]
+    found = [record["train_loss"] for record in losses_of(fresh)]
+    assert found[:50] == pytest.approx(expected["losses"][:50], rel=1e-5)
+    assert found[99] == pytest.approx(expected["losses"][99], rel=0.03)
+
+
+def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
+    """The mean curve of three replicas is the mean of three single runs, to 1e-5 for 50 epochs."""
+    same = {"train.epochs": 50, "model.dropout": 0.0}
+    together = train(split_only, **same)
+    alone = [
+        train(split_only, **same, **{"train.replicas": 1, "train.seed": 42 + replica})
+        for replica in range(3)
+    ]
+    for key in ("train_loss", "val_loss"):
+        mean = np.mean([[record[key] for record in losses] for losses in alone], axis=0)
+        assert [record[key] for record in together] == pytest.approx(mean.tolist(), rel=1e-5)
+
+
+def test_a_replica_alone_starts_from_the_same_weights() -> None:
+    model = network(hidden=[8, 4], dropout=0.5)
+    schema, features = numeric_schema(5, 3), np.zeros((4, 5), dtype=np.float32)
+    together = build_ensemble(model, schema, [7, 8, 9], features).state_dict()
+    for replica, seed in enumerate([7, 8, 9]):
+        alone = build_ensemble(model, schema, [seed], features).state_dict()
+        for name, value in alone.items():
+            if name.startswith("layers"):
+                assert (value[0] == together[name][replica]).all()
+
+
+def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
+    """Its scale starts at 1, learns six times as fast as the weights, and does not decay."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(50, 5)).astype(np.float32)
+    inputs, labels = torch.from_numpy(features), torch.from_numpy(rng.integers(0, 3, 50))
+    model = network(activation="silu", scaling_layer=True)
+    ensemble = build_ensemble(model, numeric_schema(5, 3), [7, 8], features)
+    layers = nn.Sequential(nn.Linear(5, 8), nn.SiLU(), nn.Linear(8, 3))
+    scale = nn.Parameter(torch.ones(5))
+    layers.load_state_dict(
+        {
+            name.removeprefix("layers."): value[1].T.squeeze()
+            for name, value in ensemble.state_dict().items()
+            if name.startswith("layers.") and not name.endswith("scale")
+        }
+    )
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": layers.parameters(), "weight_decay": 0.5},
+            {"params": [scale], "weight_decay": 0, "lr": 0.06},
+        ],
+        lr=0.01,
+    )
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(layers(inputs * scale), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    recipe = Recipe(
+        seed=0, epochs=40, batch_size=50, learning_rate=0.01, weight_decay=0.5, patience=0
+    )
+    none = (inputs[:0], labels[:0])
+    history = fit(ensemble, (inputs, labels), none, recipe)
+    assert history.train_losses[:, 1].tolist() == pytest.approx(losses, rel=1e-4)
+    found = dict(ensemble.named_parameters())["layers.0.scale"]
+    assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)
+
+
+def test_replicas_of_a_scaled_layer_are_the_layers() -> None:
+    layers = [ScaledLinear(3, 2), ScaledLinear(3, 2)]
+    for layer in layers:
+        nn.init.normal_(layer.scale)
+    together, inputs = replicate_layer(layers), torch.randn(5, 3)
+    assert isinstance(together, ReplicatedLinear)
+    for expected, found in zip(layers, together(inputs.expand(2, -1, -1)), strict=True):
+        torch.testing.assert_close(found, expected(inputs))
+    torch.testing.assert_close(together.part(slice(1, 2))(inputs[None])[0], layers[1](inputs))
+
+
+def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Project) -> None:
+    losses = train(split_only, **{"train.replicas": 1, "train.epochs": 60, "model.dropout": 0.0})
+    val_losses = [record["val_loss"] for record in losses]
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert manifest["best_epochs"] == [int(np.argmin(val_losses)) + 1]
+    split_only.set_params(**{"train.calibration": "none"})
+    split_only.stage("train", check=True)
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
+    assert evaluation["val"]["log_loss"] == pytest.approx(min(val_losses), abs=2e-6)
+
+
+def test_patience_stops_early(split_only: Project) -> None:
+    losses = train(
+        split_only,
+        **{
+            "train.patience": 3,
+            "train.epochs": 500,
+            "train.replicas": 2,
+            "train.learning_rate": 0.1,
+        },
+    )
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert len(losses) == manifest["n_epochs"] < 500
+    assert len(losses) == max(manifest["best_epochs"]) + 3 or len(losses) > 3
+
+
+def test_without_validation_rows_the_last_epoch_counts(split_only: Project) -> None:
+    split_only.set_params(**{"split.val_size": 0})
+    split_only.stage("split", check=True)
+    losses = train(split_only)
+    assert [record["val_loss"] for record in losses] == [None] * 8
+    manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
+    assert manifest["best_epochs"] == [8, 8, 8]
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
+    assert set(evaluation["val"].values()) == {None}
+
+
+def test_mini_batches_learn_and_a_large_batch_is_the_full_one(split_only: Project) -> None:
+    full = train(split_only)
+    assert train(split_only, **{"train.batch_size": 100_000}) == full
+    assert train(split_only, **{"train.batch_size": "all"}) == full
+    small = train(split_only, **{"train.batch_size": 64})
+    assert small[-1]["train_loss"] < full[-1]["train_loss"]
+
+
+def test_the_losses_have_one_record_an_epoch_and_their_spread(split_only: Project) -> None:
+    losses = train(split_only)
+    assert [record["epoch"] for record in losses] == list(range(1, 9))
+    assert set(losses[0]) == {
+        "epoch", "train_loss", "train_loss_std", "val_loss", "val_loss_std",
+    }  # fmt: skip
+    single = train(split_only, **{"train.replicas": 1})
+    assert set(single[0]) == {"epoch", "train_loss", "val_loss"}
+
+
+def test_a_loss_that_explodes_is_named(split_only: Project) -> None:
+    split_only.set_params(**{"train.learning_rate": 1000.0, "model.normalize": "none"})
+    split_only.set_params(**{"train.epochs": 200, "train.weight_decay": 0.1})
+    error = only_error(split_only.stage("train"))
+    assert "the loss is no longer finite at epoch" in error
+    assert "lower train.learning_rate" in error
+
+
+def test_the_normalization_is_fitted_on_train_rows_only(split_only: Project) -> None:
+    """Other test rows leave every fitted constant, the checkpoint included, as it was."""
+    from vintage.base.tensors import read_examples, read_schema
+
+    tensors = split_only.root / "data/tensors"
+    split_only.set_params(**{"split.group_by": "none"})
+    split_only.stage("split", check=True)
+    schema = read_schema(tensors / "schema.json")
+    rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
+    split_only.stage("train", check=True)
+    before = checkpoint(split_only.root)
+    table = (split_only.root / "data/wine.csv").read_text().splitlines()
+    for row in rows:
+        *cells, grade = table[row + 1].split(",")
+        table[row + 1] = ",".join([*(str(float(cell) * 3 + 1) for cell in cells), grade])
+    (split_only.root / "data/wine.csv").write_text("\n".join(table) + "\n")
+    split_only.stage("split", check=True)
+    split_only.stage("train", check=True)
+    after = checkpoint(split_only.root)
+    assert after["model.safetensors"] == before["model.safetensors"]
+    assert after["model.json"] == before["model.json"]
+
+
+def checkpoint(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "data/checkpoint").iterdir()}
+
+
+def test_the_best_epoch_is_that_of_the_lowest_mean_validation_loss() -> None:
+    def best(*losses: float | None) -> int | None:
+        return best_epoch(
+            [
+                LossRecord(epoch=index + 1, train_loss=1, val_loss=loss)
+                for index, loss in enumerate(losses)
+            ]
+        )
+
+    assert best(3, 1, 2, 1) == 2
+    assert best(3, 2, 1) == 3
+    assert best(None, None) is None
+
+
+def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
+    def falling(*losses: float) -> bool:
+        return is_still_falling(torch.tensor(losses))
+
+    assert falling(3, 2, 1)
+    assert falling(*[1 / epoch for epoch in range(1, 21)])
+    assert not falling(*[1 + 1 / epoch for epoch in range(1, 21)])
+    assert not falling(3, 2, 1, 1.03)
+    assert not falling(*[1] * 92, 1.03, *[1] * 7)
+    assert not falling(1)
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ((9, 9, True), "the validation loss was still falling at the last of 9 epochs; more of"),
+        ((9, 5, False), "best epoch 5 of 9, where the mean validation loss is lowest"),
+        ((9, None, False), "no validation rows; the weights are those of the last epoch, 9"),
+    ],
+)
+def test_a_curve_in_words(curve: tuple[int, int | None, bool], words: str) -> None:
+    assert curve_in_words(*curve).startswith(words)
+
+
+def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
+    losses = read_losses(reproduced.root / "metrics/losses.json")
+    lowest = min(record.val_loss or 0 for record in losses)
+    best = next(record.epoch for record in losses if record.val_loss == lowest)
+    for name in ("evaluation", "details"):
+        found = json.loads((reproduced.root / f"metrics/{name}.json").read_text())
+        assert found["epochs"]["best"] == best
+    words = f"est epoch {best} of 100"
+    assert words in (reproduced.root / "metrics/report.md").read_text(encoding="utf-8")
+    assert words in reproduced.run("python", "-m", "vintage", "show").stdout
+    assert words in reproduced.stage("train", check=True).stdout
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(reproduced: Project) -> None:
+    path = reproduced.root / "data/checkpoint/model.json"
+    manifest = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({**manifest, "settled_epoch": 53}))
+    reproduced.stage("evaluate", check=True)
+
+
+def test_a_training_that_ends_too_early_says_so(split_only: Project) -> None:
+    falling = "the validation loss was still falling at the last of 4 epochs; more of them, or less"
+    split_only.set_params(**{"train.epochs": 4})
+    assert falling in split_only.stage("train", check=True).stdout
+    split_only.stage("evaluate", check=True)
+    evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
+    assert evaluation["epochs"] == {
+        "trained": 4, "best": 4, "still_falling": True,
+    }  # fmt: skip
+
+
+def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project) -> None:
+    scores = {}
+    for calibration in ("none", "temperature"):
+        split_only.set_params(**{"train.calibration": calibration, "train.weight_decay": 0.0})
+        split_only.set_params(**{"train.epochs": 100, "split.val_size": 0.2})
+        split_only.stage("train", check=True)
+        split_only.stage("evaluate", check=True)
+        scores[calibration] = json.loads((split_only.root / "metrics/details.json").read_text())
+    assert scores["none"]["temperature"] == 1
+    assert scores["temperature"]["val"]["log_loss"] <= scores["none"]["val"]["log_loss"]
+
+
+def test_params_of_the_plain_recipe_exist(fresh: Project) -> None:
+    params = yaml.safe_load((fresh.root / "params.yaml").read_text())
+    for key in [*PLAIN_SPLIT, *PLAIN_MODEL, *PLAIN_TRAIN]:
+        section, name = key.split(".")
+        assert name in params[section]
+
+
+def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
+    split_only: Project,
+) -> None:
+    command = f"stty cols 120 rows 40; {sys.executable} -m stages.train"
+    on_a_terminal = split_only.run("script", "-qec", command, "/dev/null").stdout
+    assert re.search(r"8/8 \[.*train_loss=\d\.\d+, val_loss=\d\.\d+\]", on_a_terminal)
+    assert "epoch 8/8" not in on_a_terminal
+    in_a_file = split_only.run(sys.executable, "-m", "stages.train")
+    assert re.search(r"^epoch 8/8  train_loss \d\.\d+  val_loss \d\.\d+$", in_a_file.stdout, re.M)
+    assert in_a_file.stderr == ""
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
+def test_a_constant_feature_keeps_scale_1(value: float) -> None:
+    features = np.full((7, 1), value, dtype=np.float32)
+    model = network(hidden=[8], normalize="standard")
+    ensemble = build_ensemble(model, numeric_schema(1, 2), [0], features)
+    assert ensemble.encoder.scale.tolist() == [1]

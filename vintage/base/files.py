@@ -1,0 +1,92 @@
+"""Deterministic text files, reading that ends, and writing that leaves no half a file behind."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from vintage.base.console import InputError, one_line
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a pipe, a device or a folder; a link to a file is one. One that is missing passes.
+
+    A pipe or a device may have no end, or no beginning, and libraries that wait for it in code of
+    their own hear no signal.
+
+    Raises:
+        InputError: the path is there, and no regular file.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file, but a folder, a pipe or a device")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file, see `check_regular`; FileNotFoundError if it is missing."""
+    check_regular(path)
+    return path.read_bytes()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary file beside `path`, then rename it into place."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path`, open to write, which is renamed into place at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what a killed process left of writing `path`."""
+    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted keys and `\\n` line ends. NaN and infinity are refused."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode("utf-8"))
+
+
+class Strict(BaseModel):
+    """A record that refuses unknown keys, other types, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Content = TypeVar("Content")
+
+
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Read a JSON file that the pipeline wrote, and check that it is of `kind`.
+
+    Raises:
+        InputError: the file is missing, cut, no JSON, or of another kind.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(read_bytes(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])[:200]
+        raise InputError(f"{path}: {problem}; delete it and run `dvc repro`") from None

@@ -1,0 +1,74 @@
+"""What a training was done with: a network's architecture and its recipe, without `auto`.
+
+The types alone; `vintage.training.auto` has the rules that fill them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vintage.base.files import Strict
+from vintage.base.params import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    ModelParams,
+    Seed,
+    Share,
+    TrainParams,
+    WeightDecay,
+    Widths,
+)
+
+Activation = Literal["relu", "silu"]
+Normalize = Literal["standard", "piecewise", "none"]
+
+
+class Architecture(Strict):
+    """A network, see `vintage.base.params.ModelParams`, without `auto`.
+
+    Attributes:
+        n_bins: of each number, see `vintage.network.encoding.Encoder`; 0 for none.
+    """
+
+    name: Literal["mlp", "tabm"]
+    hidden: Widths
+    dropout: Share
+    activation: Activation
+    normalize: Normalize
+    n_bins: Annotated[int, Field(ge=0, le=1_000)]
+    scaling_layer: bool
+
+
+class Recipe(Strict):
+    """How to train, see `vintage.base.params.TrainParams`, without `auto`."""
+
+    seed: Seed
+    epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: LearningRate
+    weight_decay: WeightDecay
+    patience: Epochs
+
+
+def resolved_values(architecture: Architecture, recipe: Recipe) -> dict[str, str]:
+    """By dotted key, what a training was done with, as params.yaml has it."""
+    return {
+        f"{section}.{key}": value if isinstance(value, str) else json.dumps(value)
+        for section, resolved in (("model", architecture), ("train", recipe))
+        for key, value in resolved.model_dump().items()
+    }
+
+
+def auto_values(
+    model: ModelParams, train: TrainParams, resolved: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of `resolved_values` whose parameter is `auto`."""
+    given = {"model": model, "train": train}
+    return {
+        name: value
+        for name, value in resolved.items()
+        if getattr(given[name.partition(".")[0]], name.partition(".")[2], None) == "auto"
+    }

@@ -1,0 +1,213 @@
+"""The one module that knows the format of tensor files and their schema.
+
+A tensor file is safetensors with `features` float32 `[n, d]`, and `labels`, `rows`, `groups` and
+`ids`, each int64 `[n]`. It never holds code: a file from a stranger can be wrong, but cannot
+run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+from pydantic import Field, model_validator
+
+from vintage.base.console import InputError, one_line
+from vintage.base.files import Strict, check_regular, read_json, write_bytes, write_json
+
+MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lists others
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class Feature(Strict):
+    """A column of the table, and how its cells are stored as float32.
+
+    A number as it is, a date-time as days since 2000-01-01, NaN where they are missing; `offset` is
+    subtracted from either in float64, before they are rounded. A category
+    as its place in `categories`; then come a code for missing, if train rows have it, and one for
+    every category that no train row has.
+
+    Attributes:
+        missing: whether a cell is missing in a train row.
+        categories: of a categorical column, as text.
+        offset: of numbers so far from 0 that float32 does not tell them apart as they are.
+    """
+
+    name: str
+    kind: Literal["numeric", "datetime", "categorical"]
+    missing: bool = False
+    categories: Annotated[list[str], Field(min_length=1)] | None = None
+    offset: float = 0.0
+
+    @property
+    def unknown_code(self) -> int:
+        return len(self.categories or []) + self.missing
+
+    @model_validator(mode="after")
+    def _the_categories_fit(self) -> Self:
+        if (self.categories is not None) != (self.kind == "categorical"):
+            raise ValueError(f"feature {self.name!r} is {self.kind}; see its categories")
+        if self.categories is not None and self.offset:
+            raise ValueError(f"feature {self.name!r} is categorical and has an offset")
+        if len(set(self.categories or [])) < len(self.categories or []):
+            raise ValueError(f"feature {self.name!r} has a category twice")
+        return self
+
+
+class RowCounts(Strict):
+    """How many rows of the table went where; `repeated` repeat the features of an earlier row."""
+
+    train: Annotated[int, Field(ge=1)]
+    val: _Count
+    test: Annotated[int, Field(ge=1)]
+    repeated: _Count
+
+
+class Schema(Strict):
+    """What the numbers in the tensor files mean: the columns of the table and the classes.
+
+    Attributes:
+        dropped: columns that are constant or empty in the train rows.
+        missing: the texts that mean a missing cell, besides a blank one.
+        missing_cells: how many cells of a feature are missing, over all rows; without zeros.
+    """
+
+    target: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    features: Annotated[list[Feature], Field(min_length=1)]
+    dropped: list[str] = Field(default=[])
+    missing: list[str] = Field(default=list(MISSING))
+    missing_cells: dict[str, _Count] = Field(default={})
+    rows: RowCounts
+
+    @model_validator(mode="after")
+    def _every_name_is_another(self) -> Self:
+        names = [feature.name for feature in self.features]
+        for kind, values in (("class", self.classes), ("feature", names)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"a {kind} has the name of another one")
+        return self
+
+
+Features = npt.NDArray[np.float32]
+
+
+class Examples(NamedTuple):
+    """Rows of the table as numbers.
+
+    Attributes:
+        features: float32 `[n, d]`, see `Feature`.
+        labels: int64 `[n]`, places in the schema's classes.
+        rows: int64 `[n]`, the rows' numbers in the table, from 0.
+        groups: int64 `[n]`: rows of equal value depend on each other, and share a side.
+        ids: int64 `[n]`, what identifies a row in whatever order the table stands.
+    """
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int64]
+
+
+def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
+    """By column, how many cells hold a category that no train row has; without zeros."""
+    counts = {
+        feature.name: int((features[:, index] == feature.unknown_code).sum())
+        for index, feature in enumerate(columns)
+        if feature.categories is not None
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def is_known(features: Features, columns: Sequence[Feature]) -> npt.NDArray[np.bool_]:
+    """The rows without an unknown category, whose stored features tell all of them: bool `[n]`."""
+    known = np.ones(len(features), dtype=np.bool_)
+    for index, feature in enumerate(columns):
+        if feature.categories is not None:
+            known &= features[:, index] != feature.unknown_code
+    return known
+
+
+def write_schema(path: Path, schema: Schema) -> None:
+    write_json(path, schema.model_dump(exclude_defaults=True))
+
+
+def read_schema(path: Path) -> Schema:
+    """Read a schema; InputError if the file is missing or no schema."""
+    return read_json(path, Schema)
+
+
+def write_examples(path: Path, examples: Examples) -> None:
+    # not by save_file, which writes a temporary file of its own that a kill would leave behind
+    write_bytes(path, safetensors.numpy.save(examples._asdict()))
+
+
+def read_examples(path: Path, schema: Schema) -> Examples:
+    """Read a tensor file and check it against the schema.
+
+    A file that has the name of a part must have as many rows as the schema says of the part.
+
+    Raises:
+        InputError: the file is missing, cut, of another format, or does not fit the schema.
+    """
+    tensors = read_safetensors(path)
+    if set(tensors) != set(Examples._fields):
+        raise InputError(
+            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}, not "
+            f"{', '.join(Examples._fields)}; delete it and run `dvc repro`"
+        )
+    examples = Examples(**tensors)
+    problem = _problem(examples, schema)
+    n_rows = getattr(schema.rows, path.stem, len(examples.rows))
+    if not problem and len(examples.rows) != n_rows:
+        problem = f"holds {len(examples.rows)} rows, and the schema says {n_rows}"
+    if problem:
+        raise InputError(f"{path}: {problem}; delete it and run `dvc repro`")
+    return examples
+
+
+def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All tensors of a safetensors file; InputError if it is missing, cut or of another format."""
+    check_regular(path)
+    try:
+        return safetensors.numpy.load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
+    except PermissionError:
+        raise
+    except Exception as error:  # safetensors raises its own, OSError, KeyError and TypeError
+        raise InputError(
+            f"{path}: cut or not in safetensors format ({one_line(error)[:100]}); delete it and "
+            "run `dvc repro`"
+        ) from None
+
+
+def _problem(examples: Examples, schema: Schema) -> str | None:
+    features, labels = examples.features, examples.labels
+    n_features, n_classes = len(schema.features), len(schema.classes)
+    kinds = [str(tensor.dtype) for tensor in examples]
+    if kinds != ["float32", *["int64"] * (len(kinds) - 1)]:
+        return f"{', '.join(Examples._fields)} are {', '.join(kinds)}"
+    if features.ndim != 2 or features.shape[1] != n_features:
+        return f"features have shape {features.shape}, and the schema names {n_features} columns"
+    for name, column in examples._asdict().items():
+        if name != "features" and column.shape != (len(features),):
+            return f"{len(features)} feature rows, but {name} {column.shape}"
+    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
+        return f"labels reach from {labels.min()} to {labels.max()}, of {n_classes} classes"
+    return _problem_of_features(features, schema)
+
+
+def _problem_of_features(features: Features, schema: Schema) -> str | None:
+    if np.isinf(features).any():
+        return "features are not all finite"
+    for column, feature in zip(features.T, schema.features, strict=True):
+        is_code = np.isin(column, np.arange(feature.unknown_code + 1))
+        if feature.categories is not None and not is_code.all():
+            return f"column {feature.name!r} holds a code of no category"
+    return None

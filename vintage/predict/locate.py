@@ -1,0 +1,62 @@
+"""Where a model lies, and which numerics it asks for.
+
+It loads no NumPy, see `vintage.base.numerics`.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vintage.base.console import InputError
+from vintage.base.files import read_json
+from vintage.base.numerics import Numerics
+from vintage.repository.dvc_command import run_dvc
+from vintage.repository.git import find_commit
+
+CHECKPOINT = Path("data/checkpoint")
+ONNX = ".onnx"
+
+
+@contextlib.contextmanager
+def located(name: str) -> Iterator[Path]:
+    """The folder or `.onnx` file that `name` is, or the folder with a Git revision's checkpoint.
+
+    The latter is removed at the end, and the workspace is left alone.
+
+    Raises:
+        InputError: it is nothing of these, or DVC cannot get the checkpoint.
+    """
+    path = Path(name)
+    if path.is_dir() or (path.is_file() and path.suffix == ONNX):
+        yield path
+        return
+    if path == CHECKPOINT or path.suffix == ONNX:
+        advice = "run `dvc repro` or `dvc pull`, or name another model"
+        raise InputError(f"{name}: there is no model; {advice}")
+    if path.exists():
+        raise InputError(f"{name}: a model is a folder, a file *{ONNX} or a Git revision")
+    try:
+        commit = find_commit(name)
+    except InputError as error:
+        raise InputError(f"{error}; there is no folder of this name either") from None
+    with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
+        yield _fetch(name, commit, Path(folder) / "checkpoint")
+
+
+def numerics_of(model: Path) -> Numerics:
+    """How to pin the numerics, so that a model predicts as when it was evaluated."""
+    if model.suffix == ONNX:
+        return "portable"
+    manifest = read_json(model / "model.json", dict[str, Any])
+    return "fast" if manifest.get("numerics") == "fast" else "portable"
+
+
+def _fetch(name: str, commit: str, folder: Path) -> Path:
+    """Get a commit's checkpoint from Git, DVC's cache or its remote."""
+    try:
+        run_dvc(Path(), "get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder))
+    except InputError as error:
+        raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
+    return folder

@@ -1,0 +1,110 @@
+"""A trained network, from a checkpoint or an exported file, and what it predicts for rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vintage.base.console import InputError
+from vintage.base.tensors import Features, Schema
+from vintage.predict.locate import ONNX
+from vintage.table.cells import with_nulls
+from vintage.table.columnar import plain_table
+from vintage.table.features import Source, encode_features
+from vintage.table.read import column_hint
+
+
+class Network(Protocol):
+    """Whatever has a schema and predicts encoded rows."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def predict_proba(self, features: Features) -> npt.NDArray[np.float64]:
+        """float32 `[n, n_features]` -> `[n_replicas, n, n_classes]`.
+
+        A row's prediction does not depend on the others.
+        """
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What is predicted for rows.
+
+    Attributes:
+        classes: int64 `[n]`, places in the schema's classes.
+        probabilities: float64 `[n, n_classes]`.
+        spread: float64 `[n]`, the standard deviation over the replicas of the predicted class's
+            probability; None with one replica, of which nothing is known.
+    """
+
+    classes: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64] | None
+
+
+def read_network(path: Path) -> Network:
+    """Read a checkpoint's folder, or an exported `.onnx` file.
+
+    Raises:
+        InputError: a file is missing, cut, foreign, or does not fit the others.
+    """
+    if path.suffix == ONNX:
+        from vintage.predict.onnx_model import read_onnx
+
+        return read_onnx(path)
+    from vintage.predict.torch_model import read_torch
+
+    return read_torch(path)
+
+
+def predict(network: Network, features: Features) -> Predicted:
+    """The mean over the replicas, computed as the stage `evaluate` does, and their spread."""
+    by_replica = network.predict_proba(features)
+    probabilities = by_replica.mean(axis=0)
+    classes = probabilities.argmax(axis=1)
+    spread = None
+    if len(by_replica) > 1:
+        # of all classes, because NumPy sums a single row's predicted class in another order
+        deviations = by_replica.std(axis=0, ddof=1)
+        spread = np.take_along_axis(deviations, classes[:, None], axis=1)[:, 0]
+    return Predicted(classes, probabilities, spread)
+
+
+def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Features:
+    """Rows as they stand in a table -> float32 `[n, n_features]`.
+
+    Args:
+        path: for errors.
+        first: the number of the first row.
+
+    Raises:
+        InputError: a cell is not what its column holds.
+    """
+    plain = plain_table(path, table.select([feature.name for feature in schema.features]))
+    columns = {name: with_nulls(plain[name], schema.missing) for name in plain.column_names}
+    rows = np.arange(first, first + plain.num_rows)
+    return encode_features(columns, schema.features, Source(str(path), rows, is_new=True))
+
+
+def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:
+    """The columns that are there and of no use; the target and dropped ones are expected.
+
+    Raises:
+        InputError: one that the model needs is missing.
+    """
+    needed = [feature.name for feature in schema.features]
+    if missing := [name for name in needed if name not in set(found)]:
+        hint = column_hint(found, "--delimiter")
+        raise InputError(f"{path}: has no {listed(missing)}, which the model needs; {hint}")
+    known = {*needed, *schema.dropped, schema.target}
+    return [name for name in found if name not in known]
+
+
+def listed(names: list[str]) -> str:
+    """`column 'a'` or `columns 'a', 'b', ...`."""
+    shown = ", ".join(repr(name[:60]) for name in names[:20])
+    return f"column{'s' * (len(names) > 1)} {shown}{', ...' if len(names) > 20 else ''}"

@@ -1,0 +1,119 @@
+"""Figures as PNG: the same bytes whatever the user's settings, fonts and terminal are."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.font_manager as fonts
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vintage.base.losses import LossRecord, best_epoch
+from vintage.scores.metrics import N_BINS, Floats, Labels, confidence_bins
+
+LONGEST_NAME = 16
+MAX_NUMBERED_CLASSES = 20
+TRAIN, VAL, MARK = "#1f77b4", "#d95f02", "#555555"
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of `width` x `height` inches, with matplotlib's own defaults and fonts."""
+    mpl.rcdefaults()
+    mpl.rcParams.update({"text.parse_math": False, "axes.spines.top": False})
+    mpl.rcParams.update({"axes.spines.right": False, "axes.titlesize": 11})
+    bundled = str(Path(mpl.get_data_path()) / "fonts")
+    manager = fonts.fontManager
+    manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(bundled)]
+    figure = Figure(figsize=(width, height), dpi=120, layout="compressed")
+    return figure, figure.add_subplot()
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, without date or program version."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script the font lacks
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def training_curves(records: Sequence[LossRecord]) -> Figure:
+    """Train and validation loss by epoch, from the records of `losses.json`.
+
+    The band is one standard deviation of the replicas; the line marks the best epoch.
+    """
+    figure, axes = new_figure(6.4, 4)
+    epochs = [record.epoch for record in records]
+    for name, label, color in (("train", "train", TRAIN), ("val", "validation", VAL)):
+        losses, spread = (
+            np.array([getattr(record, f"{name}_{column}") for record in records], dtype=np.float64)
+            for column in ("loss", "loss_std")
+        )
+        if np.isnan(losses).all():
+            continue
+        axes.plot(epochs, losses, label=label, color=color)
+        if not np.isnan(spread).all():
+            axes.fill_between(
+                epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0
+            )
+    if (best := best_epoch(records)) is not None:
+        axes.axvline(best, color=MARK, ls="--", lw=1, label=f"best epoch {best}")
+    axes.set(xlabel="Epoch", ylabel="Loss", title="Cross entropy by epoch")
+    axes.legend(frameon=False)
+    return figure
+
+
+def confusion_matrix(
+    labels: Labels, predicted: Labels, classes: Sequence[str], target: str
+) -> Figure:
+    """Counts of actual (rows) against predicted (columns) class, coloured by the row's share."""
+    n_classes = len(classes)
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(12.0, 2.6 + 0.55 * n_classes)
+    figure, axes = new_figure(side + 0.6, side)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046)
+    if n_classes <= MAX_NUMBERED_CLASSES:
+        for (row, column), count in np.ndenumerate(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count}", ha="center", va="center", color=color)
+    names = [short_name(name) for name in classes]
+    rotation = 90 if max(map(len, names)) > 4 or n_classes > MAX_NUMBERED_CLASSES else 0
+    axes.set_xticks(range(n_classes), names, rotation=rotation)
+    axes.set_yticks(range(n_classes), names)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="Predicted", ylabel="Actual", title=f"Test rows by {short_name(target)}")
+    return figure
+
+
+def reliability_diagram(labels: Labels, probabilities: Floats) -> Figure:
+    """Accuracy against confidence in ten bins; on the diagonal a probability means what it says."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = confidence_bins(confidence)
+    counts = np.bincount(bins, minlength=N_BINS)
+    seen = counts > 0
+    mean_confidence = np.bincount(bins, confidence, N_BINS)[seen] / counts[seen]
+    mean_accuracy = np.bincount(bins, correct, N_BINS)[seen] / counts[seen]
+    figure, axes = new_figure(4.8, 4.4)
+    axes.plot([0, 1], [0, 1], color=MARK, ls="--", lw=1, label="calibrated")
+    sizes: npt.NDArray[np.float64] = 20 + 380 * counts[seen] / counts.sum()
+    axes.scatter(mean_confidence, mean_accuracy, s=sizes, color=TRAIN, label="test rows", zorder=2)
+    for x, y, count in zip(mean_confidence, mean_accuracy, counts[seen], strict=True):
+        axes.annotate(f"{count}", (x, y), xytext=(9, -9), textcoords="offset points", fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Confidence", ylabel="Accuracy")
+    axes.set_title("Calibration; a dot's number is its rows")
+    axes.legend(frameon=False, loc="upper left", markerscale=0.5)
+    return figure
+
+
+def short_name(name: str) -> str:
+    """`name` on one line and cut to what fits an axis."""
+    printable = "".join(c if c.isprintable() else " " for c in name)
+    return printable if len(printable) <= LONGEST_NAME else printable[: LONGEST_NAME - 1] + "…"

@@ -1,0 +1,80 @@
+"""What the scores come to, in a sentence: for `vintage show` and the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from vintage.base.console import one_line
+from vintage.scores.evaluation import RARE_ROWS, Comparison, Evaluation, Scores, rare_classes
+
+MAJORITY = "majority_class"
+LOW_RECALL = 0.5
+LONGEST_NAME = 30
+WORDS = {"better": "beats", "no difference": "ties with", "worse": "loses to"}
+
+
+def best_rival(baselines: Mapping[str, Scores]) -> str | None:
+    """The baseline with the lowest log loss, the majority class aside."""
+    losses = [(s["log_loss"] or 0.0, name) for name, s in baselines.items() if name != MAJORITY]
+    return min(losses)[1] if losses else None
+
+
+def verdict(
+    evaluation: Evaluation, baselines: Mapping[str, Scores], comparison: Comparison
+) -> Iterator[str]:
+    """How the network does beside its best rival and the majority class; one or two sentences."""
+    log_loss = {name: paired["log_loss"].verdict for name, paired in comparison.models.items()}
+    named = [name for name, found in log_loss.items() if found == "worse"]
+    named += [name for name in (best_rival(baselines), MAJORITY) if name in log_loss]
+    beside = ", ".join(
+        f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)
+    )
+    n_test = sum(int(scores["support"] or 0) for scores in evaluation.classes.values())
+    if beside:
+        yield f"{beside} (log loss, {n_test} test rows)"
+    if MAJORITY in comparison.models:
+        yield from _beside_majority(evaluation, comparison)
+
+
+def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator[str]:
+    """A warning where it is hardly worth to ask the network."""
+    paired = comparison.models[MAJORITY]
+    if paired["accuracy"].verdict == "better":
+        return
+    where = "in accuracy " if paired["log_loss"].verdict == "better" else ""
+    frequent = max(evaluation.classes, key=lambda name: evaluation.classes[name]["support"] or 0)
+    sentence = f"{where}not better than always saying {quoted(frequent)}"
+    found = [(s["recall"], name) for name, s in evaluation.classes.items()]
+    if recalls := [(recall, name) for recall, name in found if recall is not None]:
+        lowest, name = min(recalls)
+        sentence += f"; recall of {quoted(name)} {lowest:.2f}"
+        if lowest < LOW_RECALL:
+            sentence += "; see train.class_weight"
+    yield sentence
+
+
+def few_rows(evaluation: Evaluation) -> str | None:
+    """The classes whose test rows are too few to say much; None if there are none."""
+    rare = rare_classes(evaluation.classes)
+    few = [f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()]
+    if not few:
+        return None
+    effect = "have no interval where one is 0" if 0 in rare.values() else "have wide intervals"
+    return (
+        f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; means over the classes "
+        f"{effect}"
+    )
+
+
+def listed(names: Sequence[str], longest: int = 8) -> str:
+    rest = f" and {len(names) - longest} more" if len(names) > longest else ""
+    return ", ".join(names[:longest]) + rest
+
+
+def model_in_words(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"the {words}" if name == MAJORITY else words
+
+
+def quoted(name: str) -> str:
+    """A class's name on one line, in quotes, and cut if it is long."""
+    shown = one_line(name)
+    return f"'{shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 3] + '...'}'"

@@ -1,0 +1,354 @@
+"""Two revisions compared, as a table for a terminal, as Markdown or as JSON."""
+
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vintage.base.console import one_line
+from vintage.base.params import IntervalParams
+from vintage.report import markdown
+from vintage.report.differences import (
+    COMPARED,
+    Difference,
+    Model,
+    Spread,
+    paired_differences,
+    unpaired_differences,
+    without_differences,
+)
+from vintage.report.pairing import Pairing, pair_rows
+from vintage.report.show import NAMES
+from vintage.repository.revisions import AUTO, Revision
+from vintage.repository.table_change import TableChange, table_change
+from vintage.scores.predictions import Predictions
+
+TARGET = "data.target"
+OF_TEST_ROWS = ("data.", "split.")
+HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
+WIDTH = 100  # columns of a terminal
+SHUFFLED = 0.1  # the share of test rows on one side only, from which a split counts as drawn anew
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Revisions A and B, and what is to be said of them.
+
+    Attributes:
+        not_paired: in words, why not; None if they are paired.
+        pairing: the test rows that both are scored on; None if they are not paired.
+        table: how B's table differs from A's; None if it is the same.
+        params: by dotted key, A's and B's value where they differ; None where there is none.
+        metrics: by metric.
+        notes: what limits the result, a sentence each.
+    """
+
+    a: Revision
+    b: Revision
+    not_paired: str | None
+    pairing: Pairing | None
+    table: TableChange | None
+    params: dict[str, tuple[Any, Any]]
+    metrics: dict[str, Difference]
+    notes: list[str]
+
+
+def compare_revisions(a: Revision, b: Revision) -> Comparison:
+    """Compare by the settings `evaluate` of B.
+
+    Paired on the test rows that both have and that neither has trained on, if there are any and the
+    target is the same.
+    """
+    settings = b.interval_params()
+    params = differing_params(a.params, b.params)
+    table = table_change(a, b)
+    pairing, not_paired = None, _why_not_paired(a, b, params, table)
+    if not not_paired:
+        pairing = pair_rows(a.predictions, b.predictions).without_seen()
+        if not len(pairing.a.rows):
+            not_paired = f"no test row is left to compare on{_left_out(pairing)}"
+            pairing = None
+    if pairing:
+        metrics = paired_differences(_model(a, pairing.a), _model(b, pairing.b), settings)
+    elif TARGET in params:
+        metrics = without_differences(_model(a, a.predictions), _model(b, b.predictions))
+    else:
+        metrics = unpaired_differences(_model(a, a.predictions), _model(b, b.predictions))
+    comparison = Comparison(a, b, not_paired, pairing, table, _resolved(a, b, params), metrics, [])
+    comparison.notes.extend(_notes(comparison, settings))
+    return comparison
+
+
+def _why_not_paired(
+    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]], table: TableChange | None
+) -> str | None:
+    if TARGET in params:
+        return f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
+    if a.predictions.classes != b.predictions.classes:
+        return "the classes are not the same"
+    old = [side for side, x in (("A", a), ("B", b)) if x.predictions.ids is None]
+    if old and table:
+        return f"the table has changed, and the predictions of {' and '.join(old)} have no row ids"
+    return None
+
+
+def _resolved(
+    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """Differing parameters, with what stands for `auto`, also where that alone differs."""
+    shown = {
+        key: (_with_auto(a, key, pair[0]), _with_auto(b, key, pair[1]))
+        for key, pair in params.items()
+    }
+    for key in sorted({*a.resolved} & {*b.resolved}):
+        if a.resolved[key] != b.resolved[key]:
+            shown[key] = (_with_auto(a, key, AUTO), _with_auto(b, key, AUTO))
+    return shown
+
+
+def _with_auto(revision: Revision, key: str, value: Any) -> Any:
+    if value != AUTO or key not in revision.resolved:
+        return value
+    return f"{AUTO} ({_shown_param(revision.resolved[key])})"
+
+
+def differing_params(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """By sorted key, both values, as JSON can hold them."""
+    pairs = {key: (_plain(a.get(key)), _plain(b.get(key))) for key in sorted({*a, *b})}
+    return {key: pair for key, pair in pairs.items() if json.dumps(pair[0]) != json.dumps(pair[1])}
+
+
+def is_worse(comparison: Comparison) -> bool:
+    return any(metric.verdict == "worse" for metric in comparison.metrics.values())
+
+
+def table_lines(comparison: Comparison) -> Iterator[str]:
+    yield from _wrapped(_title(comparison))
+    for key, values in comparison.params.items():
+        yield from _wrapped(f"{key}: {' -> '.join(map(_shown_param, values))}")
+    yield ""
+    rows = [HEADER, *_rows(comparison)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column in (0, len(HEADER) - 1) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+    for note in comparison.notes:
+        yield ""
+        yield from _wrapped(note)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(one_line(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def markdown_lines(comparison: Comparison) -> Iterator[str]:
+    yield markdown.escaped(_title(comparison))
+    yield ""
+    if comparison.params:
+        yield from markdown.table_lines(
+            ("parameter", "A", "B"),
+            [(key, *map(_shown_param, values)) for key, values in comparison.params.items()],
+        )
+        yield ""
+    yield from markdown.table_lines(HEADER, _rows(comparison))
+    for note in comparison.notes:
+        yield ""
+        yield markdown.escaped(note)
+
+
+def json_lines(comparison: Comparison) -> Iterator[str]:
+    pairing = comparison.pairing
+    content = {
+        "a": comparison.a.name,
+        "b": comparison.b.name,
+        "paired": comparison.not_paired is None,
+        "rows": pairing
+        and {
+            "paired": len(pairing.a.rows),
+            "only_a": pairing.n_only_a,
+            "only_b": pairing.n_only_b,
+            "relabelled": pairing.n_relabelled,
+            "seen": pairing.n_seen,
+        },
+        "table": comparison.table and asdict(comparison.table),
+        "params": comparison.params,
+        "metrics": {name: asdict(metric) for name, metric in comparison.metrics.items()},
+        "notes": comparison.notes,
+    }
+    yield json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
+
+
+FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
+    "table": table_lines,
+    "md": markdown_lines,
+    "json": json_lines,
+}
+
+
+def _model(revision: Revision, predictions: Predictions) -> Model:
+    known = revision.replicas > 1 and revision.stds
+    return Model(predictions, Spread(revision.stds, revision.replicas) if known else None)
+
+
+def _title(comparison: Comparison) -> str:
+    a, b = (_named(revision) for revision in (comparison.a, comparison.b))
+    table = _table_in_words(comparison.table)
+    if comparison.pairing is None:
+        return f"not paired: {comparison.not_paired}{table}; A is {a}, B is {b}"
+    pairing = comparison.pairing
+    n_rows = f"{'all ' if pairing.is_complete else ''}{len(pairing.a.rows)} test rows"
+    paired = f"paired on {n_rows}{_left_out(pairing)}{table}; A is {a}, B is {b}"
+    return f"{paired}: the predictions are equal" if _are_equal(pairing) else paired
+
+
+def _left_out(pairing: Pairing) -> str:
+    counts = {
+        "of A alone": pairing.n_only_a,
+        "of B alone": pairing.n_only_b,
+        "with another class in each": pairing.n_relabelled,
+        "with a twin in train": pairing.n_seen,
+    }
+    words = [f"{count} {reason}" for reason, count in counts.items() if count]
+    return f" (left out: {', '.join(words)})" if words else ""
+
+
+def _table_in_words(table: TableChange | None) -> str:
+    if table is None:
+        return ""
+    if table.unknown:
+        return f"; how the table has changed is not known: {table.unknown}"
+    counts = {"added": table.added, "removed": table.removed, "changed": table.changed}
+    words = [f"{count} row{'s' * (count != 1)} {what}" for what, count in counts.items() if count]
+    return (
+        f"; the table has changed: {', '.join(words) or 'the same rows, written or ordered anew'}"
+    )
+
+
+def _are_equal(pairing: Pairing) -> bool:
+    return bool((pairing.a.probabilities == pairing.b.probabilities).all())
+
+
+def _named(revision: Revision) -> str:
+    if revision.commit is None or revision.commit.startswith(revision.name):
+        return revision.name
+    return f"{revision.name} ({revision.commit[:7]})"
+
+
+def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
+    yield from comparison.a.warnings
+    yield from comparison.b.warnings
+    yield from _split_notes(comparison)
+    if comparison.pairing is None:
+        yield "Unpaired: a difference may be one of the rows and not of the models, so no verdict."
+    elif _are_equal(comparison.pairing):
+        return
+    else:
+        yield from _verdict_notes(comparison, settings)
+    sides = (("A", comparison.a), ("B", comparison.b))
+    unknown = [side for side, x in sides if _model(x, x.predictions).spread is None]
+    if unknown:
+        yield (
+            f"How much {' and '.join(unknown)} would change with another seed is not known (no "
+            "replicas), so this holds for these two trained models and not for their recipes."
+        )
+
+
+def _split_notes(comparison: Comparison) -> Iterator[str]:
+    params, pairing = comparison.params, comparison.pairing
+    n_alone = pairing.n_only_a + pairing.n_only_b if pairing else len(comparison.b.predictions.rows)
+    is_shuffled = n_alone > SHUFFLED * len(comparison.b.predictions.rows)
+    keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
+    if n_alone and keys:
+        differ = "differs" if len(keys) == 1 else "differ"
+        yield f"The test rows are not the same, since {' and '.join(keys)} {differ}."
+    elif is_shuffled and comparison.table and comparison.b.params.get("split.by") == "shuffle":
+        yield (
+            "The table has changed, and split.by: shuffle deals all rows anew when it does. With "
+            "split.by: hash each row keeps its side, and more of them are paired."
+        )
+    for side, revision in (("A", comparison.a), ("B", comparison.b)):
+        seen = revision.predictions.seen
+        if seen is not None and seen.any():
+            yield (
+                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
+                "so its scores may be too good."
+            )
+
+
+def _verdict_notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
+    metrics = comparison.metrics
+    missed = [
+        f"{_rounded_up(metric.detectable)} in {NAMES[name]}"
+        for name, metric in metrics.items()
+        if metric.verdict == "no difference" and metric.detectable is not None
+    ]
+    if missed:
+        yield (
+            "No difference: none that this test set can show. With a probability of 80 % it would "
+            f"have shown {', '.join(missed)}."
+        )
+    undefined = [NAMES[name] for name, metric in metrics.items() if metric.difference is None]
+    if undefined:
+        yield f"Not defined for these test rows: {', '.join(undefined)}."
+    yield (
+        f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "
+        f"{settings.confidence:.6g}. The verdict is better or worse where the interval leaves out "
+        "zero."
+    )
+
+
+def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    return [
+        (
+            NAMES[name],
+            _number(metric.a),
+            _number(metric.b),
+            _number(metric.difference, "+"),
+            _interval(metric),
+            _p_value(metric.p_value),
+            metric.verdict,
+        )
+        for name, metric in comparison.metrics.items()
+    ]
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{round(value, 4) + 0.0:{sign}.4f}"
+
+
+def _interval(metric: Difference) -> str:
+    if metric.low is None or metric.high is None:
+        return "-"
+    return f"{_number(metric.low, '+')} to {_number(metric.high, '+')}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _rounded_up(value: float) -> str:
+    """Two digits that do not promise more than `value`."""
+    digits = max(0, 1 - math.floor(math.log10(value)))
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
+
+
+def _shown_param(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it: dates and numbers that are not finite as text."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

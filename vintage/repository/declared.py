@@ -1,0 +1,106 @@
+"""Whether each stage declares in `dvc.yaml` the modules that it imports.
+
+DVC reruns a stage when one of its dependencies changes. A module that a stage imports and does not
+declare may change without that, and the results are then of older code.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vintage.base.console import InputError
+
+# imports for other programs, in what no stage calls
+FOR_OTHER_PROGRAMS = Path("vintage/__init__.py")
+SCRIPT = re.compile(
+    r"\bpython[\d.]*(?:\s+-[^m\s]\S*)*\s+(?:-m\s+(?P<module>[\w.]+)|(?P<file>\S+\.py)\b)"
+)
+
+
+def check_declared(root: Path) -> Iterator[str]:
+    """Yields one line for each module that a stage imports from no declared file or folder.
+
+    Raises:
+        InputError: `dvc.yaml` or a module cannot be read.
+    """
+    for stage, spec in read_stages(root / "dvc.yaml").items():
+        base = root / spec.get("wdir", ".")
+        declared = {base / path for path in spec.get("deps", []) if isinstance(path, str)}
+        for path in sorted(imported_modules(base, scripts_of(base, spec))):
+            if declared.isdisjoint([path, *path.parents]):
+                shown = path.relative_to(base).as_posix()
+                yield (
+                    f"stage {stage} imports {shown}, which dvc.yaml does not declare; "
+                    "add it to its deps"
+                )
+
+
+def read_stages(path: Path) -> dict[str, dict[str, Any]]:
+    """The stages of `dvc.yaml` by name; of one with `foreach` or `matrix`, what it repeats."""
+    try:
+        stages = yaml.safe_load(path.read_bytes())["stages"]
+        return {name: spec.get("do", spec) for name, spec in stages.items()}
+    except FileNotFoundError:
+        raise InputError(f"{path.name}: no such file; run from the repository's root") from None
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(f"{path.name}: cannot be read; `dvc stage list` says why") from None
+
+
+def scripts_of(root: Path, spec: dict[str, Any]) -> set[Path]:
+    """The files under `root` that a stage's command runs by `python -m` or by their path."""
+    command = spec.get("cmd", "")
+    scripts: set[Path] = set()
+    for match in SCRIPT.finditer("\n".join(command) if isinstance(command, list) else command):
+        if module := match["module"]:
+            scripts |= files_of(root, module) | files_of(root, f"{module}.__main__")
+        elif (root / match["file"]).is_file():
+            scripts.add(root / match["file"])
+    return scripts
+
+
+def imported_modules(root: Path, scripts: set[Path]) -> set[Path]:
+    """These files, and all under `root` that they import, through others as well.
+
+    An import counts wherever it stands. One by a name that the code puts together is not found.
+    """
+    found: set[Path] = set()
+    due = set(scripts)
+    while due:
+        path = due.pop()
+        found.add(path)
+        due |= {file for name in _imports(root, path) for file in files_of(root, name)} - found
+    return found
+
+
+def files_of(root: Path, name: str) -> set[Path]:
+    """The files that importing a module runs: its own and its packages'. None, if not from here."""
+    path = root.joinpath(*name.split("."))
+    packages = [path, *path.parents][: name.count(".") + 1]
+    files = [path.with_suffix(".py"), *(package / "__init__.py" for package in packages)]
+    return {file for file in files if file.is_file()}
+
+
+@cache
+def _imports(root: Path, path: Path) -> frozenset[str]:
+    """The names of the modules that a file imports, and of what may be a module in them."""
+    relative = path.relative_to(root)
+    if relative == FOR_OTHER_PROGRAMS:
+        return frozenset()
+    package = ".".join(relative.parent.parts)
+    names = set()
+    try:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                name = resolve_name("." * node.level + (node.module or ""), package)
+                names |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
+    except (SyntaxError, ValueError, ImportError) as error:
+        raise InputError(f"{relative}: is no Python that can be read: {error}") from None
+    return frozenset(names)

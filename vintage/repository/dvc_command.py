@@ -1,0 +1,26 @@
+"""DVC's command, in a process of its own: DVC loads NumPy, see `vintage.base.numerics`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from vintage.base.console import InputError, one_line
+
+ERROR = "ERROR: "
+
+
+def run_dvc(folder: Path, *arguments: str) -> str:
+    """What a command of DVC prints there; InputError with DVC's own reason if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith(ERROR)]
+        reason = said[0].removeprefix(ERROR) if said else "no reason given"
+        raise InputError(f"dvc {arguments[0]} failed: {one_line(reason)[:200]}")
+    return done.stdout

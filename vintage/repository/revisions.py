@@ -1,0 +1,269 @@
+"""Predictions, parameters and seed-to-seed spread of a revision; the workspace is left alone.
+
+A revision is `workspace`, anything that Git takes for a commit, or the name of a DVC experiment,
+which is a commit under refs/exps/. Its files are read from Git, or from DVC's cache where Git does
+not have them.
+
+The parameters are those that the results were made with, by `dvc.lock` and by what the checkpoint
+recorded. What `params.yaml` asks for may be another thing, if the pipeline has not run since.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vintage.base.console import InputError
+from vintage.base.files import read_bytes
+from vintage.base.params import PARAMS_PATH, IntervalParams, parse_yaml
+from vintage.repository.git import find_commit, run_git
+from vintage.repository.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
+from vintage.scores.metrics import METRICS, is_possible_std
+from vintage.scores.predictions import Predictions, parse_predictions
+
+WORKSPACE = "workspace"
+PREDICTIONS_PATH = Path("metrics/predictions.csv")
+DETAILS_PATH = Path("metrics/details.json")
+EVALUATION_PATH = Path("metrics/evaluation.json")  # which held the details before
+STD = "_std"
+AUTO = "auto"
+# the later a stage stands here, the more it is the one that a parameter acts on
+STAGES = ("report", "baseline", "evaluate", "train", "split")
+AT_MOST = "train.batch_size"  # of which a small table takes less
+EVERY_ROW = "all"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a revision holds.
+
+    Attributes:
+        name: as it was asked for.
+        commit: None for the workspace.
+        params: what the results were made with, by dotted key, such as `train.epochs`.
+        resolved: by dotted key, what a parameter that is `auto` stood for.
+        table_md5: of the table that was split; None if `dvc.lock` does not tell.
+        replicas: how many networks were trained.
+        stds: standard deviation of metrics over replicas; empty if it is not recorded.
+        warnings: why the results may not belong to the parameters, a sentence each.
+    """
+
+    name: str
+    commit: str | None
+    predictions: Predictions
+    params: dict[str, Any]
+    resolved: dict[str, Any]
+    table_md5: str | None
+    replicas: int
+    stds: dict[str, float]
+    warnings: list[str]
+
+    def interval_params(self) -> IntervalParams:
+        """How its intervals were computed; InputError if the parameters do not say so."""
+        values = {key: self.params.get(f"evaluate.{key}") for key in IntervalParams.model_fields}
+        try:
+            return IntervalParams.model_validate(values)
+        except ValidationError as error:
+            key = ".".join(map(str, error.errors()[0]["loc"]))
+            raise InputError(
+                f"{PARAMS_PATH} of {self.name}: evaluate.{key} is missing or impossible"
+            ) from None
+
+
+def read_revision(name: str) -> Revision:
+    """Read a revision.
+
+    Raises:
+        InputError: there is no such revision, it has no predictions, or no valid ones.
+    """
+    commit = None if name == WORKSPACE else find_commit(name)
+    content = _needed(commit, PREDICTIONS_PATH, name)
+    predictions = parse_predictions(content, f"{PREDICTIONS_PATH} of {name}")
+    source = Path(f"{PARAMS_PATH} of {name}")
+    asked = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
+    details = _read_details(commit, name)
+    lock = _read_lock(commit, name)
+    params = asked if lock is None else {**asked, **_locked_params(lock)}
+    recorded = _recorded(details)
+    trained = {key: value for key, value in recorded.items() if _contradicts(key, value, params)}
+    replicas = params.get("train.replicas", 1)
+    return Revision(
+        name=name,
+        commit=commit,
+        predictions=predictions,
+        params=params | trained,
+        resolved={key: value for key, value in recorded.items() if params.get(key) == AUTO},
+        table_md5=None if lock is None else _table_md5(lock, str(params.get("data.path"))),
+        replicas=replicas if isinstance(replicas, int) else 1,
+        stds=_stds(details, name),
+        warnings=[
+            *_contradictions(name, trained, params),
+            *_staleness(name, asked, lock, hashlib.md5(content, usedforsecurity=False).hexdigest()),
+        ],
+    )
+
+
+def flat(content: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys; anything but sections is a value."""
+    if not isinstance(content, Mapping) or (prefix and not content):
+        return {prefix: content} if prefix else {}
+    keys: dict[str, Any] = {}
+    for key, value in content.items():
+        keys.update(flat(value, f"{prefix}.{key}" if prefix else str(key)))
+    return keys
+
+
+def read_file(commit: str | None, path: Path) -> bytes | None:
+    """The content of a file at a commit, or in the workspace; None if it is not there."""
+    if commit is None:
+        return read_bytes(path) if path.exists() else None
+    blob = run_git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
+    return blob.stdout if blob.returncode == 0 else _read_from_cache(commit, path)
+
+
+def _needed(commit: str | None, path: Path, name: str) -> bytes:
+    content = read_file(commit, path)
+    if content is None:
+        where = f"in {name}, neither in Git nor in DVC's cache" if commit else "in the workspace"
+        advice = "try `dvc fetch`" if commit else "run `dvc repro` to make it"
+        raise InputError(f"{path}: not found {where}; {advice}")
+    return content
+
+
+def _read_from_cache(commit: str, path: Path) -> bytes | None:
+    import dvc.api  # half a second, and rarely needed
+    from dvc.exceptions import DvcException
+
+    try:
+        content: bytes = dvc.api.read(path.as_posix(), repo=".", rev=commit, mode="rb")
+    except (DvcException, FileNotFoundError, IsADirectoryError):
+        return None
+    return content
+
+
+def _read_lock(commit: str | None, name: str) -> LockFile | None:
+    """`dvc.lock`; None if the revision has none."""
+    content = read_file(commit, Path(LOCK_FILE))
+    if content is None:
+        return None
+    source = Path(f"{LOCK_FILE} of {name}")
+    return parse_lock_file(_text(content, source), str(source))
+
+
+def _locked_params(lock: LockFile) -> dict[str, Any]:
+    """The parameters that the stages ran with, by dotted key."""
+    params: dict[str, Any] = {}
+    for stage in STAGES:
+        params |= flat(locked_params(lock, stage))
+    return params
+
+
+def _table_md5(lock: LockFile, path: str) -> str | None:
+    deps = lock.stages["split"].deps if "split" in lock.stages else []
+    return next((dep.md5 for dep in deps if dep.path == path), None)
+
+
+def _read_details(commit: str | None, name: str) -> dict[str, Any]:
+    """What the evaluation recorded beside the scores; nothing, if the revision has none."""
+    details: dict[str, Any] = {}
+    for path in (EVALUATION_PATH, DETAILS_PATH):
+        content = read_file(commit, path)
+        if content is None:
+            continue
+        source = Path(f"{path} of {name}")
+        try:
+            found = json.loads(_text(content, source))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{source}: not valid JSON: {error}") from None
+        details |= found if isinstance(found, dict) else {}
+    return details
+
+
+def _recorded(details: dict[str, Any]) -> dict[str, Any]:
+    """By dotted key, what the checkpoint says that it was trained with."""
+    resolved = details.get("resolved", details.get("settled"))  # as it was called at first
+    if not isinstance(resolved, dict):
+        return {}
+    return {key: _value(text) for key, text in resolved.items() if isinstance(text, str)}
+
+
+def _value(text: str) -> Any:
+    """What `vintage.base.recipe.resolved_values` wrote as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _contradicts(key: str, recorded: Any, params: Mapping[str, Any]) -> bool:
+    """Whether a parameter is set, and to something else than the checkpoint was trained with."""
+    value = params.get(key)
+    if value is None or value in (AUTO, EVERY_ROW) or value == recorded:
+        return False
+    is_number = isinstance(value, int) and isinstance(recorded, int)
+    return not (key == AT_MOST and is_number and value > recorded)
+
+
+def _contradictions(
+    name: str, trained: Mapping[str, Any], params: Mapping[str, Any]
+) -> Iterator[str]:
+    for key, value in trained.items():
+        yield (
+            f"{name} was trained with {key} {json.dumps(value)}, though {LOCK_FILE} says "
+            f"{json.dumps(params[key])}: it was edited while the pipeline ran; run `dvc repro "
+            "--force`."
+        )
+
+
+def _staleness(
+    name: str, asked: Mapping[str, Any], lock: LockFile | None, predictions_md5: str
+) -> Iterator[str]:
+    """What shows that the pipeline has not run since its inputs changed."""
+    if lock is None:
+        yield f"{name} has no {LOCK_FILE}, so its parameters are those of {PARAMS_PATH}."
+        return
+    locked = _locked_params(lock)
+    for key in sorted({*asked, *locked}):
+        if asked.get(key) != locked.get(key):
+            yield (
+                f"{PARAMS_PATH} of {name} says {key} {_shown(asked, key)}, and the results were "
+                f"made with {_shown(locked, key)}; run `dvc repro`."
+            )
+    made = {out.path: out.md5 for stage in lock.stages.values() for out in stage.outs}
+    if made.get(PREDICTIONS_PATH.as_posix(), predictions_md5) != predictions_md5:
+        yield f"{PREDICTIONS_PATH} of {name} is not what {LOCK_FILE} says; run `dvc repro`."
+    for stage, entry in lock.stages.items():
+        if any(made.get(dep.path, dep.md5) != dep.md5 for dep in entry.deps):
+            yield f"In {name}, stage {stage} has not run since its inputs changed; run `dvc repro`."
+
+
+def _shown(params: Mapping[str, Any], key: str) -> str:
+    return json.dumps(params[key], default=str) if key in params else "nothing"
+
+
+def _stds(details: dict[str, Any], name: str) -> dict[str, float]:
+    """The standard deviations over replicas that the evaluation recorded."""
+    replicas = details.get("replicas")
+    stds = {}
+    for metric in METRICS:
+        value = replicas.get(f"{metric}{STD}") if isinstance(replicas, dict) else None
+        if value is None:
+            continue
+        if type(value) not in (int, float) or not is_possible_std(metric, value):
+            raise InputError(
+                f"{DETAILS_PATH} of {name}: replicas.{metric}{STD} is no possible standard "
+                "deviation"
+            )
+        stds[metric] = float(value)
+    return stds
+
+
+def _text(content: bytes, source: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{source}: not UTF-8 text") from None

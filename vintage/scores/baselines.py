@@ -1,0 +1,87 @@
+"""What a user would take instead of a network: scikit-learn's models with plain settings."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from vintage.base.tensors import Feature, Features
+from vintage.scores.metrics import Floats, Labels
+
+SEED = 42
+MAX_SVC_ROWS = 20_000  # its time grows with the square of the rows
+
+MAX_BINS = 255  # of a categorical column of HistGradientBoostingClassifier
+
+BASELINES: dict[str, Callable[[Sequence[Feature]], Any]] = {
+    "majority_class": lambda _: DummyClassifier(strategy="prior"),
+    "logistic_regression": lambda features: make_pipeline(
+        _dense(features), StandardScaler(), LogisticRegression(max_iter=1000)
+    ),
+    "svc": lambda features: make_pipeline(
+        _dense(features), StandardScaler(), SVC(C=2, probability=True, random_state=SEED)
+    ),
+    "random_forest": lambda features: make_pipeline(
+        _dense(features), RandomForestClassifier(n_estimators=500, random_state=SEED)
+    ),
+    "hist_gradient_boosting": lambda features: HistGradientBoostingClassifier(
+        random_state=SEED,
+        categorical_features=[
+            feature.categories is not None and feature.unknown_code < MAX_BINS
+            for feature in features
+        ],
+    ),
+}
+
+
+def affordable_baselines(n_rows: int) -> list[str]:
+    """The names of `BASELINES` that can be trained on so many rows in reasonable time."""
+    return [name for name in BASELINES if name != "svc" or n_rows <= MAX_SVC_ROWS]
+
+
+def predict_baseline(
+    name: str,
+    features: Sequence[Feature],
+    train: Features,
+    labels: Labels,
+    test: Features,
+    n_classes: int,
+) -> Floats:
+    """Train a baseline and predict.
+
+    Args:
+        features: what the columns of `train` and `test` are.
+        train, test: float32 `[n, n_features]` and `[m, n_features]`.
+        labels: int64 `[n]`, of the train rows.
+
+    Returns:
+        Probabilities, float64 `[m, n_classes]`; 0 for a class that no train row has.
+    """
+    model = BASELINES[name](features)
+    with warnings.catch_warnings():
+        # scikit-learn 1.11 removes `probability`; what it advises instead scores worse here
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
+        model.fit(train.astype(np.float64), labels)
+    probabilities = np.zeros((len(test), n_classes))
+    probabilities[:, model.classes_] = model.predict_proba(test.astype(np.float64))
+    return probabilities
+
+
+def _dense(features: Sequence[Feature]) -> Any:
+    """As the network's encoder: median and indicator for missing numbers, one-hot categories."""
+    columns = range(len(features))
+    numeric = [index for index in columns if features[index].categories is None]
+    categorical = [index for index in columns if features[index].categories is not None]
+    return make_column_transformer(
+        (SimpleImputer(strategy="median", add_indicator=True), numeric),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), categorical),
+    )

@@ -1,0 +1,334 @@
+"""Intervals of the metrics: what this classifier would score on all rows like the test rows.
+
+Nothing is drawn at random, so there is nothing to seed. Every metric but the log loss is a share,
+or a mean of one share for each class: of rows that are right (accuracy, recall), of what F1 counts,
+of pairs of rows in the right order (ROC AUC). For each share, this module finds the number of
+independent trials that would give it the variance that it has. The bounds are then those of the
+score method, which is Wilson's interval for a single share. It is right for few rows and for shares
+near 0 and 1, where a bootstrap, which draws only what it has seen, is too narrow.
+
+- Trials are fewer where rows come in groups (design effect: Kish, Survey Sampling, 1965).
+- F1 is 2 J / (1 + J), where J is the share of hits among the rows that are of the class or are
+  predicted so; its trials are as many as the delta method says.
+- An area's are those of Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve, 1982,
+  as in Newcombe, Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney
+  Statistic, Part 2, 2006; the more rows there are, the more by the variance of DeLong, DeLong and
+  Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC Curves, 1988.
+- The bounds of a mean of shares follow from Wilson's of each, as in Zou and Donner, Construction of
+  Confidence Limits about Effect Measures, 2008, but with the errors that the shares have there.
+- Nothing is known of a class without test rows, so means over classes have no interval then (but
+  F1, if such a class is predicted, which is an error).
+- The log loss is a mean of skewed numbers: Hall, On the Removal of Skewness by Transformation,
+  1992.
+- The expected calibration error has no interval: its estimate is above 0 for a calibrated model,
+  too, so that none around it would hold the truth.
+
+How often the intervals hold the truth: docs/intervals.md.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2, norm, t
+
+from vintage.scores.metrics import Floats, Labels, log_losses, score
+
+PRIOR = 3.0  # rows that the model's own variance counts as, where few rows show theirs
+STEPS = 40  # of a bisection, each of which halves the error
+
+
+class Interval(NamedTuple):
+    """A metric's value and its bounds, NaN where there are none."""
+
+    value: float
+    low: float
+    high: float
+
+
+class _Groups(NamedTuple):
+    """Which group each row is in, int64 `[n]` from 0, and how many there are."""
+
+    members: Labels
+    n_groups: int
+
+    def sums(self, values: Floats) -> Floats:
+        return np.bincount(self.members, weights=values, minlength=self.n_groups).astype(np.float64)
+
+
+class _Share(NamedTuple):
+    """A share of independent trials.
+
+    Attributes:
+        influences: float64 `[n_groups]`, by how much each group moves the value.
+        information: how many rows make up its variance, such as the wrong ones if these are few.
+    """
+
+    value: float
+    trials: float
+    influences: Floats
+    information: float
+
+
+class _Moments(NamedTuple):
+    """Means of the squares and cubes of what is around its mean."""
+
+    second: float
+    third: float
+
+
+def score_with_intervals(
+    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
+) -> dict[str, Interval]:
+    """Every metric of `METRICS` with its interval.
+
+    Args:
+        groups: int64 `[n]`: rows of equal value may be alike; groups are independent.
+    """
+    clusters = _clusters(groups)
+    quantile = float(norm.isf((1 - confidence) / 2))
+    n_classes = probabilities.shape[1]
+    hit = probabilities.argmax(axis=1) == labels
+    bounds = {
+        "accuracy": _mean_bounds([_share(hit, np.ones_like(hit), clusters)], 1, 0.0, quantile),
+        "log_loss": _log_loss_bounds(labels, probabilities, clusters, confidence),
+    }
+    # an error of F1, or a pair in the wrong order, counts against two classes
+    shared = 1 / (n_classes - 1) if n_classes > 1 else 0.0
+    for name, shares, correlation in (
+        ("balanced_accuracy", list(_recalls(labels, hit, n_classes, clusters).values()), 0.0),
+        ("f1_macro", _f1_shares(labels, probabilities, clusters), shared),
+        ("roc_auc_ovr", _areas(labels, probabilities, clusters), shared),
+    ):
+        bounds[name] = _mean_bounds(shares, n_classes, correlation, quantile)
+    no_bounds = float("nan"), float("nan")
+    return {
+        name: Interval(value, *bounds.get(name, no_bounds))
+        for name, value in score(labels, probabilities).items()
+    }
+
+
+def recall_bounds(
+    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
+) -> tuple[Floats, Floats]:
+    """The bounds of every class's recall, float64 `[n_classes]`; NaN without rows."""
+    clusters = _clusters(groups)
+    n_classes = probabilities.shape[1]
+    hit = probabilities.argmax(axis=1) == labels
+    shares = _recalls(labels, hit, n_classes, clusters)
+    values = np.array([share.value for share in shares.values()])
+    trials = np.array([share.trials for share in shares.values()])
+    bounds = np.full((2, n_classes), np.nan)
+    quantile = float(norm.isf((1 - confidence) / 2))
+    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, quantile)
+    return bounds[0], bounds[1]
+
+
+def wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floats, Floats]:
+    """Bounds of shares of independent trials, float64 `[k]`, `quantile` standard errors away.
+
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
+    """
+    square = quantile**2
+    middle = (shares + square / (2 * trials)) / (1 + square / trials)
+    root = np.sqrt(shares * (1 - shares) / trials + square / (4 * trials**2))
+    half = quantile / (1 + square / trials) * root
+    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+
+
+def _wide_wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floats, Floats]:
+    """Wilson's bounds, or Poisson's where up to 3 trials are in a share, or outside of it.
+
+    Wilson's own miss a share near 0 as soon as one trial is in it. Source: Brown, Cai and DasGupta,
+    Interval Estimation for a Binomial Proportion, 2001, section 4.1.
+    """
+    low, high = wilson_bounds(shares, trials, quantile)
+    level = 2 * norm.sf(quantile)
+
+    def least(share: Floats, wilson: Floats) -> Floats:
+        n_in = share * trials
+        few = (n_in > 0) & (n_in <= 3) & (share < 0.5)
+        poisson = chi2.ppf(level, 2 * np.where(few, n_in, 1)) / (2 * trials)
+        return np.where(few, np.minimum(wilson, poisson), wilson)
+
+    return least(shares, low), 1 - least(1 - shares, 1 - high)
+
+
+def _clusters(groups: Labels) -> _Groups:
+    unique, members = np.unique(groups, return_inverse=True)
+    return _Groups(members, len(unique))
+
+
+def _share(hit: Labels, trial: Labels, clusters: _Groups) -> _Share:
+    """Of the rows in `trial`, those that are in `hit`: bool `[n]` each."""
+    n_trials = float(trial.sum())
+    value = float((hit & trial).sum()) / n_trials
+    residuals = np.where(trial, hit - value, 0.0)
+    information = _information(residuals)
+    trials = n_trials / _design_effect(residuals, trial, clusters)
+    return _Share(value, trials, clusters.sums(residuals) / n_trials, information)
+
+
+def _information(residuals: Floats) -> float:
+    fourth = float((residuals**4).sum())
+    return float((residuals**2).sum()) ** 2 / fourth if fourth > 0 else 0.0
+
+
+def _design_effect(residuals: Floats, trial: Labels, clusters: _Groups) -> float:
+    """How many times the variance is that of independent rows, at least 1.
+
+    It is what the residuals show, and, as much as one row of them, what it would be if the rows of
+    a group were half alike, midway between what is possible.
+    """
+    n_trials = float(trial.sum())
+    alike = float((clusters.sums(trial.astype(np.float64)) ** 2).sum()) / n_trials
+    squares = float((residuals**2).sum())
+    assumed = (1 + alike) / 2
+    if squares == 0 or alike == n_trials:
+        return assumed
+    seen = float((clusters.sums(residuals) ** 2).sum()) / squares
+    seen *= (n_trials - 1) / (n_trials - alike)  # without bias, if rows are independent
+    information = _information(residuals)
+    return max(1.0, (information * seen + assumed) / (information + 1))
+
+
+def _recalls(labels: Labels, hit: Labels, n_classes: int, clusters: _Groups) -> dict[int, _Share]:
+    present = np.flatnonzero(np.bincount(labels, minlength=n_classes)).tolist()
+    return {label: _share(hit, labels == label, clusters) for label in present}
+
+
+def _f1_shares(labels: Labels, probabilities: Floats, clusters: _Groups) -> list[_Share]:
+    predicted = probabilities.argmax(axis=1)
+    shares = []
+    for label in np.union1d(labels, predicted):
+        actual, claimed = labels == label, predicted == label
+        of_union = _share(actual & claimed, actual | claimed, clusters)
+        plus_one = 1 + of_union.value
+        shares.append(
+            of_union._replace(
+                value=2 * of_union.value / plus_one,
+                trials=of_union.trials * plus_one**2 / 2,
+                influences=of_union.influences * 2 / plus_one**2,
+            )
+        )
+    return shares
+
+
+def _areas(labels: Labels, probabilities: Floats, clusters: _Groups) -> list[_Share]:
+    present = np.unique(labels)
+    if len(present) < 2:
+        return []
+    return [_area(labels == label, probabilities[:, label], clusters) for label in present]
+
+
+def _area(positive: Labels, ranking: Floats, clusters: _Groups) -> _Share:
+    above, below = np.sort(ranking[positive]), np.sort(ranking[~positive])
+    n_above, n_below = len(above), len(below)
+    right = np.empty(len(ranking))  # of each row's pairs, the share in the right order
+    right[positive] = _share_below(ranking[positive], below)
+    right[~positive] = 1 - _share_below(ranking[~positive], above)
+    value = float(right[positive].mean())
+    influences = (right - value) / np.where(positive, n_above, n_below)
+    spread = (1 - value) / (2 - value) + value / (1 + value)
+    trials = n_above * n_below / (1 + ((n_above + n_below) / 2 - 1) * spread)
+    fewer = positive if n_above < n_below else ~positive
+    fewest = min(n_above, n_below)
+    modelled = value * (1 - value) / trials
+    information = _information(influences)
+    effect = _design_effect(influences, fewer, clusters)
+    if modelled > 0 and fewest > 1:
+        seen = float((influences**2).sum()) * fewest / (fewest - 1) / modelled
+        effect *= (information * seen + PRIOR) / (information + PRIOR)
+    return _Share(value, trials / effect, clusters.sums(influences), information)
+
+
+def _share_below(values: Floats, ordered: Floats) -> Floats:
+    """The share of `ordered` that is less than each value; ties count half."""
+    less, at_most = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return (less + at_most) / (2 * len(ordered))
+
+
+def _mean_bounds(
+    shares: Sequence[_Share], n_classes: int, correlation: float, quantile: float
+) -> tuple[float, float]:
+    """Bounds of the mean over all `n_classes`; NaN unless the share of each is known.
+
+    Args:
+        correlation: of two shares, as far as the rows do not show it.
+    """
+    if len(shares) < n_classes:
+        return float("nan"), float("nan")
+    values = np.array([share.value for share in shares])
+    trials = np.array([share.trials for share in shares])
+    correlations = _correlations(shares, correlation)
+    low = _lower(values, trials, correlations, quantile)
+    high = 1 - _lower(1 - values, trials, correlations, quantile)
+    return low, high
+
+
+def _correlations(shares: Sequence[_Share], prior: float) -> Floats:
+    """Of the shares' errors; float64 `[k, k]`."""
+    influences = np.stack([share.influences for share in shares], axis=1)
+    sizes = np.sqrt((influences**2).sum(axis=0))
+    units = influences / np.where(sizes > 0, sizes, 1)
+    seen, assumed = units.T @ units, np.full((len(shares), len(shares)), prior)
+    for matrix in (seen, assumed):
+        np.fill_diagonal(matrix, 1)
+    information = float(np.mean([share.information for share in shares]))
+    return (information * seen + assumed) / (information + 1)
+
+
+def _lower(values: Floats, trials: Floats, correlations: Floats, quantile: float) -> float:
+    """The mean of each share's lower bound, at a quantile small enough for all of them together.
+
+    As far as the shares err independently of each other, all are not low at once: at the bounds,
+    the mean is `quantile` of its own standard errors below the observed one.
+    """
+    least, most = 0.0, quantile
+    for _ in range(STEPS):
+        middle = (least + most) / 2
+        low, _ = wilson_bounds(values, trials, middle)
+        errors = np.sqrt(low * (1 - low) / trials)
+        if middle * errors.sum() < quantile * np.sqrt(errors @ correlations @ errors):
+            least = middle
+        else:
+            most = middle
+    return float(low.mean())
+
+
+def _log_loss_bounds(
+    labels: Labels, probabilities: Floats, clusters: _Groups, confidence: float
+) -> tuple[float, float]:
+    """Student's interval without its skewness.
+
+    If few rows make up the variance, the unlikely ones that cost most may be missing among them. So
+    if losses vary more where the probabilities are taken as true, that counts as `PRIOR` rows.
+    """
+    losses = log_losses(probabilities)
+    observed = losses[np.arange(len(labels)), labels]
+    mean = float(observed.mean())
+    residuals = observed - mean
+    seen = _Moments(float((residuals**2).mean()), float((residuals**3).mean()))
+    around = losses - (probabilities * losses).sum(axis=1).mean()
+    expected = _Moments(*((probabilities * around**k).sum(axis=1).mean() for k in (2, 3)))
+    information = _information(residuals)
+    second, third = (
+        (information * of_rows + PRIOR * prior) / (information + PRIOR)
+        for of_rows, prior in zip(seen, max(seen, expected), strict=True)
+    )
+    if clusters.n_groups < 2 or second <= 0:
+        return float("nan"), float("nan")
+    effect = _design_effect(residuals, np.ones(len(labels), dtype=np.bool_), clusters)
+    trials = len(labels) / effect
+    deviation, skewness = np.sqrt(second), third / second**1.5
+    step = float(t.isf((1 - confidence) / 2, len(labels) - 1)) / np.sqrt(trials)
+    low, high = (mean - deviation * _skewed(s, skewness, trials) for s in (step, -step))
+    return max(float(low), 0.0), float(high)
+
+
+def _skewed(step: float, skewness: float, trials: float) -> float:
+    """Hall's transformation, turned round: how far away of the mean, in standard deviations."""
+    if abs(skewness) < 1e-6:
+        return step
+    root = np.cbrt(1 + skewness * (step - skewness / (6 * trials)))
+    return float(3 / skewness * (root - 1))

@@ -1,0 +1,217 @@
+"""What a table's cells say: numbers, truth values, times or text, and which are missing."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vintage.base.console import InputError
+
+EXACT = 2**53  # from here on float64 skips whole numbers
+EPOCH = np.datetime64("2000-01-01", "us")
+MICROSECONDS_A_DAY = 86_400_000_000
+
+WHITE = " \t\n\r\v\f"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+BOOLEANS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell stands, for errors.
+
+    Attributes:
+        rows: int64, the number in the table of each cell's row.
+        is_new: whether the rows come to a trained model, which settles what is allowed.
+    """
+
+    path: str
+    column: str
+    rows: npt.NDArray[np.int64]
+    is_new: bool = False
+
+    def error(self, index: Any, problem: str) -> InputError:
+        row = int(self.rows[index])
+        return InputError(f"{self.path}: column {self.column!r}, row {row}: {problem}")
+
+    def advice(self, before_training: str) -> str:
+        """What to set in params.yaml, unless it is too late for that."""
+        return "" if self.is_new else before_training
+
+    def column_error(self, problem: str) -> InputError:
+        return InputError(f"{self.path}: column {self.column!r} {problem}")
+
+
+def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
+    """Text as numbers or booleans where all of it says so; anything else as it is.
+
+    A number is such as `-1.5`, `+2` or `3e8`, with or without white space around; a boolean is
+    `true`, `True`, `TRUE` or the same of `false`. Text that is not UTF-8 stays binary.
+
+    Args:
+        exact: numbers so large that float64 confuses them stay text.
+    """
+    if not is_text(column.type):
+        return column
+    text = text_of(column)
+    if pa.types.is_binary(text.type):
+        return text
+    numbers = as_numbers(text)
+    if numbers is not None:
+        return text if exact and _float64_confuses(numbers) else numbers
+    known = pa.array(list(BOOLEANS), text.type)
+    places = pc.index_in(pc.ascii_trim_whitespace(text), value_set=known)
+    if places.null_count > text.null_count:
+        return text
+    values = pa.array(list(BOOLEANS.values()), pa.bool_())
+    return pa.chunked_array([values.take(chunk) for chunk in places.chunks], pa.bool_())
+
+
+def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text as string, unless it is not UTF-8."""
+    if pa.types.is_large_string(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return column
+
+
+def as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """As float64; None if some cell is no number."""
+    try:
+        return text.cast(pa.float64())
+    except pa.ArrowInvalid:
+        pass  # the plain way is much faster, and mostly enough
+    try:
+        return pc.ascii_trim_whitespace(text).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Times as days since 2000-01-01 in UTC, float64; None if some cell is no time.
+
+    Text is ISO 8601, such as `2024-02-29`, `2024-02-29 23:59:59.5` or `2024-02-29T23:59:59+01:00`.
+    A time without a zone counts as UTC.
+    """
+    if is_text(column.type):
+        text = pc.ascii_trim_whitespace(column)
+        for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+            try:
+                column = text.cast(kind)
+                break
+            except pa.ArrowInvalid:
+                continue
+        else:
+            return None
+    try:
+        since_1970 = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    since_2000 = pc.subtract(
+        since_1970.cast(pa.float64(), safe=False), float(EPOCH.astype(np.int64))
+    )
+    return pc.divide(since_2000, float(MICROSECONDS_A_DAY))
+
+
+def with_nulls(column: pa.ChunkedArray, missing: Collection[str]) -> pa.ChunkedArray:
+    """A column of text as string, null where a cell is blank or one of `missing`.
+
+    White space around it does not count. Text that is not UTF-8 stays as it is, as do other types.
+    """
+    if not is_text(column.type):
+        return column
+    text = text_of(column)
+    if pa.types.is_binary(text.type):
+        return text
+    texts = pa.array(["", *(each.strip(WHITE) for each in missing)], text.type)
+    is_missing = pc.is_in(pc.ascii_trim_whitespace(text), value_set=texts)
+    return pc.if_else(is_missing, pa.scalar(None, text.type), text)
+
+
+def is_missing(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Which cells are null or NaN: bool `[n]`."""
+    missing: npt.NDArray[np.bool_] = pc.is_null(column, nan_is_null=True).to_numpy()
+    return missing
+
+
+def value_name(value: Any) -> str:
+    """A value as text: whole numbers without a point, truth values in lower case."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
+        return str(int(value))
+    return str(value)
+
+
+def category_name(value: Any) -> str:
+    """A category as text, whatever file and column type it comes from.
+
+    White space around it does not count; `1.0` and `01` are the number 1, and `TRUE` is `true`.
+    """
+    name = value_name(value).strip(WHITE)
+    if name in BOOLEANS:
+        return value_name(BOOLEANS[name])
+    if NUMBER.fullmatch(name) and abs(number := float(name)) < EXACT:
+        return value_name(number)
+    return name
+
+
+def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The name of each distinct value, and the place among them of each cell, int64 `[n]`."""
+    distinct = pc.unique(column)
+    places = pc.index_in(column, value_set=distinct).to_numpy()
+    if is_time(column.type):  # Python's own end with the year 9999
+        distinct = distinct.cast(pa.string())
+    return [category_name(value) for value in distinct.to_pylist()], places
+
+
+def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
+    """The first row that does not work, of a column that does not: by halving."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if works(column.slice(low, middle - low)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def not_utf8(column: pa.ChunkedArray, place: Place) -> InputError:
+    row = first_failure(column, lambda cells: not pa.types.is_binary(text_of(cells).type))
+    return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def is_time(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def first(mask: pa.ChunkedArray) -> int:
+    return int(pc.index(mask, True).as_py())
+
+
+def _float64_confuses(numbers: pa.ChunkedArray) -> bool:
+    largest = pc.max(pc.abs(numbers)).as_py() or 0
+    return EXACT <= largest < np.inf and not pc.any(pc.is_nan(numbers)).as_py()

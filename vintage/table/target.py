@@ -1,0 +1,147 @@
+"""The columns that are no features: the target, groups, times and a ready-made split."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vintage.table.cells import (
+    Place,
+    as_days,
+    category_names,
+    first,
+    is_missing,
+    is_number,
+    is_text,
+    is_time,
+    not_utf8,
+    text_of,
+    typed,
+    value_name,
+)
+
+MAX_NAME = 10_000  # characters of a column's or a class's name
+MAX_CLASSES = 1_000
+MAX_NUMERIC_CLASSES = 100
+MAX_FRACTIONAL_CLASSES = 20
+PARTS = ("train", "val", "test")
+
+Ids = npt.NDArray[np.int64]
+
+
+def labelled_rows(column: pa.ChunkedArray) -> Ids:
+    """The places of the cells of a target column that are not missing: int64 `[n]`."""
+    return np.flatnonzero(~is_missing(column))
+
+
+def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]]:
+    """The target as class ids int64 `[n]`, and the classes' names.
+
+    Numbers are in ascending order, text in that of its code points; each text stands for itself.
+
+    Raises:
+        InputError: fewer than two classes, so many that it calls for regression, a cell that is
+            not finite or not UTF-8.
+    """
+    if not len(column):
+        raise place.column_error("is empty; set another data.target")
+    column = _distinct_values(column, place)
+    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
+        raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
+    if pa.types.is_floating(column.type):
+        infinite = pc.invert(pc.is_finite(column))
+        if pc.any(infinite).as_py():
+            row = first(infinite)
+            raise place.error(row, f"{column[row].as_py()} is not a finite number; correct it")
+    unique = pc.unique(column)
+    _check_classes(unique, place)
+    values = sorted(unique.to_pylist())
+    encoded = pc.index_in(column, value_set=pa.array(values, type=column.type))
+    return encoded.to_numpy().astype(np.int64), [value_name(value) for value in values]
+
+
+def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
+    """A number for each cell, from 0 without gaps: int64 `[n]`.
+
+    Cells have the same one if they are equal numbers or name one category.
+    """
+    column = _distinct_values(column, place)
+    empty = is_missing(column)
+    if empty.any():
+        row = int(np.argmax(empty))
+        raise place.error(row, "the cell is empty or NA; which group is it in?")
+    if is_text(column.type):
+        names, places = category_names(column)
+        return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
+    encoded = pc.index_in(column, value_set=pc.unique(column))
+    return encoded.to_numpy().astype(np.int64)
+
+
+def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
+    """Numbers or times to sort by: float64 `[n]`."""
+    column = typed(column)
+    if pa.types.is_binary(column.type):
+        raise not_utf8(column, place)
+    times = as_days(column) if is_text(column.type) or is_time(column.type) else None
+    if times is None and not is_number(column.type):
+        raise place.column_error("holds neither numbers nor times in ISO 8601; see split.order_by")
+    order: npt.NDArray[np.float64] = (
+        (column if times is None else times).cast(pa.float64(), safe=False).to_numpy()
+    )
+    if not np.isfinite(order).all():
+        row = int(np.argmin(np.isfinite(order)))
+        raise place.error(row, "the cell is empty or not finite; when was it?")
+    return order
+
+
+def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
+    """A ready-made split as places in `PARTS`: int64 `[n]`."""
+    if not is_text(column.type):
+        raise place.column_error(f"is of type {column.type}; it takes {', '.join(PARTS)}")
+    column = text_of(column)
+    if pa.types.is_binary(column.type):
+        raise not_utf8(column, place)
+    parts = pc.index_in(pc.ascii_trim_whitespace(column), value_set=pa.array(PARTS, column.type))
+    if parts.null_count:
+        row = first(pc.is_null(parts))
+        raise place.error(
+            row, f"{(column[row].as_py() or '')[:40]!r} is no part; allowed is {', '.join(PARTS)}"
+        )
+    return parts.to_numpy().astype(np.int64)
+
+
+def _distinct_values(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
+    """A target or group column in a form in which equal values are equal."""
+    column = typed(column, exact=True)
+    if pa.types.is_binary(column.type):
+        raise not_utf8(column, place)
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        return pc.add(column.cast(pa.float64(), safe=False), 0.0)  # makes -0.0 equal to 0.0
+    return column
+
+
+def _check_classes(values: pa.Array, place: Place) -> None:
+    if len(values) < 2:
+        only = _short(value_name(values[0].as_py()))
+        raise place.column_error(f"holds one class only, {only}; a classifier needs two")
+    limit = MAX_CLASSES if is_text(values.type) else MAX_NUMERIC_CLASSES
+    if pa.types.is_floating(values.type) and not pc.all(pc.equal(values, pc.round(values))).as_py():
+        limit = MAX_FRACTIONAL_CLASSES
+    if len(values) > limit:
+        kind = "different texts" if is_text(values.type) else "different numbers"
+        raise place.column_error(
+            f"holds {len(values)} {kind}, more than {limit}: this calls for regression or names "
+            "the wrong column; bin the values into classes or set another data.target"
+        )
+    if is_text(values.type) and (longest := pc.max(pc.utf8_length(values)).as_py()) > MAX_NAME:
+        raise place.column_error(
+            f"holds a text of {longest} characters, and a class name has at most {MAX_NAME}; "
+            "set another data.target"
+        )
+
+
+def _short(name: Any) -> str:
+    return repr(name if len(name) <= 60 else f"{name[:40]}...")
