@@ -7,10 +7,22 @@ Writes  metrics/baseline.json, data/baseline/<model>.csv (predictions)
 Each model learns from the train and the validation rows, which is all that the network sees.
 """
 
+from vintage.base.stage import Stage
+
+STAGE = Stage("baseline")  # ahead of NumPy and PyTorch
+
 from pathlib import Path
 
-from vintage.base import console, numerics
-from vintage.base.guard import guarded
+import numpy as np
+
+from vintage.base import console
+from vintage.base.files import write_json
+from vintage.base.params import load_params
+from vintage.base.tensors import read_examples, read_schema
+from vintage.scores.baselines import BASELINES, affordable_baselines, predict_baseline
+from vintage.scores.evaluation import scores_with_bounds
+from vintage.scores.predictions import Predictions, write_predictions
+from vintage.table.twins import dependent_rows, seen_rows
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -18,19 +30,7 @@ SCORES = Path("metrics/baseline.json")
 
 
 def main() -> None:
-    from vintage.base.params import load_params
-
     params = load_params()
-    numerics.pin()
-    import numpy as np
-
-    from vintage.base.files import write_json
-    from vintage.base.tensors import read_examples, read_schema
-    from vintage.scores.baselines import BASELINES, affordable_baselines, predict_baseline
-    from vintage.scores.evaluation import scores_with_bounds
-    from vintage.scores.predictions import Predictions, write_predictions
-    from vintage.table.twins import dependent_rows, seen_rows
-
     schema = read_schema(TENSORS / "schema.json")
     train, val, test = (
         read_examples(TENSORS / f"{name}.safetensors", schema) for name in ("train", "val", "test")
@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(guarded("baseline", main))
+    STAGE.run(main)

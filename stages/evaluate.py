@@ -5,10 +5,33 @@ Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/los
 Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, metrics/figures/
 """
 
+from vintage.base.stage import Stage
+
+STAGE = Stage("evaluate", follow_params=True)  # ahead of NumPy and PyTorch
+
 from pathlib import Path
 
-from vintage.base import console, numerics
-from vintage.base.guard import guarded
+import torch
+
+from vintage.base import console
+from vintage.base.files import write_bytes, write_json
+from vintage.base.losses import best_epoch, read_losses
+from vintage.base.memory import keep_freed_memory
+from vintage.base.params import load_params
+from vintage.base.recipe import resolved_values
+from vintage.base.tensors import read_examples, unknown_counts
+from vintage.network.checkpoint import read_checkpoint
+from vintage.network.ensemble import choose_device
+from vintage.report import figures
+from vintage.scores.evaluation import (
+    Evaluation,
+    class_table,
+    plain_scores,
+    replica_scores,
+    scores_with_bounds,
+)
+from vintage.scores.predictions import Predictions, write_predictions
+from vintage.table.twins import dependent_rows, seen_rows
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -16,30 +39,8 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
-    from vintage.base.memory import keep_freed_memory
-    from vintage.base.params import load_params
-
     params = load_params()
-    reached = numerics.pin(params.train.numerics)
     keep_freed_memory()
-    import torch
-
-    from vintage.base.files import write_bytes, write_json
-    from vintage.base.losses import best_epoch, read_losses
-    from vintage.base.recipe import resolved_values
-    from vintage.base.tensors import read_examples, unknown_counts
-    from vintage.network.checkpoint import read_checkpoint
-    from vintage.network.ensemble import choose_device
-    from vintage.report import figures
-    from vintage.scores.evaluation import (
-        Evaluation,
-        class_table,
-        plain_scores,
-        replica_scores,
-        scores_with_bounds,
-    )
-    from vintage.scores.predictions import Predictions, write_predictions
-    from vintage.table.twins import dependent_rows, seen_rows
 
     ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
     parts = {
@@ -76,7 +77,7 @@ def main() -> None:
         },
         "resolved": resolved_values(manifest.model, manifest.recipe),
         "temperature": round(float(ensemble.temperature), 6),
-        "numerics": reached,
+        "numerics": STAGE.numerics,
     }
     if unknown := unknown_counts(test.features, schema.features):
         details["unknown_categories"] = unknown
@@ -104,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    console.run(guarded("evaluate", main))
+    STAGE.run(main)

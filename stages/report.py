@@ -5,10 +5,21 @@ Reads   metrics/details.json, metrics/predictions.csv, metrics/baseline.json, da
 Writes  metrics/comparison.json (the network beside each baseline), metrics/report.md
 """
 
+from vintage.base.stage import Stage
+
+STAGE = Stage("report")  # ahead of NumPy and PyTorch
+
 from pathlib import Path
 
-from vintage.base import console, numerics
-from vintage.base.guard import guarded
+from vintage.base import console
+from vintage.base.files import read_json, write_bytes, write_json
+from vintage.base.params import load_params
+from vintage.base.tensors import read_schema
+from vintage.report.differences import Model, Spread, paired_differences
+from vintage.report.page import Results, report_lines
+from vintage.report.pairing import pair_rows
+from vintage.scores.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
+from vintage.scores.predictions import read_predictions
 
 METRICS = Path("metrics")
 BASELINES = Path("data/baseline")
@@ -16,18 +27,7 @@ SCHEMA = Path("data/tensors/schema.json")
 
 
 def main() -> None:
-    from vintage.base.params import load_params
-
     params = load_params()
-    numerics.pin()
-    from vintage.base.files import read_json, write_bytes, write_json
-    from vintage.base.tensors import read_schema
-    from vintage.report.differences import Model, Spread, paired_differences
-    from vintage.report.page import Results, report_lines
-    from vintage.report.pairing import pair_rows
-    from vintage.scores.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
-    from vintage.scores.predictions import read_predictions
-
     evaluation = read_json(METRICS / "details.json", Evaluation)
     baselines = read_json(METRICS / "baseline.json", Baselines).models
     spread = None
@@ -77,4 +77,4 @@ def _check_classes(name: str, found: list[str], expected: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    console.run(guarded("report", main))
+    STAGE.run(main)

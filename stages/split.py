@@ -4,51 +4,41 @@ Reads   the table at data.path; params: data, split
 Writes  data/tensors/{train,val,test}.safetensors, data/tensors/schema.json
 """
 
+from vintage.base.stage import Stage
+
+STAGE = Stage("split")  # ahead of NumPy and PyTorch
+
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vintage.base import console, numerics
+import numpy as np
+
+from vintage.base import console
 from vintage.base.console import one_line
-from vintage.base.guard import guarded
-
-if TYPE_CHECKING:
-    from vintage.base.tensors import Schema
-    from vintage.table.dataset import Dataset
+from vintage.base.memory import keep_freed_memory
+from vintage.base.params import load_params
+from vintage.base.tensors import (
+    Examples,
+    RowCounts,
+    Schema,
+    unknown_counts,
+    write_examples,
+    write_schema,
+)
+from vintage.table.dataset import Dataset, load_dataset
+from vintage.table.features import missing_counts
+from vintage.table.oddities import oddities
+from vintage.table.sharing import share_out
 
 TENSORS = Path("data/tensors")
 SHOWN = 20  # columns in a line
 
 
 def main() -> None:
-    from vintage.base.memory import keep_freed_memory
-    from vintage.base.params import load_params
-
     params = load_params()
-    numerics.pin()
     keep_freed_memory()
-    from concurrent.futures import ThreadPoolExecutor
-    from importlib import import_module
 
-    import numpy as np
-
-    from vintage.base.tensors import (
-        Examples,
-        RowCounts,
-        Schema,
-        unknown_counts,
-        write_examples,
-        write_schema,
-    )
-    from vintage.table.dataset import load_dataset
-
-    with ThreadPoolExecutor(1) as pool:
-        # takes as long as to read a million rows
-        pool.submit(import_module, "sklearn.model_selection")
-        data = load_dataset(params.data, params.split)
-    from vintage.table.features import missing_counts
-    from vintage.table.oddities import oddities
-    from vintage.table.sharing import share_out
-
+    data = load_dataset(params.data, params.split)
     shared = share_out(data, params.data.kinds, params.split)
     split, features, encoded = shared.split, shared.features, shared.values
 
@@ -109,9 +99,7 @@ def main() -> None:
         )
 
 
-def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]) -> None:
-    from collections import Counter
-
+def say_what_was_read(data: Dataset, schema: Schema, dropped: dict[str, str]) -> None:
     kinds = Counter(feature.kind for feature in schema.features)
     console.say(
         f"{one_line(data.source.path)}: {len(data.labels)} rows, {len(schema.features)} features, "
@@ -130,4 +118,4 @@ def say_what_was_read(data: "Dataset", schema: "Schema", dropped: dict[str, str]
 
 
 if __name__ == "__main__":
-    console.run(guarded("split", main))
+    STAGE.run(main)

@@ -4,16 +4,34 @@ Reads   data/tensors/{train,val}.safetensors, data/tensors/schema.json; params: 
 Writes  data/checkpoint/, metrics/losses.json
 """
 
+from vintage.base.stage import Stage
+
+STAGE = Stage("train", follow_params=True)  # ahead of NumPy and PyTorch
+
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vintage.base import console, numerics
-from vintage.base.guard import guarded
+import torch
 
-if TYPE_CHECKING:
-    from vintage.base.params import ModelParams, TrainParams
+from vintage.base import console
+from vintage.base.losses import best_epoch, curve_in_words, write_losses
+from vintage.base.params import ModelParams, TrainParams, load_params
+from vintage.base.recipe import auto_values, resolved_values
+from vintage.base.tensors import read_examples, read_schema
+from vintage.network.checkpoint import Manifest, write_checkpoint
+from vintage.network.ensemble import build_ensemble, choose_device
+from vintage.training.auto import resolve_architecture, resolve_recipe
+from vintage.training.fit import (
+    balanced_weights,
+    fit,
+    fit_temperature,
+    is_still_falling,
+    loss_records,
+)
+from vintage.training.neighbors import measure_rows
+from vintage.training.progress import Progress
+from vintage.training.resume import ResumeFile
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -22,29 +40,7 @@ RESUME = Path("data/resume/train.safetensors")  # no output: DVC deletes those b
 
 
 def main() -> None:
-    from vintage.base.params import load_params
-
     params = load_params()
-    reached = numerics.pin(params.train.numerics)
-    import torch
-
-    from vintage.base.losses import best_epoch, curve_in_words, write_losses
-    from vintage.base.recipe import auto_values, resolved_values
-    from vintage.base.tensors import read_examples, read_schema
-    from vintage.network.checkpoint import Manifest, write_checkpoint
-    from vintage.network.ensemble import build_ensemble, choose_device
-    from vintage.training.auto import resolve_architecture, resolve_recipe
-    from vintage.training.fit import (
-        balanced_weights,
-        fit,
-        fit_temperature,
-        is_still_falling,
-        loss_records,
-    )
-    from vintage.training.neighbors import measure_rows
-    from vintage.training.progress import Progress
-    from vintage.training.resume import ResumeFile
-
     schema = read_schema(TENSORS / "schema.json")
     train = read_examples(TENSORS / "train.safetensors", schema)
     val = read_examples(TENSORS / "val.safetensors", schema)
@@ -70,7 +66,7 @@ def main() -> None:
     class_weights = None
     if params.train.class_weight == "balanced":
         class_weights = balanced_weights(train_tensors[1], len(schema.classes))
-    resume = ResumeFile(RESUME, key_of(params.model, params.train, reached))
+    resume = ResumeFile(RESUME, key_of(params.model, params.train))
     with Progress(params.train.epochs) as progress:
         history = fit(
             ensemble,
@@ -94,7 +90,7 @@ def main() -> None:
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(curve),
         still_falling=has_val and len(curve) == recipe.epochs and is_still_falling(curve),
-        numerics=reached,
+        numerics=STAGE.numerics,
     )
     write_checkpoint(CHECKPOINT, ensemble, manifest, schema)
     losses = loss_records(history)
@@ -103,11 +99,9 @@ def main() -> None:
     console.say(curve_in_words(manifest.n_epochs, best_epoch(losses), manifest.still_falling))
 
 
-def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:
+def key_of(model: ModelParams, train: TrainParams) -> str:
     """A hash of all that a training depends on: inputs, parameters, code and numerics."""
-    import torch
-
-    digest = hashlib.sha256(f"{torch.__version__} {reached}\n".encode())
+    digest = hashlib.sha256(f"{torch.__version__} {STAGE.numerics}\n".encode())
     digest.update(model.model_dump_json().encode())
     digest.update(train.model_dump_json().encode())
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "vintage"]
@@ -119,4 +113,4 @@ def key_of(model: "ModelParams", train: "TrainParams", reached: str) -> str:
 
 
 if __name__ == "__main__":
-    console.run(guarded("train", main))
+    STAGE.run(main)

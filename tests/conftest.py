@@ -183,9 +183,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """
     import torch
 
-    from vintage.base import numerics
-
-    monkeypatch.setattr(numerics, "pin", lambda *_: "portable")
     monkeypatch.chdir(tmp_path)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -44,7 +44,7 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
     "numbers written as other text": (rewrite_numbers, ["split"]),
     "vintage/report/figures.py": (
         edit("vintage/report/figures.py", '"""Figures as PNG', '"""Figures, as PNG'),
-        ["evaluate"],
+        ["evaluate", "report"],
     ),
     "vintage/report/verdict.py": (
         edit("vintage/report/verdict.py", '"""What the scores', '"""What all the scores'),

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
@@ -72,39 +72,56 @@ def warn(text: str) -> None:
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a stage or command and exit; a person sees one line for an error, never a traceback.
 
-    A signal is answered from here on, so `main` itself imports what takes time.
+    A signal is answered from `listen` on, or from here if `main` itself imports what takes time.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        _listen()
+        listen()
         sys.exit(main())
-    except InputError as error:
-        _fail("\n".join(f"error: {one_line(problem)}" for problem in error.args), 2)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(one_line(f"error: {where}{error.strerror or error}"), 1)
-    except MemoryError:
-        _fail("error: not enough memory; use a smaller table, batch_size or number of replicas", 1)
-    except RuntimeError as error:  # PyTorch's way to say so
-        if "allocate" not in str(error):
+    except Exception as error:
+        code = _tell(error)
+        if code is None:
             raise
-        _fail("error: not enough memory; use a smaller table, batch_size or number of replicas", 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to continue", 130)
-    except Terminated:
-        _fail("terminated; run the same command again to continue", 143)
+        sys.exit(code)
+    except (KeyboardInterrupt, Terminated) as error:
+        sys.exit(_tell(error))
     finally:
         gc.freeze()  # or Python goes through all that PyTorch has made once more, for 0.3 s
 
 
-def _listen() -> None:
-    """End on the first SIGINT or SIGTERM, and on the death of the DVC that started this stage.
+def _tell(error: BaseException) -> int | None:
+    """Say what went wrong in one line; returns the exit code, None for a fault of the program."""
+    memory = "error: not enough memory; use a smaller table, batch_size or number of replicas"
+    match error:
+        case InputError():
+            message, code = "\n".join(f"error: {one_line(each)}" for each in error.args), 2
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            message, code = one_line(f"error: {where}{error.strerror or error}"), 1
+        case MemoryError():
+            message, code = memory, 1
+        case RuntimeError() if "allocate" in str(error):  # PyTorch's way to say so
+            message, code = memory, 1
+        case KeyboardInterrupt():
+            message, code = "interrupted; run the same command again to continue", 130
+        case Terminated():
+            message, code = "terminated; run the same command again to continue", 143
+        case _:
+            return None
+    print(message, file=sys.stderr, flush=True)
+    return code
+
+
+def listen() -> None:
+    """End with one line on an error, on the first SIGINT or SIGTERM, and on the death of the DVC
+    that started this stage.
 
     A stage that outlives its DVC would go on writing beside, and into, the next run. The kernel
     tells only of the parent's death, so `dvc.yaml` puts no shell in between, by `exec`.
     """
+    sys.excepthook = _uncaught
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for
             signal.signal(number, _interrupt)
@@ -115,13 +132,19 @@ def _listen() -> None:
             raise Terminated
 
 
+def _uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What ends a program outside of `run`, such as during its imports."""
+    code = _tell(error)
+    if code is None:
+        sys.__excepthook__(kind, error, traceback)
+        return
+    os._exit(code)  # Python's own code would be 1
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     # whoever ends a group may signal twice; the second must not tear up the first one's cleaning
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr, flush=True)
-    sys.exit(code)
