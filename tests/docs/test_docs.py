@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.plain_recipe import PLAIN
-from tests.conftest import ROOT, Project
+from tests.conftest import PARAMS, ROOT, Project
 from tests.docs.pages import (
     agrees,
     blocks_of,
@@ -23,6 +23,7 @@ from tests.docs.pages import (
     run,
     with_renewed,
 )
+from vintage.base.params import reference_lines
 
 # a user may have taken docs/ away, and put a page of their own in README's place
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="docs/ was removed")
@@ -120,6 +121,16 @@ def test_every_command_is_documented() -> None:
     assert "compare" in commands
     for command in commands:
         assert f"$ vintage {command} --help" in TEXTS["docs/commands.md"]
+
+
+def test_the_reference_of_parameters_is_generated() -> None:
+    text, head, _ = TEXTS["docs/params.md"].partition("| key | allowed | meaning |\n")
+    assert head
+    new = text + "\n".join(reference_lines(PARAMS)) + "\n"
+    if "UPDATE_DOCS" in os.environ:
+        (ROOT / "docs/params.md").write_text(new, encoding="utf-8")
+    else:
+        assert TEXTS["docs/params.md"] == new
 
 
 def test_the_modules_and_tests_that_pages_name_exist() -> None:
