@@ -75,7 +75,9 @@ def main() -> None:
 
 
 def settings(keys: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in keys.items()).replace('"', "")
+    return ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in keys.items()).replace(
+        '"', ""
+    )
 
 
 def scores(root: Path) -> list[str]:

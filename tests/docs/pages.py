@@ -1,10 +1,10 @@
 """The commands in a page of the documentation: read, run, compared with what stands there.
 
-A page's ```console blocks are run in one clone, in order, in one shell. A line that begins with `$ `
-is a command; what follows, up to the next one, is all that it prints, and `...` stands for any lines
-that are left out. A command without output beneath it only has to succeed; `# exit code 1` behind it
-says that it must end so. A ```python block is run as well. A block behind `<!-- not run: reason -->`
-is not run, and one behind `<!-- run: command -->` follows a command that the page does not show.
+A page's ```console blocks are run in one clone, in order, in one shell. A line that begins with
+`$ ` is a command. What follows, up to the next one, is all that it prints; `...` stands for any
+lines that are left out. A command without output beneath it only has to succeed, and one with
+`# exit code 1` behind it to end so. A ```python block is run as well. A block is not run behind
+`<!-- not run: reason -->`, and `<!-- run: command -->` runs a command that the page does not show.
 """
 
 import os
@@ -18,7 +18,9 @@ from pathlib import Path
 from tests.conftest import Project, environment
 
 LEFT_OUT = "..."
-BLOCK = re.compile(r"(?:^<!-- (?P<remark>[^\n]*) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<remark>[^\n]*) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S
+)
 VARYING = (
     (re.compile(r"\((?:[0-9a-f]{7})\)"), "(COMMIT)"),
     (re.compile(r"^\[main [0-9a-f]{7}\]"), "[main COMMIT]"),
@@ -88,7 +90,7 @@ def commands_of(block: Block) -> list[Command]:
 
 def run(commands: list[Command], project: Project) -> list[tuple[int, list[str]]]:
     """Run all of them in one shell; the exit code and the lines of output of each."""
-    script = "\n".join(f"{command.text}\necho; echo '{DONE}'$?" for command in commands)
+    script = "\n".join(f"{command.text}\nprintf '\\n{DONE}%s\\n' $?" for command in commands)
     own = {
         "PATH": f"{project.root / '.venv/bin'}{os.pathsep}{environment()['PATH']}",
         "PYTHONUNBUFFERED": "1",  # or what DVC says would follow what its stages say

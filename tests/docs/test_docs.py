@@ -1,6 +1,6 @@
 """What README and docs/ show is what is printed, and what they link to is there.
 
-    UPDATE_DOCS=1 python -m pytest tests/docs    writes what is printed now into the pages
+UPDATE_DOCS=1 python -m pytest tests/docs    writes what is printed now into the pages
 """
 
 import os
@@ -151,9 +151,7 @@ def test_the_tests_that_robustness_names_are_collected() -> None:
     assert commands
     files = sorted({name for command in commands for name in re.findall(r"tests/\S+\.py", command)})
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, *files], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     for command_line in commands:
         words = re.findall(r"\w+", command_line.partition(" -k ")[2])
@@ -186,13 +184,15 @@ def test_what_is_left_out_and_what_varies_does_not_count() -> None:
 
 
 def test_a_page_is_renewed_where_it_differs(tmp_path: Path) -> None:
-    page = "```console\n$ printf 'a 1\\nb\\nc 3\\nd\\n'\na 2\n...\nc 4\n...\n$ true\n$ echo x\ny\n```\n"
+    some = "$ printf 'a 1\\nb\\nc 3\\nd\\n'\na 2\n...\nc 4\n...\n"
+    shown = f"{some}$ (exit 3)  # exit code 3\n$ echo x\ny\n"
+    page = f"```console\n{shown}```\n"
     path = tmp_path / "page.md"
     path.write_text(page)
     (block,) = blocks_of(page)
     commands = commands_of(block)
     done = run(commands, Project(tmp_path))
-    assert [code for code, _ in done] == [0, 0, 0]
+    assert [code for code, _ in done] == [command.exit_code for command in commands] == [0, 3, 0]
     assert not agrees(commands[0].shown, done[0][1])
     new = with_renewed(page, commands, [printed for _, printed in done])
     assert new == page.replace("a 2", "a 1").replace("c 4", "c 3").replace("\ny\n", "\nx\n")
