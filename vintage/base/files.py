@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
 
 from vintage.base.console import InputError, one_line
 
@@ -64,6 +65,23 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted keys and `\\n` line ends. NaN and infinity are refused."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode("utf-8"))
+
+
+def parse_yaml(content: bytes, source: str) -> Any:
+    """Read YAML 1.2, as DVC does; PyYAML, which reads YAML 1.1, takes `no` and `010` otherwise.
+
+    Raises:
+        InputError: it is not YAML; the error names `source`.
+    """
+    try:
+        return YAML(typ="safe").load(content.decode("utf-8"))
+    except Exception as error:  # besides YAMLError, whatever int(), date() and the like raise
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise InputError(
+            f"{source}{where}: not valid YAML: {one_line(problem or 'a wrong value')[:200]}"
+        ) from None
 
 
 class Strict(BaseModel):

@@ -1,37 +1,36 @@
-"""`params.yaml`, strict and typed: an unknown, missing or impossible value is refused."""
+"""`params.yaml`, strict and typed: an unknown, missing or impossible value is refused.
+
+A parameter is one line of its section's class here. What an error says is allowed, and what the
+reference lists, follows from its type; a `description` says it where the type cannot.
+"""
 
 import difflib
+import re
 import reprlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from vintage.base.console import InputError, one_line
-from vintage.base.files import Strict, read_bytes
+from vintage.base.files import Strict, parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PARAMS_PATH = Path("params.yaml")
-LONGEST = 100_000  # characters; a file of parameters has a few thousand
-DEEPEST = 100  # brackets and sections in each other
 MOST_SAID = 600  # characters on what is wrong
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(max_length=64)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(max_length=64)]
 LearningRate = Annotated[float, Field(gt=0, le=1000)]
 WeightDecay = Annotated[float, Field(ge=0, le=1000)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
-
-A_SEED = "a whole number from 0 to 4294967295"
-A_FRACTION = "a number above 0 and below 1"
+Column = Annotated[str, Field(min_length=1, description="the name of a column")]
+ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
 
 
 Kind = Literal["numeric", "categorical", "datetime"]
@@ -39,8 +38,8 @@ Kind = Literal["numeric", "categorical", "datetime"]
 
 class DataParams(Strict):
     path: str = Field(min_length=1, description="the path of a CSV, Parquet or Arrow file")
-    target: str = Field(min_length=1, description="the name of a column")
-    id: str = Field(min_length=1, description="none or the name of a column")
+    target: Column
+    id: ColumnOrNone
     ignore: list[str] = Field(description="a list of column names, [] for none")
     kinds: dict[str, Kind] = Field(
         description="numeric, categorical or datetime by column, such as {year: categorical}, or {}"
@@ -54,51 +53,37 @@ class DataParams(Strict):
 
 
 class SplitParams(Strict):
-    seed: Seed = Field(description=A_SEED)
-    test_size: Literal["auto"] | Fraction = Field(description=f"auto, or {A_FRACTION}")
-    val_size: float = Field(ge=0, lt=1, description="a number from 0 up to, not including, 1")
-    by: Literal["shuffle", "hash"] = Field(description="shuffle or hash")
-    stratify: bool = Field(description="true or false")
+    seed: Seed
+    test_size: Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
+    val_size: Share
+    by: Literal["shuffle", "hash"]
+    stratify: bool
     group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")
-    order_by: str = Field(min_length=1, description="none or the name of a column")
-    column: str = Field(min_length=1, description="none or the name of a column")
+    order_by: ColumnOrNone
+    column: ColumnOrNone
 
 
 class ModelParams(Strict):
     name: Literal["mlp", "tabm"] = Field(description="mlp or tabm")
-    hidden: Literal["auto"] | Widths = Field(
-        description="auto, or a list of at most 64 whole numbers from 1 to 65536"
-    )
-    dropout: Literal["auto"] | Share = Field(
-        description="auto, or a number from 0 up to, not including, 1"
-    )
-    activation: Literal["auto", "relu", "silu"] = Field(description="auto, relu or silu")
-    normalize: Literal["auto", "standard", "piecewise", "none"] = Field(
-        description="auto, standard, piecewise or none"
-    )
-    scaling_layer: Literal["auto"] | bool = Field(description="auto, true or false")
+    hidden: Literal["auto"] | Widths
+    dropout: Literal["auto"] | Share
+    activation: Literal["auto", "relu", "silu"]
+    normalize: Literal["auto", "standard", "piecewise", "none"]
+    scaling_layer: Literal["auto"] | bool
 
 
 class TrainParams(Strict):
-    seed: Seed = Field(description=A_SEED)
-    replicas: int = Field(ge=1, le=1024, description="a whole number from 1 to 1024")
-    epochs: int = Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
-    learning_rate: Literal["auto"] | LearningRate = Field(
-        description="auto, or a number above 0, at most 1000"
-    )
-    weight_decay: Literal["auto"] | WeightDecay = Field(
-        description="auto, or a number from 0 to 1000"
-    )
-    batch_size: Literal["auto", "all"] | BatchSize = Field(
-        description="auto, all, or a whole number from 1"
-    )
-    patience: Literal["auto"] | Epochs = Field(
-        description="auto, or a whole number from 0 to 1000000"
-    )
-    class_weight: Literal["none", "balanced"] = Field(description="none or balanced")
-    calibration: Literal["temperature", "none"] = Field(description="temperature or none")
-    device: Literal["auto", "cpu", "cuda"] = Field(description="auto, cpu or cuda")
-    numerics: Literal["portable", "fast"] = Field(description="portable or fast")
+    seed: Seed
+    replicas: int = Field(ge=1, le=1024)
+    epochs: int = Field(ge=1, le=1_000_000)
+    learning_rate: Literal["auto"] | LearningRate
+    weight_decay: Literal["auto"] | WeightDecay
+    batch_size: Literal["auto", "all"] | BatchSize
+    patience: Literal["auto"] | Epochs
+    class_weight: Literal["none", "balanced"]
+    calibration: Literal["temperature", "none"]
+    device: Literal["auto", "cpu", "cuda"]
+    numerics: Literal["portable", "fast"]
 
 
 Metric = Literal[
@@ -109,9 +94,9 @@ Metric = Literal[
 class IntervalParams(Strict):
     """How intervals and differences are computed."""
 
-    confidence: float = Field(ge=0.5, le=0.9999, description="a number from 0.5 to 0.9999")
-    resamples: int = Field(ge=100, le=100_000, description="a whole number from 100 to 100000")
-    seed: Seed = Field(description=A_SEED)
+    confidence: float = Field(ge=0.5, le=0.9999)
+    resamples: int = Field(ge=100, le=100_000)
+    seed: Seed
 
 
 class EvaluateParams(IntervalParams):
@@ -122,22 +107,26 @@ class EvaluateParams(IntervalParams):
 
 
 class Params(Strict):
-    """All of `params.yaml`; its keys are documented there."""
+    """All of `params.yaml`, where each key has a comment."""
 
-    data: DataParams = Field(description="a section")
-    split: SplitParams = Field(description="a section")
-    model: ModelParams = Field(description="a section")
-    train: TrainParams = Field(description="a section")
-    evaluate: EvaluateParams = Field(description="a section")
+    data: DataParams
+    split: SplitParams
+    model: ModelParams
+    train: TrainParams
+    evaluate: EvaluateParams
 
 
 def load_params(path: Path = PARAMS_PATH) -> Params:
     """Read and check all of `params.yaml`.
 
     Raises:
-        InputError: no such file, no YAML, or a key that is unknown, missing or out of range.
+        InputError: the file is missing or not YAML, or a key is unknown, missing or out of range.
     """
-    return parse_params(_load_yaml(path), path)
+    try:
+        content = read_bytes(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository's root") from None
+    return parse_params(parse_yaml(content, str(path)), path)
 
 
 def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
@@ -150,60 +139,21 @@ def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
         raise InputError(f"{source}: {_describe(error)}") from None
 
 
-def parse_yaml(text: str, source: Path = PARAMS_PATH) -> Any:
-    """What `text` says as YAML; `source` is named in the InputError if it is none."""
-    if len(text) > LONGEST:
-        raise InputError(f"{source}: has more than {LONGEST} characters; are these parameters?")
-    try:
-        _check_structure(text)
-        # as DVC reads it, whose parser of another kind survives no deep nesting
-        return YAML(typ="safe").load(text)
-    except Exception as error:  # beside YAMLError whatever int(), dict() and the like raise
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise InputError(
-            f"{source}{where}: not valid YAML: {one_line(problem or 'a wrong value')[:200]}"
-        ) from None
-
-
-def _check_structure(text: str) -> None:
-    """Refuse deep nesting, and an alias of what is no single value.
-
-    Of lists and sections, a few lines of aliases make more than any memory holds.
-
-    Raises:
-        MarkedYAMLError: as well as whatever ruamel.yaml raises.
-    """
-    depth = 0
-    named = set()
-    for event in YAML(typ="safe", pure=True).parse(text):
-        problem = None
-        if isinstance(event, AliasEvent) and event.anchor in named:
-            problem = "an alias stands for a list or section; write it out"
-        elif isinstance(event, CollectionStartEvent):
-            depth += 1
-            named.add(event.anchor)
-            if depth > DEEPEST:
-                problem = "the brackets or sections are nested too deep"
-        elif isinstance(event, CollectionEndEvent):
-            depth -= 1
-        if problem:
-            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-
-
-def _load_yaml(path: Path) -> Any:
-    try:
-        text = read_bytes(path).decode("utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run from the repository's root") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
-    return parse_yaml(text, path)
+def reference_lines(path: Path = PARAMS_PATH) -> Iterator[str]:
+    """A Markdown table of all keys: what each may be, and its comment in the file at `path`."""
+    yield "| key | allowed | meaning |"
+    yield "|---|---|---|"
+    section = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"(\w+):$", line):
+            section = match[1]
+        elif match := re.match(r"  (\w+): .*?(?: # (.*))?$", line):
+            cells = (f"`{section}.{match[1]}`", _allowed([section], match[1]), match[2] or "")
+            yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
 def _describe(error: ValidationError) -> str:
-    """Every wrong key, what was found there and what may stand there, as far as it fits a line."""
+    """Every wrong key, what was found there and what is allowed, as far as it fits a line."""
     problems: dict[str, str] = {}
     meant = set()
     for problem in error.errors(include_url=False):
@@ -232,8 +182,58 @@ def _problem(sections: list[str], name: str, problem: "ErrorDetails") -> str:
         within = ".".join([*sections, ""])
         return f"{key} is not a known key; did you mean {guess.removeprefix(within)}?"
     if problem["type"] == "missing":
-        return f"{key} is missing; it takes {fields[name].description}"
-    return f"{key}: found {_shown(problem['input'])}; allowed is {fields[name].description}"
+        return f"{key} is missing; it takes {_allowed(sections, name)}"
+    found = one_line(reprlib.repr(problem["input"]))[:100]
+    return f"{key}: found {found}; allowed is {_allowed(sections, name)}"
+
+
+def _allowed(sections: list[str], name: str) -> str:
+    """What a key takes, in words."""
+    return _in_words(_model_of(sections).model_json_schema()["properties"][name])
+
+
+def _in_words(schema: dict[str, Any]) -> str:
+    """What a JSON schema allows, such as `auto, or a whole number from 1 to 9`."""
+    *others, last = _options(schema)
+    if not others:
+        return last
+    return f"{', '.join(others)}{',' if last.startswith('a ') else ''} or {last}"
+
+
+def _options(schema: dict[str, Any]) -> list[str]:
+    """What stands between the commas and the `or` of `_in_words`."""
+    values: list[str]
+    match schema:
+        case {"description": words}:
+            values = [words]
+        case {"anyOf": branches}:
+            values = [words for branch in branches for words in _options(branch)]
+        case {"enum": values}:
+            pass
+        case {"const": value}:
+            values = [value]
+        case {"type": "boolean"}:
+            values = ["true", "false"]
+        case {"type": "array", "items": items, "maxItems": most}:
+            values = [f"a list of at most {most} whole numbers {_range(items)}"]
+        case {"type": "integer"}:
+            values = [f"a whole number {_range(schema)}"]
+        case {"type": "number"}:
+            values = [f"a number {_range(schema)}"]
+        case _:
+            values = ["a section"]
+    return values
+
+
+def _range(schema: dict[str, Any]) -> str:
+    """The bounds in words; each number among the parameters has two."""
+    lowest, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    highest, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if lowest is None:
+        return f"above {above} and {'below' if highest is None else 'at most'} {highest or below}"
+    return (
+        f"from {lowest} {'up to, not including,' if highest is None else 'to'} {highest or below}"
+    )
 
 
 def _guess(sections: list[str], name: str) -> str | None:
@@ -243,13 +243,6 @@ def _guess(sections: list[str], name: str) -> str | None:
         return ".".join([*sections, *alike])
     elsewhere = (s for s in Params.model_fields if sections and name in _model_of([s]).model_fields)
     return next((f"{section}.{name}" for section in elsewhere), None)
-
-
-def _shown(value: Any) -> str:
-    try:
-        return one_line(reprlib.repr(value))[:100]
-    except ValueError:  # Python writes out no whole number of more than 4,300 digits
-        return "a number of thousands of digits"
 
 
 def _model_of(sections: list[str]) -> type[BaseModel]:

@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from vintage.base.console import InputError
-from vintage.base.files import read_bytes
-from vintage.base.params import PARAMS_PATH, IntervalParams, parse_yaml
+from vintage.base.files import parse_yaml, read_bytes
+from vintage.base.params import PARAMS_PATH, IntervalParams
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
 from vintage.scores.metrics import METRICS, is_possible_std
@@ -84,7 +84,7 @@ def read_revision(name: str) -> Revision:
     content = _needed(commit, PREDICTIONS_PATH, name)
     predictions = parse_predictions(content, f"{PREDICTIONS_PATH} of {name}")
     source = Path(f"{PARAMS_PATH} of {name}")
-    asked = flat(parse_yaml(_text(_needed(commit, PARAMS_PATH, name), source), source))
+    asked = flat(parse_yaml(_needed(commit, PARAMS_PATH, name), str(source)))
     details = _read_details(commit, name)
     lock = _read_lock(commit, name)
     params = asked if lock is None else {**asked, **_locked_params(lock)}
