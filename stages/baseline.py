@@ -22,7 +22,6 @@ from vintage.base.tensors import read_examples, read_schema
 from vintage.scores.baselines import BASELINES, affordable_baselines, predict_baseline
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
-from vintage.table.twins import dependent_rows, seen_rows
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -44,8 +43,6 @@ def main() -> None:
             f"{TENSORS / 'train.safetensors'}: its rows are all of one class; delete it and run "
             "`dvc repro`"
         )
-    groups = dependent_rows(test.features, test.groups, test.rows)
-    seen = seen_rows(test.features, features)
 
     scores = {}
     affordable = affordable_baselines(len(labels))
@@ -57,12 +54,18 @@ def main() -> None:
             name, schema.features, features, labels, test.features, len(schema.classes)
         )
         scores[name] = scores_with_bounds(
-            test.labels, probabilities, groups, params.evaluate.confidence
+            test.labels, probabilities, test.groups, params.evaluate.confidence
         )
         write_predictions(
             PREDICTIONS / f"{name}.csv",
             Predictions(
-                schema.classes, test.rows, test.labels, probabilities, groups, test.ids, seen
+                schema.classes,
+                test.rows,
+                test.labels,
+                probabilities,
+                test.groups,
+                test.ids,
+                test.seen,
             ),
         )
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")

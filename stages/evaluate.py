@@ -31,7 +31,6 @@ from vintage.scores.evaluation import (
     scores_with_bounds,
 )
 from vintage.scores.predictions import Predictions, write_predictions
-from vintage.table.twins import dependent_rows, seen_rows
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -59,8 +58,7 @@ def main() -> None:
         for name, part in parts.items()
     }
     test = parts["test"]
-    groups = dependent_rows(test.features, test.groups, test.rows)
-    seen = seen_rows(test.features, parts["train"].features, parts["val"].features)
+    groups = test.groups
     probabilities = by_replica["test"].mean(axis=0)
 
     details = {
@@ -94,7 +92,9 @@ def main() -> None:
     }
     write_predictions(
         METRICS / "predictions.csv",
-        Predictions(schema.classes, test.rows, test.labels, probabilities, groups, test.ids, seen),
+        Predictions(
+            schema.classes, test.rows, test.labels, probabilities, groups, test.ids, test.seen
+        ),
     )
     for name, figure in drawn.items():
         write_bytes(METRICS / "figures" / name, figures.png(figure))

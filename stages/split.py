@@ -18,7 +18,6 @@ from vintage.base.console import one_line
 from vintage.base.memory import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.tensors import (
-    Examples,
     RowCounts,
     Schema,
     unknown_counts,
@@ -28,7 +27,7 @@ from vintage.base.tensors import (
 from vintage.table.dataset import Dataset, load_dataset
 from vintage.table.features import missing_counts
 from vintage.table.oddities import oddities
-from vintage.table.sharing import share_out
+from vintage.table.sharing import examples_of, share_out
 
 TENSORS = Path("data/tensors")
 SHOWN = 20  # columns in a line
@@ -42,15 +41,8 @@ def main() -> None:
     shared = share_out(data, params.data.kinds, params.split)
     split, features, encoded = shared.split, shared.features, shared.values
 
-    parts = {"train": split.train, "val": split.val, "test": split.test}
-    for name, places in parts.items():
-        examples = Examples(
-            encoded[places],
-            data.labels[places],
-            data.source.rows[places],
-            shared.groups[places],
-            data.ids[places],
-        )
+    parts = split.parts
+    for name, examples in examples_of(data, shared).items():
         write_examples(TENSORS / f"{name}.safetensors", examples)
     n_repeated = len(shared.twins) - int(shared.twins.max()) - 1
     schema = Schema(

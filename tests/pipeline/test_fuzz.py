@@ -28,6 +28,7 @@ from vintage.base.tensors import (
     Examples,
     RowCounts,
     Schema,
+    examples_as_bytes,
     read_examples,
     read_schema,
     write_examples,
@@ -88,7 +89,7 @@ def prepare(path: Path, target: str) -> Encoded:
     examples = Examples(table.values, data.labels, data.source.rows, data.groups, data.ids)
     write_examples(path.parent / "part.safetensors", examples)
     found = read_examples(path.parent / "part.safetensors", schema)
-    assert [array.tobytes() for array in found] == [array.tobytes() for array in examples]
+    assert examples_as_bytes(found) == examples_as_bytes(examples)
     return table
 
 

@@ -29,7 +29,7 @@ from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
 from vintage.predict import batches
 from vintage.predict.model import encode
-from vintage.predict.new_rows import float_texts
+from vintage.predict.output import float_texts
 
 PREDICT = (sys.executable, "-m", "vintage", "predict")
 SEPARATED = {"wine": ";", "penguins": "\t"}

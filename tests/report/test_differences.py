@@ -17,7 +17,6 @@ from vintage.report.differences import (
     Model,
     Spread,
     holm,
-    joined_groups,
     paired_differences,
     unpaired_differences,
 )
@@ -215,12 +214,6 @@ def test_unpaired_models_get_neither_interval_nor_p_value() -> None:
         assert metric.difference == paired.difference
         assert (metric.low, metric.high, metric.p_value, metric.detectable) == (None,) * 4
         assert metric.verdict == "unpaired"
-
-
-def test_groups_of_both_sides_are_joined() -> None:
-    joined = joined_groups(np.array([0, 0, 1, 2, 3]), np.array([5, 6, 6, 7, 8]))
-    assert len({joined[0], joined[1], joined[2]}) == 1
-    assert len(set(joined.tolist())) == 3
 
 
 @pytest.mark.parametrize("n_differing", [0, 12, 40])

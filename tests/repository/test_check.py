@@ -89,7 +89,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "another dtype": (
         lambda root: edit_tensors(root / "data/tensors/val.safetensors", swap_kind),
-        "are float32, int32, int64",
+        "labels is int32, not int64",
     ),
     "a row twice": (
         lambda root: edit_tensors(root / "data/tensors/train.safetensors", set_row),

@@ -1,6 +1,5 @@
-"""What every other group stands on: parameters, the formats of the small files and tensors, errors,
-the environment that a run needs.
+"""What every other group stands on: parameters, file formats, errors, the start of a stage.
 
-What belongs here is used by several groups and knows none of them. A change here reruns every
-stage, so what only one group needs does not belong here, nor does any rule or computation.
+What belongs here is needed by several groups and knows none of them. Every stage depends on this
+group, so a rule, a computation, or what a single group needs does not belong here.
 """

@@ -1,8 +1,7 @@
 """The one module that knows the format of tensor files and their schema.
 
-A tensor file is safetensors with `features` float32 `[n, d]`, and `labels`, `rows`, `groups` and
-`ids`, each int64 `[n]`. It never holds code: a file from a stranger can be wrong, but cannot
-run.
+A tensor file is safetensors with the fields of `Examples`. It never holds code: a file from a
+stranger can be wrong, but cannot run.
 """
 
 from collections.abc import Sequence
@@ -103,8 +102,11 @@ class Examples(NamedTuple):
         features: float32 `[n, d]`, see `Feature`.
         labels: int64 `[n]`, places in the schema's classes.
         rows: int64 `[n]`, the rows' numbers in the table, from 0.
-        groups: int64 `[n]`: rows of equal value depend on each other, and share a side.
+        groups: int64 `[n]`: rows of equal value depend on each other. They share a group of
+            `split.group_by` or all features, directly or through other rows of the part; the value
+            is the number of the first such row in the table.
         ids: int64 `[n]`, what identifies a row in whatever order the table stands.
+        seen: bool `[n]`, of test rows: whether a train or validation row has the same features.
     """
 
     features: npt.NDArray[np.float32]
@@ -112,6 +114,7 @@ class Examples(NamedTuple):
     rows: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
     ids: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.bool_] | None = None
 
 
 def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
@@ -144,7 +147,12 @@ def read_schema(path: Path) -> Schema:
 
 def write_examples(path: Path, examples: Examples) -> None:
     # not by save_file, which writes a temporary file of its own that a kill would leave behind
-    write_bytes(path, safetensors.numpy.save(examples._asdict()))
+    write_bytes(path, examples_as_bytes(examples))
+
+
+def examples_as_bytes(examples: Examples) -> bytes:
+    """The content of a tensor file."""
+    return safetensors.numpy.save(_tensors(examples))
 
 
 def read_examples(path: Path, schema: Schema) -> Examples:
@@ -156,7 +164,8 @@ def read_examples(path: Path, schema: Schema) -> Examples:
         InputError: the file is missing, cut, of another format, or does not fit the schema.
     """
     tensors = read_safetensors(path)
-    if set(tensors) != set(Examples._fields):
+    required = [name for name in Examples._fields if name not in Examples._field_defaults]
+    if not set(required) <= set(tensors) <= set(Examples._fields):
         raise InputError(
             f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}, not "
             f"{', '.join(Examples._fields)}; delete it and run `dvc repro`"
@@ -187,15 +196,21 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         ) from None
 
 
+def _tensors(examples: Examples) -> dict[str, npt.NDArray[Any]]:
+    return {name: tensor for name, tensor in examples._asdict().items() if tensor is not None}
+
+
 def _problem(examples: Examples, schema: Schema) -> str | None:
     features, labels = examples.features, examples.labels
     n_features, n_classes = len(schema.features), len(schema.classes)
-    kinds = [str(tensor.dtype) for tensor in examples]
-    if kinds != ["float32", *["int64"] * (len(kinds) - 1)]:
-        return f"{', '.join(Examples._fields)} are {', '.join(kinds)}"
+    tensors = _tensors(examples)
+    for name, tensor in tensors.items():
+        expected = {"features": "float32", "seen": "bool"}.get(name, "int64")
+        if tensor.dtype != expected:
+            return f"{name} is {tensor.dtype}, not {expected}"
     if features.ndim != 2 or features.shape[1] != n_features:
         return f"features have shape {features.shape}, and the schema names {n_features} columns"
-    for name, column in examples._asdict().items():
+    for name, column in tensors.items():
         if name != "features" and column.shape != (len(features),):
             return f"{len(features)} feature rows, but {name} {column.shape}"
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:

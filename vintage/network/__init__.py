@@ -1,4 +1,5 @@
-"""What is trained: the networks, what stands in front of their first layer, and the checkpoint.
+"""What is trained: the networks, the encoding before their first layer, and the checkpoint.
 
-How they are trained (losses by epoch, steps, early stopping) belongs into `training`.
+A network belongs here, in a file of its own. How it is trained belongs into `training`, and no text
+for people belongs here, because each edit trains anew.
 """

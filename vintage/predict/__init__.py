@@ -1,4 +1,5 @@
-"""New rows: a trained model from wherever it lies, its predictions for any table, its export.
+"""A trained model applied to new rows: from the shell, from Python, or exported.
 
-No stage imports from here. What the stages need of a network belongs into `network`.
+What only `vintage predict`, `vintage export` and `vintage.load` need belongs here. What a stage
+uses does not: no stage depends on this group.
 """

@@ -1,46 +1,35 @@
 """Predict the rows of a table of any size: `vintage predict`.
 
-The output has a line for each row: `row`, its number in the input from 0; `id`, its cell of a
-column that was asked for; `predicted`, the most probable class; `probability_<class>` for each
-class; `spread`, the standard deviation over the replicas of the predicted class's probability,
-empty with one replica. Numbers, class names and ids are written as in `metrics/predictions.csv`,
-see `vintage.scores.predictions`; Parquet needs no escaping.
+What comes out is described in `vintage.predict.output`.
 """
 
 import contextlib
 import os
 import sys
-from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.base.console import InputError, one_line, warn
-from vintage.base.files import replacing
 from vintage.base.numerics import Numerics
 from vintage.base.tensors import Features, Schema, unknown_counts
 from vintage.predict.batches import Parts, open_parts, regrouped
 from vintage.predict.model import Network, Predicted, check_columns, encode, listed, predict
-from vintage.scores.predictions import PROBABILITY, csv_line, escaped, quoted
+from vintage.predict.output import STDOUT, Output, check_output, open_output
 from vintage.table.cells import Place, is_text, not_utf8, text_of, typed, with_nulls
 from vintage.table.features import check_type
 from vintage.table.read import column_hint
 
-STDOUT = "-"
-PARQUET = ".parquet"
-NOT_WRITTEN = (".arrow", ".feather", ".gz", ".pq", ".xlsx")
 CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**22  # of a chunk's features or its probabilities, 32 MB as float64
-LOWEST_PLAIN = 1e-4  # below, Python writes an exponent, and Arrow does later
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,7 +57,7 @@ def predict_table(
         InputError: whatever is wrong with the table.
     """
     with open_parts(source, delimiter, network.schema.missing) as parts:
-        _check_output(source, output)
+        check_output(source, output)
         unused = check_columns(parts.path, parts.names, network.schema)
         if id_column is not None and id_column not in parts.names:
             hint = column_hint(parts.names, "--delimiter")
@@ -78,7 +67,10 @@ def predict_table(
                 f"{parts.path}: the model does not know {one_line(listed(unused))}, left out",
                 file=sys.stderr,
             )
-        with _result(output, network, id_column) as result, _bar(parts, output) as bar:
+        with (
+            open_output(output, network.schema, id_column) as result,
+            _bar(parts, output) as bar,
+        ):
             unknown = _predict_parts(network, parts, result, bar, chunk_rows, numerics)
     if unknown:
         counts = ", ".join(f"{count} of column {name!r}" for name, count in unknown.items())
@@ -103,7 +95,7 @@ class _Chunk(Generic[Result]):
 def _predict_parts(
     network: Network,
     parts: Parts,
-    result: "_Output[Any]",
+    result: Output,
     bar: "tqdm[Any]",
     chunk_rows: int | None,
     numerics: Numerics,
@@ -240,136 +232,9 @@ def _in_order(
             raise failure
 
 
-def _check_output(source: str, output: str) -> None:
-    path = Path(output)
-    if path.suffix.lower() in NOT_WRITTEN:
-        raise InputError(
-            f"{output}: what is written is CSV, or Parquet if the name ends in .parquet"
-        )
-    if path.is_dir():
-        raise InputError(f"{output}: is a folder; name a file in it")
-    if output != STDOUT and path.is_file() and Path(source).is_file() and path.samefile(source):
-        raise InputError(f"{output}: is the table itself; name another file")
-
-
 @contextlib.contextmanager
 def _bar(parts: Parts, output: str) -> Iterator["tqdm[Any]"]:
     """A bar on a terminal, unless the rows are shown there."""
     is_seen = sys.stderr.isatty() and not (output == STDOUT and sys.stdout.isatty())
     with tqdm(total=parts.total, unit=parts.unit, unit_scale=True, disable=not is_seen) as bar:
         yield bar
-
-
-class _Output(ABC, Generic[Result]):
-    """Where predictions go: `content` may run on any thread, `write` runs in the order of rows.
-
-    Attributes:
-        id_column: of the table, to be carried over; None for none.
-    """
-
-    id_column: str | None
-
-    @abstractmethod
-    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> Result:
-        """The predictions of the rows from `first` on as they are written, with their ids."""
-
-    @abstractmethod
-    def write(self, content: Result) -> None: ...
-
-
-@contextlib.contextmanager
-def _result(output: str, network: Network, id_column: str | None) -> Iterator[_Output[Any]]:
-    with _complete(output) as file:
-        if Path(output).suffix.lower() != PARQUET:
-            yield _Csv(file, network.schema, id_column)
-            return
-        import pyarrow.parquet
-
-        parquet = _Parquet(network.schema, id_column)
-        with pyarrow.parquet.ParquetWriter(file, parquet.schema) as parquet.writer:
-            yield parquet
-
-
-@contextlib.contextmanager
-def _complete(output: str) -> Iterator[IO[bytes]]:
-    """A file to write to, beside its place until it is complete; or a pipe, a device, output."""
-    path = Path(output)
-    if output == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    with replacing(path.resolve()) as file:  # what a link points to is replaced, and not the link
-        yield file
-
-
-class _Csv(_Output[bytes]):
-    def __init__(self, file: IO[bytes], schema: Schema, id_column: str | None) -> None:
-        self.file = file
-        self.id_column = id_column
-        self.names = pa.array([quoted(escaped(name)) for name in schema.classes])
-        header = column_names(schema, id_column is not None)
-        self.write(csv_line(map(escaped, header)).encode())
-
-    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> bytes:
-        n_rows, n_classes = predicted.probabilities.shape
-        rows = pa.array(np.arange(first, first + n_rows)).cast(pa.string())
-        numbers = float_texts(predicted.probabilities.T.ravel())
-        probabilities = [numbers.slice(k * n_rows, n_rows) for k in range(n_classes)]
-        spread = "" if predicted.spread is None else float_texts(predicted.spread)
-        carried = []
-        if ids is not None:
-            cells = [quoted(escaped(text or "")) for text in ids.to_pylist()]
-            carried = [pa.array(cells, pa.string())]
-        names = self.names.take(pa.array(predicted.classes))
-        lines = pc.binary_join_element_wise(rows, *carried, names, *probabilities, spread, ",")
-        ended = pc.binary_join_element_wise(lines, "", "\n")
-        _, offsets, text = ended.buffers()  # the lines, without a gap
-        ends = np.frombuffer(offsets, dtype=np.int32)
-        return memoryview(text)[ends[ended.offset] : ends[ended.offset + n_rows]].tobytes()
-
-    def write(self, content: bytes) -> None:
-        self.file.write(content)
-
-
-class _Parquet(_Output[pa.RecordBatch]):
-    writer: Any
-
-    def __init__(self, schema: Schema, id_column: str | None) -> None:
-        self.id_column = id_column
-        self.names = pa.array(schema.classes)
-        has_ids = id_column is not None
-        texts = [pa.string()] * (2 if has_ids else 1)
-        kinds = [pa.int64(), *texts, *[pa.float64()] * (len(schema.classes) + 1)]
-        self.schema = pa.schema(list(zip(column_names(schema, has_ids), kinds, strict=True)))
-
-    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> pa.RecordBatch:
-        n_rows = len(predicted.classes)
-        spread = predicted.spread
-        columns = [
-            pa.array(np.arange(first, first + n_rows)),
-            *([] if ids is None else [ids]),
-            self.names.take(pa.array(predicted.classes)),
-            *(pa.array(column) for column in predicted.probabilities.T.copy()),
-            pa.nulls(n_rows, pa.float64()) if spread is None else pa.array(spread),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def write(self, content: pa.RecordBatch) -> None:
-        self.writer.write_batch(content)
-
-
-def column_names(schema: Schema, has_ids: bool = False) -> list[str]:
-    ids = ["id"] if has_ids else []
-    return ["row", *ids, "predicted", *(PROBABILITY + name for name in schema.classes), "spread"]
-
-
-def float_texts(values: npt.NDArray[np.float64]) -> pa.Array:
-    """Numbers from 0 to 1 as Python's `repr` writes them; Arrow is faster, and mostly the same."""
-    texts = pa.array(values).cast(pa.string())
-    others = (values < LOWEST_PLAIN) | (values >= 1)
-    written = pa.array([repr(value) for value in values[others].tolist()], pa.string())
-    return pc.replace_with_mask(texts, pa.array(others), written)

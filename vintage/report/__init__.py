@@ -1,4 +1,5 @@
-"""What is told: differences between models and how sure they are, figures, the page.
+"""What is told: differences between models and how sure they are, figures, the report.
 
-Scores of a single model belong into `scores`, and what reads Git revisions into `repository`.
+Text and figures for people belong here. Scores belong into `scores`; what reads other revisions
+belongs into `repository`.
 """

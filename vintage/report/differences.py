@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from vintage.base.groups import joined_groups
 from vintage.base.params import IntervalParams
 from vintage.report.permutation import (
     DIGITS,
@@ -163,17 +162,6 @@ def without_differences(a: Model, b: Model) -> dict[str, Difference]:
     """Both values alone, for models of two targets."""
     values = _scores(a), _scores(b)
     return {name: _untested(values[0][name], values[1][name]) for name in COMPARED}
-
-
-def joined_groups(a: Labels, b: Labels) -> Labels:
-    """Groups in which two rows are together that are so in `a` or in `b`, directly or by others."""
-    if np.array_equal(a, b):
-        return a
-    (unique_a, ids_a), (unique_b, ids_b) = (np.unique(x, return_inverse=True) for x in (a, b))
-    n_nodes = len(unique_a) + len(unique_b)
-    edges = coo_array((np.ones(len(a)), (ids_a, len(unique_a) + ids_b)), shape=(n_nodes, n_nodes))
-    _, component = connected_components(edges, directed=False)
-    return component[ids_a].astype(np.int64)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What looks at the repository from outside: revisions, what is stored, whether it is right.
+"""The repository seen from outside: its revisions, what is stored in it, whether that is right.
 
-No stage imports from here. Commands such as `vintage check` and `vintage compare` do.
+What asks Git or DVC belongs here. What a stage uses does not: no stage depends on this group.
 """

@@ -19,7 +19,7 @@ from vintage.repository.stored import check_kinds_of_files
 from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.scores.metrics import LOWER_IS_BETTER
 from vintage.scores.predictions import Predictions, read_predictions
-from vintage.table.twins import dependent_rows, equal_rows, torn_rows
+from vintage.table.twins import equal_rows, torn_rows
 
 PARTS = ("train", "val", "test")
 
@@ -41,8 +41,9 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
     except InputError as error:
         yield str(error)
         return
-    twins_together = params.split.group_by == "duplicates" and params.split.column == "none"
-    yield from _check_split(parts, schema, twins_together)
+    if params.split.column == "none":
+        yield from _check_together(parts, schema, params.split.group_by)
+    yield from _check_rows(parts, schema)
     yield from _check_losses(losses, manifest)
     yield from _check_predictions(predictions, parts["test"], schema)
     yield from _check_evaluation(evaluation, predictions, params)
@@ -95,29 +96,34 @@ def _dvc_status(root: Path) -> dict[str, list[Any]]:
     return {re.sub(r"^(\.\./)*dvc\.yaml:", "", stage): said for stage, said in status.items()}
 
 
-def _check_split(parts: dict[str, Examples], schema: Schema, twins_together: bool) -> Iterator[str]:
+def _check_rows(parts: dict[str, Examples], schema: Schema) -> Iterator[str]:
     for name, examples in parts.items():
         path = f"data/tensors/{name}.safetensors"
         expected = getattr(schema.rows, name)
         if len(examples.rows) != expected:
             yield f"{path}: holds {len(examples.rows)} rows, but the schema counts {expected}"
-    rows = np.concatenate([examples.rows for examples in parts.values()])
+    rows, counts = np.unique(
+        np.concatenate([examples.rows for examples in parts.values()]), return_counts=True
+    )
+    if (counts > 1).any():
+        yield f"data/tensors: row {rows[counts > 1][0]} stands in the split more than once"
+
+
+def _check_together(parts: dict[str, Examples], schema: Schema, group_by: str) -> Iterator[str]:
+    """Groups, and twins where they are to stay together, must be on one side of the split."""
+    rows, groups, features = (
+        np.concatenate([getattr(examples, name) for examples in parts.values()])
+        for name in ("rows", "groups", "features")
+    )
     part = np.repeat(np.arange(len(parts)), [len(examples.rows) for examples in parts.values()])
-    unique, first = np.unique(rows, return_index=True)
-    if len(unique) < len(rows):
-        row = np.delete(rows, first)[0]
-        yield f"data/tensors: row {row} stands in the split more than once"
-    if twins_together:
-        features = np.concatenate([examples.features for examples in parts.values()])
-        groups = np.concatenate([examples.groups for examples in parts.values()])
+    torn = torn_rows(groups, part)
+    if group_by == "duplicates":
+        # of an unknown category it is not known which one it is
         known = is_known(features, schema.features)
-        twins = equal_rows(features)
-        for together, among in ((groups, slice(None)), (twins, known)):
-            torn = torn_rows(together[among], part[among])
-            if torn.any():
-                row = rows[among][torn][0]
-                yield f"data/tensors: row {row} has a twin on the other side of the split"
-                return
+        torn[known] |= torn_rows(equal_rows(features[known]), part[known])
+    if torn.any():
+        what = "a twin" if group_by == "duplicates" else "a row of its group"
+        yield f"data/tensors: row {rows[torn][0]} has {what} on the other side of the split"
 
 
 def _check_losses(losses: list[LossRecord], manifest: Manifest) -> Iterator[str]:
@@ -135,10 +141,8 @@ def _check_predictions(predictions: Predictions, test: Examples, schema: Schema)
         yield f"{path}: its rows are not the test rows"
     elif not np.array_equal(predictions.labels, test.labels):
         yield f"{path}: its actual classes are not those of the test rows"
-    elif not np.array_equal(
-        predictions.groups, dependent_rows(test.features, test.groups, test.rows)
-    ):
-        yield f"{path}: its groups are not the twins among the test rows"
+    elif not np.array_equal(predictions.groups, test.groups):
+        yield f"{path}: its groups are not those of the test rows"
     wrong = np.flatnonzero(np.abs(predictions.probabilities.sum(axis=1) - 1) >= 1e-9)
     if len(wrong):
         yield f"{path}: the probabilities of row {predictions.rows[wrong[0]]} do not sum to one"

@@ -74,7 +74,7 @@ def imported_modules(root: Path, scripts: set[Path]) -> set[Path]:
     while due:
         path = due.pop()
         found.add(path)
-        due |= {file for name in _imports(root, path) for file in files_of(root, name)} - found
+        due |= {file for name in imports_of(root, path) for file in files_of(root, name)} - found
     return found
 
 
@@ -87,7 +87,7 @@ def files_of(root: Path, name: str) -> set[Path]:
 
 
 @cache
-def _imports(root: Path, path: Path) -> frozenset[str]:
+def imports_of(root: Path, path: Path) -> frozenset[str]:
     """The names of the modules that a file imports, and of what may be a module in them."""
     relative = path.relative_to(root)
     if relative == FOR_OTHER_PROGRAMS:

@@ -1,4 +1,5 @@
-"""How good predictions are: metrics, their intervals, the files that hold them, the baselines.
+"""How good predictions are: the metrics, their intervals, the baselines, the files that hold them.
 
-Comparing two models, and every sentence about a score, belongs into `report`.
+What concerns one model's scores belongs here. Differences between models, figures and sentences
+belong into `report`.
 """

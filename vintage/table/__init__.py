@@ -1,5 +1,5 @@
-"""From a table in a file to rows on three sides: reading, kinds of columns, the split.
+"""From a table in a file to rows on three sides: reading, kinds of columns, groups, the split.
 
-Whatever knows CSV, Parquet, cells, categories, twins or groups belongs here. Networks do not: what
-leaves this group is numbers and their schema.
+All that knows about CSV, Parquet, cells or twins belongs here. Networks do not: numbers and their
+schema are what leaves this group.
 """

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from vintage.base.groups import joined_groups
 from vintage.base.params import Kind, SplitParams
-from vintage.base.tensors import Feature, Features, is_known
+from vintage.base.tensors import Examples, Feature, Features, is_known
 from vintage.table.dataset import Dataset
 from vintage.table.features import encode_features, fit_features
 from vintage.table.split import Split, ready_made_split, split_rows
-from vintage.table.twins import duplicate_groups, equal_rows, joined_groups, torn_rows
+from vintage.table.twins import duplicate_groups, equal_rows, torn_rows
 
 Ids = npt.NDArray[np.int64]
 
@@ -27,7 +29,9 @@ class Shared:
 
     Attributes:
         groups: int64 `[n]`, from 0 without gaps: rows that share a side.
-        twins: int64 `[n]`, from 0 without gaps: rows that are equal as stored have the same number.
+        equal: int64 `[n]`: rows of equal stored features have the same number.
+        twins: int64 `[n]`, from 0 without gaps: the same, but rows with a category that is unknown
+            to the schema must also be equal in the table.
         dropped: the reason by column.
         values: float32 `[n, n_features]`.
         n_draws: how often the rows were shared out until no twins were torn apart.
@@ -35,6 +39,7 @@ class Shared:
 
     split: Split
     groups: Ids
+    equal: Ids
     twins: Ids
     features: list[Feature]
     dropped: dict[str, str]
@@ -51,7 +56,7 @@ def share_out(data: Dataset, kinds: Mapping[str, Kind], params: SplitParams) -> 
     """Split the rows, fit the features on the train rows, and encode all rows.
 
     Where twins are to stay together, groups that turn out to hold twins of each other are joined,
-    and the rows shared out again, until there are none on two sides.
+    and the rows shared out again, until no twins are on two sides.
 
     Raises:
         InputError: the split is impossible, or a column cannot be a feature.
@@ -66,27 +71,50 @@ def share_out(data: Dataset, kinds: Mapping[str, Kind], params: SplitParams) -> 
             split = split_rows(data.labels, groups, data.classes, params, data.order, data.keys)
         features, dropped = fit_features(data.columns, split.train, kinds, data.source)
         values = encode_features(data.columns, features, data.source)
+        known = is_known(values, features)
         # otherwise rows are equal as stored if, and only if, they are so as read in 32 bits
         may_differ = dropped or data.has_wide or any(feature.offset for feature in features)
-        twins = _stored_twins(values, features, data.twins) if may_differ else data.twins
+        equal = equal_rows(values) if may_differ or not known.all() else data.twins
+        twins = equal
+        if not known.all():  # no train row has an unknown category, so none of its twins is there
+            twins = duplicate_groups([equal, np.where(known, -1, data.twins)])
         if not together or not torn_rows(twins, _part_of_rows(split)).any():
-            return Shared(split, groups, twins, features, dropped, values, n_draws)
+            return Shared(split, groups, equal, twins, features, dropped, values, n_draws)
         groups = joined_groups(groups, twins)
 
 
-def _stored_twins(values: Features, features: list[Feature], twins: Ids) -> Ids:
-    """Rows of equal values; with an unknown category only those that are equal as read, too.
+def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
+    """The rows of each part, as they are stored."""
+    rows = data.source.rows
+    first = np.empty(int(shared.groups.max()) + 1, dtype=np.int64)
+    first[shared.groups[::-1]] = rows[::-1]  # of several values the last one stays
+    train_and_val = np.concatenate([shared.split.train, shared.split.val])
+    examples = {}
+    for name, places in shared.split.parts.items():
+        joined = joined_groups(shared.groups[places], shared.equal[places])
+        examples[name] = Examples(
+            features=shared.values[places],
+            labels=data.labels[places],
+            rows=rows[places],
+            groups=_least(joined, first[shared.groups[places]]),
+            ids=data.ids[places],
+            seen=np.isin(shared.equal[places], shared.equal[train_and_val])
+            if name == "test"
+            else None,
+        )
+    return examples
 
-    No train row has an unknown category, so none of its twins is there.
-    """
-    stored = equal_rows(values)
-    known = is_known(values, features)
-    return stored if known.all() else duplicate_groups([stored, np.where(known, -1, twins)])
+
+def _least(groups: Ids, numbers: Ids) -> Ids:
+    """For each row, the least of its group's numbers: int64 `[n]`."""
+    codes, labels = pd.factorize(groups)
+    least = np.full(len(labels), np.iinfo(np.int64).max)
+    np.minimum.at(least, codes, numbers)
+    return least[codes]
 
 
 def _part_of_rows(split: Split) -> Ids:
-    parts = (split.train, split.val, split.test)
-    part = np.empty(sum(map(len, parts)), dtype=np.int64)
-    for index, places in enumerate(parts):
+    part = np.empty(sum(map(len, split.parts.values())), dtype=np.int64)
+    for index, places in enumerate(split.parts.values()):
         part[places] = index
     return part

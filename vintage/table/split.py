@@ -23,6 +23,10 @@ class Split:
     test: Indices
     train_only: list[int]
 
+    @property
+    def parts(self) -> dict[str, Indices]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
 
 def auto_test_size(n_rows: int) -> float:
     """The usual rule: 30 % under 1,000 rows, 20 % up to a million, then at most 100,000 rows."""

@@ -1,4 +1,4 @@
-"""Twins, rows of equal features, and other rows that depend on each other."""
+"""Twins: rows of equal features."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,45 +40,6 @@ def _hashes(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint64]:
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
-def dependent_rows(
-    features: npt.NDArray[np.float32],
-    groups: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Join the rows that share a group or all features, directly or through others.
-
-    Args:
-        features: float32 `[n_rows, n_features]`.
-        groups: int64 `[n_rows]`.
-        rows: int64 `[n_rows]`, the rows' numbers in the table.
-
-    Returns:
-        For each row, the number of the first row that it is joined with: int64 `[n_rows]`.
-    """
-    joined = joined_groups(groups, equal_rows(features))
-    _, first, place = np.unique(joined, return_index=True, return_inverse=True)
-    return rows[first][place]
-
-
-def joined_groups(
-    groups: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Join the rows that share a number in either, directly or through others.
-
-    Returns:
-        int64 `[n_rows]`, from 0 without gaps, by first appearance.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    groups, others = pd.factorize(groups)[0], pd.factorize(others)[0]
-    n_groups = int(groups.max(initial=-1)) + 1
-    n_nodes = n_groups + int(others.max(initial=-1)) + 1
-    links = coo_array((np.ones(len(groups)), (groups, n_groups + others)), (n_nodes, n_nodes))
-    joined = connected_components(links, directed=False)[1][groups]
-    return pd.factorize(joined)[0].astype(np.int64)
-
-
 def torn_rows(groups: npt.NDArray[np.int64], part: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """The rows whose group has rows in several parts: bool `[n_rows]`.
 
@@ -91,16 +52,3 @@ def torn_rows(groups: npt.NDArray[np.int64], part: npt.NDArray[np.int64]) -> npt
     np.maximum.at(highest, codes, part)
     torn: npt.NDArray[np.bool_] = (lowest < highest)[codes]
     return torn
-
-
-def seen_rows(
-    test: npt.NDArray[np.float32], *others: npt.NDArray[np.float32]
-) -> npt.NDArray[np.bool_]:
-    """Which test rows have all features of some row of the others: bool `[n_test]`.
-
-    Args:
-        test: float32 `[n_test, n_features]`.
-        others: float32 `[n, n_features]` each.
-    """
-    twins = duplicate_groups(list((np.concatenate([test, *others]) + np.float32(0)).T))
-    return np.isin(twins[: len(test)], twins[len(test) :])

@@ -1,4 +1,5 @@
-"""How a network is trained: the loop, its optimizer, the rules of `auto`, resuming.
+"""How a network is trained: the loop, the optimizer, the rules of `auto`, resuming.
 
-Networks themselves belong into `network`, and scores of what was trained into `scores`.
+Networks belong into `network`, scores into `scores`. No text for people belongs here, because each
+edit trains anew.
 """
