@@ -1,6 +1,6 @@
 """Cross-validate the network of params.yaml beside the baselines.
 
-    python -m benchmarks.cross_validate                      all rows: the table of the README
+    python -m benchmarks.cross_validate                      all rows: the table of docs/quality.md
     python -m benchmarks.cross_validate --rows development   without the test rows: to choose by
     python -m benchmarks.cross_validate --set model.dropout=0.2 --set train.epochs=50
 
