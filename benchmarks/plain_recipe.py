@@ -90,7 +90,10 @@ def step_by_step(project: Project) -> None:
 
 def over_splits(project: Project, n_splits: int) -> None:
     """The table of means over splits, and of their differences from the step before."""
-    print_header("step", *(cell for name in METRICS for cell in (name, "minus the step before")))
+    print_header(
+        "step",
+        *(cell for name in METRICS for cell in (name.replace("_", " "), "minus the step before")),
+    )
     before: dict[str, Floats] = {}
     for step, keys in STEPS.items():
         found = []
