@@ -1,22 +1,27 @@
 """From the plain recipe to the defaults: what each step brings.
 
-    python -m benchmarks.plain_recipe            a minute on two cores
+    python -m benchmarks.plain_recipe                  a minute on two cores
+    python -m benchmarks.plain_recipe --splits 10      the mean over ten splits, in ten minutes
 
 Runs the real stages in a temporary clone of the working tree, once for each step, and compares each
-step with the one before it. Prints the table of docs/plain_recipe.md, and draws its figure,
-docs/plain_recipe.png.
+step with the one before it. Prints the tables of docs/plain_recipe.md; the first form also draws
+its figure, docs/plain_recipe.png.
 """
 
+import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.conftest import Project, copy_working_tree
 from vintage.base.files import write_bytes
 from vintage.base.losses import LossRecord, read_losses
 from vintage.report.figures import new_figure, png
+from vintage.scores.metrics import Floats
 
 FIGURE = Path("docs/plain_recipe.png")
 PLAIN = {
@@ -56,22 +61,64 @@ HEADER = (
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--splits", type=int, metavar="N", help="of other seeds, from 0 on")
+    splits = parser.parse_args().splits
     with tempfile.TemporaryDirectory() as folder:
         project = copy_working_tree(Path(folder) / "project")
-        print(f"| {' | '.join(HEADER)} |")
-        print(f"|{' --- |' * len(HEADER)}")
-        curves = []
-        for step, keys in STEPS.items():
-            project.set_params(**keys)
-            project.run("dvc", "repro", "--force", "evaluate")
-            project.commit(step)
-            curves.append(read_losses(project.root / "metrics/losses.json"))
-            shown = settings(keys) if len(curves) > 1 else "see above"
-            beside = differences(project, "HEAD~1") if len(curves) > 1 else ["", "", ""]
-            print(f"| {' | '.join([step, shown, *scores(project.root), *beside])} |", flush=True)
-        _, *told = differences(project, f"HEAD~{len(STEPS) - HONEST_SPLIT}")
+        if splits:
+            over_splits(project, splits)
+        else:
+            step_by_step(project)
+
+
+def step_by_step(project: Project) -> None:
+    """The table of one split, and the figure."""
+    print_header(*HEADER)
+    curves = []
+    for step, keys in STEPS.items():
+        reproduce(project, keys)
+        project.commit(step)
+        curves.append(read_losses(project.root / "metrics/losses.json"))
+        shown = settings(keys) if len(curves) > 1 else "see above"
+        beside = differences(project, "HEAD~1") if len(curves) > 1 else ["", "", ""]
+        print(f"| {' | '.join([step, shown, *scores(project.root), *beside])} |", flush=True)
+    _, *told = differences(project, f"HEAD~{len(STEPS) - HONEST_SPLIT}")
     print(f"\nStep 6 minus step 3: log loss {told[0]}; accuracy {told[1]}.")
     write_bytes(FIGURE, draw(curves))
+
+
+def over_splits(project: Project, n_splits: int) -> None:
+    """The table of means over splits, and of their differences from the step before."""
+    print_header("step", *(cell for name in METRICS for cell in (name, "minus the step before")))
+    before: dict[str, Floats] = {}
+    for step, keys in STEPS.items():
+        found = []
+        for seed in range(n_splits):
+            reproduce(project, {**keys, "split.seed": seed})
+            found.append(test_scores(project.root))
+        cells = [step]
+        for name in METRICS:
+            values = np.array([each[name] for each in found])
+            change = mean_and_error(values - before[name], "+") if before else ""
+            cells += [mean_and_error(values), change]
+            before[name] = values
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def reproduce(project: Project, keys: Mapping[str, Any]) -> None:
+    project.set_params(**keys)
+    project.run("dvc", "repro", "--force", "evaluate")
+
+
+def mean_and_error(values: Floats, sign: str = "") -> str:
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():{sign}.3f} ± {error:.3f}"
+
+
+def print_header(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |")
+    print(f"|{' --- |' * len(cells)}")
 
 
 def settings(keys: Mapping[str, Any]) -> str:
@@ -82,7 +129,7 @@ def settings(keys: Mapping[str, Any]) -> str:
 
 def scores(root: Path) -> list[str]:
     """The number of test rows, and the two metrics with their intervals."""
-    test = json.loads((root / "metrics/details.json").read_text())["test"]
+    test = test_scores(root)
     n_rows = len((root / "metrics/predictions.csv").read_text().splitlines()) - 1
     return [
         str(n_rows),
@@ -91,6 +138,11 @@ def scores(root: Path) -> list[str]:
             for name in METRICS
         ),
     ]
+
+
+def test_scores(root: Path) -> dict[str, float]:
+    scores: dict[str, float] = json.loads((root / "metrics/details.json").read_text())["test"]
+    return scores
 
 
 def differences(project: Project, before: str) -> list[str]:
@@ -112,9 +164,9 @@ def draw(curves: Sequence[list[LossRecord]]) -> bytes:
     figure, axes = new_figure(6.4, 4)
     for name, (step, color) in DRAWN.items():
         records = curves[step - 1]
-        epochs = [record.epoch for record in records]
-        axes.plot(epochs, [record.val_loss for record in records], color=color, label=name)
-        axes.plot(epochs, [record.train_loss for record in records], color=color, ls=":")
+        losses = np.array([(r.epoch, r.val_loss, r.train_loss) for r in records], dtype=float).T
+        axes.plot(losses[0], losses[1], color=color, label=name)
+        axes.plot(losses[0], losses[2], color=color, ls=":")
     axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0.4, 1.6))
     axes.set_title("Validation loss by epoch (train loss dotted)")
     axes.legend(frameon=False)

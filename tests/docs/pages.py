@@ -81,10 +81,12 @@ def commands_of(block: Block) -> list[Command]:
         while block.lines[first - 1].endswith("\\"):
             first += 1
         text = "\n".join(block.lines[start:first]).removeprefix("$ ")
-        code = re.search(r"# exit code (\d+)", text)
+        exit_code = re.search(r"# exit code (\d+)", text)
         shown = block.lines[first:end]
         place = block.start + first
-        found.append(Command(text, int(code[1]) if code else 0, shown, place, place + len(shown)))
+        found.append(
+            Command(text, int(exit_code[1]) if exit_code else 0, shown, place, place + len(shown))
+        )
     return found
 
 

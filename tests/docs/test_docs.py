@@ -137,7 +137,7 @@ def test_the_modules_and_tests_that_pages_name_exist() -> None:
     named = [
         (page, each)
         for page, text in TEXTS.items()
-        for each in re.findall(r"(?:python -m |\[)((?:benchmarks|stages)[./]\w+)", text)
+        for each in re.findall(r"(?:python -m |\[)((?:benchmarks|stages)[./][a-z_]+)", text)
         + re.findall(r"\b((?:vintage|stages|tests|benchmarks)/[\w/]*\w\.py)\b", text)
     ]
     assert named
@@ -147,18 +147,40 @@ def test_the_modules_and_tests_that_pages_name_exist() -> None:
 
 
 def test_the_tests_that_robustness_names_are_collected() -> None:
-    commands = re.findall(r"pytest ([^`|]+)`", TEXTS["docs/robustness.md"])
+    commands = re.findall(r"pytest ([^`]+)`", TEXTS["docs/robustness.md"])
     assert commands
-    files = sorted({name for command in commands for name in re.findall(r"tests/\S+\.py", command)})
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    for command_line in commands:
-        words = re.findall(r"\w+", command_line.partition(" -k ")[2])
-        for file in re.findall(r"tests/\S+\.py", command_line):
-            names = [line for line in done.stdout.splitlines() if line.startswith(f"{file}::")]
-            chosen = [n for n in names if any(w.lower() in n.lower() for w in words if w != "or")]
-            assert chosen or (names and not words), f"pytest {command_line} chooses no test"
+    collected = collected_tests({file for command in commands for file in files_in(command)})
+    for command in commands:
+        words = set(re.findall(r"\w+", command.partition(" -k ")[2])) - {"or"}
+        for file in files_in(command):
+            ids = [test for test in collected if test.startswith(f"{file}::")]
+            assert ids, file
+            chosen = [test for test in ids if any(word in test.lower() for word in words)]
+            assert chosen or not words, f"pytest {command} chooses no test"
+
+
+def files_in(command: str) -> list[str]:
+    return re.findall(r"tests/\S+\.py", command)
+
+
+def collected_tests(files: set[str]) -> list[str]:
+    """The ids of all tests in `files`."""
+    options = ("--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *options, *sorted(files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_pages_that_the_code_names_exist() -> None:
+    files = [f for name in ("vintage", "stages", "benchmarks") for f in (ROOT / name).rglob("*.py")]
+    named = {
+        (file, page)
+        for file in files
+        for page in re.findall(r"docs/[\w/]+\.\w+", file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert [pair for pair in named if not (ROOT / pair[1]).exists()] == []
 
 
 def test_the_plain_recipe_is_set_as_it_is_measured() -> None:
