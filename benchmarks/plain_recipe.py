@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from tests.conftest import Project, copy_working_tree
-from vintage.base.files import write_bytes
-from vintage.base.losses import LossRecord, read_losses
-from vintage.report.figures import new_figure, png
-from vintage.scores.metrics import Floats
+
+Floats = npt.NDArray[np.float64]
+Losses = list[dict[str, float]]
 
 FIGURE = Path("docs/plain_recipe.png")
 PLAIN = {
@@ -75,17 +76,17 @@ def main() -> None:
 def step_by_step(project: Project) -> None:
     """The table of one split, and the figure."""
     print_header(*HEADER)
-    curves = []
+    curves: list[Losses] = []
     for step, keys in STEPS.items():
         reproduce(project, keys)
         project.commit(step)
-        curves.append(read_losses(project.root / "metrics/losses.json"))
+        curves.append(json.loads((project.root / "metrics/losses.json").read_text()))
         shown = settings(keys) if len(curves) > 1 else "see above"
         beside = differences(project, "HEAD~1") if len(curves) > 1 else ["", "", ""]
         print(f"| {' | '.join([step, shown, *scores(project.root), *beside])} |", flush=True)
     _, *told = differences(project, f"HEAD~{len(STEPS) - HONEST_SPLIT}")
     print(f"\nStep 6 minus step 3: log loss {told[0]}; accuracy {told[1]}.")
-    write_bytes(FIGURE, draw(curves))
+    draw(curves)
 
 
 def over_splits(project: Project, n_splits: int) -> None:
@@ -162,18 +163,19 @@ def differences(project: Project, before: str) -> list[str]:
     ]
 
 
-def draw(curves: Sequence[list[LossRecord]]) -> bytes:
-    """Validation loss by epoch, and train loss dotted, of the steps that share their rows."""
-    figure, axes = new_figure(6.4, 4)
+def draw(curves: Sequence[Losses]) -> None:
+    """Validation loss by epoch, and train loss dotted, of steps that share their rows."""
+    figure = Figure(figsize=(6.4, 4), dpi=120, layout="compressed")
+    axes = figure.add_subplot()
     for name, (step, color) in DRAWN.items():
         records = curves[step - 1]
-        losses = np.array([(r.epoch, r.val_loss, r.train_loss) for r in records], dtype=float).T
-        axes.plot(losses[0], losses[1], color=color, label=name)
-        axes.plot(losses[0], losses[2], color=color, ls=":")
+        epochs = [record["epoch"] for record in records]
+        axes.plot(epochs, [record["val_loss"] for record in records], color=color, label=name)
+        axes.plot(epochs, [record["train_loss"] for record in records], color=color, ls=":")
     axes.set(xlabel="Epoch", ylabel="Loss", ylim=(0.4, 1.6))
     axes.set_title("Validation loss by epoch (train loss dotted)")
     axes.legend(frameon=False)
-    return png(figure)
+    figure.savefig(FIGURE, metadata={"Software": None})
 
 
 if __name__ == "__main__":
