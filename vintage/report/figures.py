@@ -44,8 +44,8 @@ class Drawn:
 
 def write_figures(folder: Path, drawn: Drawn) -> None:
     """Draw each figure of `FIGURES` into `folder`."""
-    for figure in FIGURES:
-        write_bytes(folder / figure.file, _png(figure.draw(drawn)))
+    for name, figure in FIGURES.items():
+        write_bytes(folder / name, _png(figure.draw(drawn)))
 
 
 def training_curves(drawn: Drawn) -> "Figure":
@@ -119,19 +119,18 @@ def reliability_diagram(drawn: Drawn) -> "Figure":
 
 
 class FigureEntry(NamedTuple):
-    """A figure: its file, what draws it, its caption, and the report's section that shows it."""
+    """A figure: what draws it, its caption, and the report's section that shows it."""
 
-    file: str
     draw: Callable[[Drawn], "Figure"]
     caption: str
     section: str = "More figures"
 
 
-FIGURES = [
-    FigureEntry("losses.png", training_curves, "Loss by epoch", "Training"),
-    FigureEntry("confusion.png", confusion_matrix, "Confusion matrix", "By class"),
-    FigureEntry("calibration.png", reliability_diagram, "Accuracy by confidence", "Calibration"),
-]
+FIGURES = {  # by file
+    "losses.png": FigureEntry(training_curves, "Loss by epoch", "Training"),
+    "confusion.png": FigureEntry(confusion_matrix, "Confusion matrix", "By class"),
+    "calibration.png": FigureEntry(reliability_diagram, "Accuracy by confidence", "Calibration"),
+}
 
 
 def _new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:

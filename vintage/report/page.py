@@ -51,14 +51,14 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
         "What these numbers cannot tell": _limits(results),
         "Parameters": _parameters(results, params),
     }
-    for title in dict.fromkeys([*sections, *(figure.section for figure in FIGURES)]):
+    for title in dict.fromkeys([*sections, *(figure.section for figure in FIGURES.values())]):
         yield from ("", f"## {title}")
         if title in sections:
             yield ""
             yield from sections[title]
-        for figure in FIGURES:
+        for name, figure in FIGURES.items():
             if figure.section == title:
-                yield from ("", f"![{figure.caption}](figures/{figure.file})")
+                yield from ("", f"![{figure.caption}](figures/{name})")
 
 
 def _summary(results: Results, params: Params) -> Iterator[str]:

@@ -39,7 +39,7 @@ def score_lines(
     epochs = evaluation.epochs
     yield from wrapped(curve_in_words(epochs.trained, epochs.best, epochs.still_falling))
     yield "report: metrics/report.md"
-    yield from wrapped(f"figures: metrics/figures/{', '.join(each.file for each in FIGURES)}")
+    yield from wrapped(f"figures: metrics/figures/{', '.join(FIGURES)}")
 
 
 def _sentences(
