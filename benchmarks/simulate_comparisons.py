@@ -28,7 +28,6 @@ from vintage.base.params import IntervalParams
 from vintage.report.differences import (
     Candidate,
     Difference,
-    Spread,
     paired_differences,
 )
 from vintage.scores.evaluation import replica_scores
@@ -95,7 +94,7 @@ def simulate_pair(
         predictions = Predictions(
             classes, rows, scenario.labels, networks.mean(axis=0), scenario.groups, rows, rows < 0
         )
-        return Candidate(predictions, spread_of(scenario.labels, networks))
+        return Candidate(predictions, len(networks), stds_of(scenario.labels, networks))
 
     return model(0.0), model(gain)
 
@@ -105,12 +104,12 @@ def softmax(logits: Floats) -> Floats:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def spread_of(labels: Labels, networks: Floats) -> Spread | None:
+def stds_of(labels: Labels, networks: Floats) -> dict[str, float]:
     if len(networks) == 1:
-        return None
+        return {}
     scores = replica_scores(labels, networks)
     stds = {name: scores[f"{name}_std"] for name in COMPARED}
-    return Spread({name: std for name, std in stds.items() if std is not None}, len(networks))
+    return {name: std for name, std in stds.items() if std is not None}
 
 
 def compared(scenario: Scenario, gain: float, n_pairs: int) -> Iterator[dict[str, Difference]]:

@@ -15,7 +15,7 @@ from vintage.base import console
 from vintage.base.files import read_json, write_bytes, write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_schema
-from vintage.report.differences import Candidate, Spread
+from vintage.report.differences import Candidate
 from vintage.report.page import Results, report_lines
 from vintage.report.rivals import compare_with_baselines
 from vintage.scores.evaluation import Baselines, Evaluation, check_required
@@ -32,26 +32,22 @@ def main() -> None:
     schema = read_schema(SCHEMA)
     evaluation = read_json(METRICS / "details.json", Evaluation)
     predictions = read_predictions(METRICS / "predictions.csv")
-    _check_classes("predictions.csv", predictions.classes, schema.classes)
-    _check_classes("details.json", list(evaluation.classes), schema.classes)
+    found = {"details.json": list(evaluation.classes), "predictions.csv": predictions.classes}
+    for name, classes in found.items():
+        if sorted(classes) != sorted(schema.classes):
+            raise console.InputError(
+                f"metrics/{name}: its classes are not those of {SCHEMA}; run `dvc repro`"
+            )
     scores = read_json(METRICS / "baseline.json", Baselines).models
     baselines = {name: read_predictions(BASELINES / f"{name}.csv") for name in scores}
 
-    stds, n_replicas = evaluation.replica_stds(), params.train.replicas
-    network = Candidate(predictions, Spread(stds, n_replicas) if stds else None)
+    network = Candidate(predictions, params.train.replicas, evaluation.replica_stds())
     rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
     page = report_lines(Results(schema, evaluation, scores, rivals), params)
 
     write_json(METRICS / "comparison.json", rivals.model_dump())
     write_bytes(METRICS / "report.md", ("\n".join(page) + "\n").encode("utf-8"))
     console.say(f"see {METRICS / 'report.md'}")
-
-
-def _check_classes(name: str, found: list[str], expected: list[str]) -> None:
-    if sorted(found) != sorted(expected):
-        raise console.InputError(
-            f"{METRICS / name}: its classes are not those of {SCHEMA}; run `dvc repro`"
-        )
 
 
 if __name__ == "__main__":

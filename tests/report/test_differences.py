@@ -15,7 +15,6 @@ from benchmarks.simulate_comparisons import Scenario, simulate_pair
 from vintage.base.params import IntervalParams
 from vintage.report.differences import (
     Candidate,
-    Spread,
     holm,
     paired_differences,
     unpaired_differences,
@@ -184,9 +183,9 @@ def test_a_class_of_one_row_proves_nothing() -> None:
 
 def test_seed_to_seed_spread_widens_every_interval() -> None:
     a, b = random_pair(1)
-    spread = Spread(dict.fromkeys(compared_metrics(), 0.2), replicas=4)
+    spread = 4, dict.fromkeys(compared_metrics(), 0.2)
     alone = paired_differences(Candidate(a), Candidate(b), SETTINGS)
-    counted = paired_differences(Candidate(a, spread), Candidate(b, spread), SETTINGS)
+    counted = paired_differences(Candidate(a, *spread), Candidate(b, *spread), SETTINGS)
     for name in compared_metrics():
         assert counted[name].p_value >= alone[name].p_value  # type: ignore[operator]
         assert counted[name].low < alone[name].low  # type: ignore[operator]

@@ -20,7 +20,7 @@ test takes for chance: it holds zero exactly when the verdict names no winner.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -52,19 +52,22 @@ Verdict = Literal["better", "worse", "no difference", "unpaired"]
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Each metric's standard deviation over replicas of another seed; `replicas` is at least 2."""
-
-    std: Mapping[str, float]
-    replicas: int
-
-
-@dataclass(frozen=True)
 class Candidate:
-    """One of two models; `spread` is None where its seed-to-seed spread is not known."""
+    """One of two models.
+
+    Attributes:
+        replicas: how many networks of other seeds its predictions are the mean of.
+        stds: each metric's standard deviation over the replicas alone; empty if it is not known.
+    """
 
     predictions: Predictions
-    spread: Spread | None = None
+    replicas: int = 1
+    stds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether it is known how much another seed changes its scores."""
+        return self.replicas > 1 and bool(self.stds)
 
     def scores(self) -> dict[str, float]:
         return score(self.predictions.labels, self.predictions.probabilities)
@@ -186,7 +189,7 @@ def _tests(
     for name, metric, resamples, permutations in zip(
         names, metrics, resampled.T, permuted.T, strict=True
     ):
-        seeds = _seed_variances(name, a.spread, b.spread)
+        seeds = _seed_variances(name, a, b)
         if metric.counts_right_rows and metric.mean_over == "rows":
             tests[name] = _exact_test(of_a, of_b, seeds, levels)
             continue
@@ -250,12 +253,12 @@ def _detectable(
     return found
 
 
-def _seed_variances(name: str, *spreads: Spread | None) -> list[tuple[float, int]]:
+def _seed_variances(name: str, *sides: Candidate) -> list[tuple[float, int]]:
     """Of each side whose spread is known: its variance from training to training, and replicas."""
     return [
-        (spread.std[name] ** 2 / spread.replicas, spread.replicas)
-        for spread in spreads
-        if spread is not None and name in spread.std
+        (side.stds[name] ** 2 / side.replicas, side.replicas)
+        for side in sides
+        if side.has_spread and name in side.stds
     ]
 
 

@@ -1,7 +1,7 @@
 """`report.md`: what was done, how good it is, and what the numbers cannot tell."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vintage.base.losses import curve_in_words
@@ -19,6 +19,7 @@ from vintage.scores.metrics import METRICS
 SHOWN_COLUMNS = 20
 RARE = 30  # test rows of a class, below which a recall says little
 SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
+OUTCOMES = {"better": "wins", "worse": "loses", "no difference": "ties"}
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,17 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
     yield f"# {escaped(params.data.target)}, predicted from {escaped(params.data.path)}"
     yield ""
     yield from _summary(results, params)
-    sections = {
+    evaluation, epochs = results.evaluation, results.evaluation.epochs
+    curve = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
+    sections: dict[str, Iterable[str]] = {
         "Scores": _scores(results, params),
         "Beside other models": _beside_baselines(results),
         "By class": _by_class(results, params),
-        "Training": _training(results),
-        "Calibration": _calibration(results),
+        "Training": [f"{curve[0].upper()}{curve[1:]}."],
+        "Calibration": [
+            f"Expected calibration error {_with_interval(evaluation.test, 'calibration_error')}; "
+            f"the logits are divided by {evaluation.temperature:.3f}."
+        ],
         "What these numbers cannot tell": _limits(results),
         "Parameters": _parameters(results, params),
     }
@@ -118,12 +124,13 @@ def _beside_baselines(results: Results) -> Iterator[str]:
         header += [METRICS[metric].title, "network minus it", "network"]
         network += [_with_interval(results.evaluation.test, metric), "", ""]
     rows = [network]
-    by_log_loss = sorted(results.baselines.items(), key=lambda item: item[1]["log_loss"] or 0)
-    for model, scores in by_log_loss:
+    for model, scores in sorted(
+        results.baselines.items(), key=lambda item: item[1]["log_loss"] or 0
+    ):
         row = [model.replace("_", " ")]
         for metric in SHOWN_BASELINE_METRICS:
             paired = results.rivals.models[model][metric]
-            row += [_with_interval(scores, metric), _signed(paired), _outcome(paired)]
+            row += [_with_interval(scores, metric), _signed(paired), OUTCOMES[paired.verdict]]
         rows.append(row)
     yield from table_lines(header, rows)
     yield ""
@@ -143,18 +150,6 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
         recall = [number(each.precision), number(each.recall), bounds, number(each.f1)]
         rows.append([name, str(each.support), *recall])
     yield from table_lines(header, rows)
-
-
-def _training(results: Results) -> Iterator[str]:
-    epochs = results.evaluation.epochs
-    words = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
-    yield f"{words[0].upper()}{words[1:]}."
-
-
-def _calibration(results: Results) -> Iterator[str]:
-    temperature = results.evaluation.temperature
-    error = _with_interval(results.evaluation.test, "calibration_error")
-    yield f"Expected calibration error {error}; the logits are divided by {temperature:.3f}."
 
 
 def _limits(results: Results) -> Iterator[str]:
@@ -218,7 +213,3 @@ def _signed(paired: Paired) -> str:
     if paired.difference is None or paired.low is None or paired.high is None:
         return "-"
     return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
-
-
-def _outcome(paired: Paired) -> str:
-    return {"better": "wins", "worse": "loses"}.get(paired.verdict, "ties")

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vintage.base.params import IntervalParams
@@ -11,7 +11,6 @@ from vintage.report import markdown
 from vintage.report.differences import (
     Candidate,
     Difference,
-    Spread,
     paired_differences,
     unpaired_differences,
 )
@@ -20,7 +19,6 @@ from vintage.report.tables import aligned, wrapped
 from vintage.repository.revisions import AUTO, Revision
 from vintage.repository.table_change import TableChange, table_change
 from vintage.scores.metrics import METRICS
-from vintage.scores.predictions import Predictions
 
 TARGET = "data.target"
 OF_TEST_ROWS = ("data.", "split.")
@@ -61,6 +59,7 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     """
     settings = b.interval_params()
     params = differing_params(a.params, b.params)
+    sides = [Candidate(side.predictions, side.replicas, side.stds) for side in (a, b)]
     pairing, not_paired = None, _why_not_paired(a, b, params)
     if not not_paired:
         pairing = pair_rows(a.predictions, b.predictions).without_seen()
@@ -68,12 +67,11 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
             not_paired = f"no test row is left to compare on{_left_out(pairing)}"
             pairing = None
     if pairing:
-        sides = _candidate(a, pairing.a), _candidate(b, pairing.b)
-        metrics = paired_differences(*sides, settings)
+        paired = replace(sides[0], predictions=pairing.a), replace(sides[1], predictions=pairing.b)
+        metrics = paired_differences(*paired, settings)
     else:
         same_classes = TARGET not in params and a.predictions.classes == b.predictions.classes
-        sides = _candidate(a, a.predictions), _candidate(b, b.predictions)
-        metrics = unpaired_differences(*sides, same_classes)
+        metrics = unpaired_differences(sides[0], sides[1], same_classes)
     shown = _with_resolved(a, b, params)
     comparison = Comparison(a, b, not_paired, pairing, table_change(a, b), shown, metrics, [])
     comparison.notes.extend(_notes(comparison, settings))
@@ -161,20 +159,15 @@ def _with_resolved(a: Revision, b: Revision, params: Changes) -> Changes:
     }
 
 
-def _candidate(revision: Revision, predictions: Predictions) -> Candidate:
-    known = revision.replicas > 1 and revision.stds
-    return Candidate(predictions, Spread(revision.stds, revision.replicas) if known else None)
-
-
 def _title(comparison: Comparison) -> str:
-    a, b = (_named(revision) for revision in (comparison.a, comparison.b))
-    table = _table_in_words(comparison.table)
-    if comparison.pairing is None:
-        return f"not paired: {comparison.not_paired}{table}; A is {a}, B is {b}"
     pairing = comparison.pairing
+    end = f"{_table_in_words(comparison.table)}; A is {_named(comparison.a)}, B is "
+    end += _named(comparison.b)
+    if pairing is None:
+        return f"not paired: {comparison.not_paired}{end}"
     n_rows = f"{'' if any(pairing.left_out.values()) else 'all '}{len(pairing.a.rows)} test rows"
-    paired = f"paired on {n_rows}{_left_out(pairing)}{table}; A is {a}, B is {b}"
-    return f"{paired}: the predictions are equal" if _are_equal(pairing) else paired
+    equal = ": the predictions are equal" if _are_equal(pairing) else ""
+    return f"paired on {n_rows}{_left_out(pairing)}{end}{equal}"
 
 
 def _left_out(pairing: Pairing) -> str:
@@ -219,7 +212,7 @@ def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
     elif _are_equal(comparison.pairing):
         return
     else:
-        yield from _verdict_notes(comparison, settings)
+        yield from _verdict_notes(comparison.metrics, settings)
     unknown = [side for side, x in sides.items() if not (x.replicas > 1 and x.stds)]
     if unknown:
         yield (
@@ -254,8 +247,7 @@ def _split_notes(comparison: Comparison) -> Iterator[str]:
             )
 
 
-def _verdict_notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
-    metrics = comparison.metrics
+def _verdict_notes(metrics: dict[str, Difference], settings: IntervalParams) -> Iterator[str]:
     missed = [
         f"{_rounded_up(metric.detectable)} in {METRICS[name].title}"
         for name, metric in metrics.items()
@@ -319,10 +311,4 @@ def _shown_param(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """`value` as JSON can hold it: dates and numbers that are not finite as text."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str)

@@ -53,13 +53,6 @@ class _Share(NamedTuple):
     information: float
 
 
-class _Moments(NamedTuple):
-    """Means of the squares and cubes of what is around its mean."""
-
-    second: float
-    third: float
-
-
 def accuracy_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
     every_row = np.ones_like(sample.right)
     return _mean_bounds([_share(sample, sample.right, every_row)], 1, 0.0, confidence)
@@ -90,13 +83,13 @@ def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
     observed = losses[np.arange(n_rows), sample.labels]
     mean = float(observed.mean())
     residuals = observed - mean
-    seen = _Moments(float((residuals**2).mean()), float((residuals**3).mean()))
+    seen = float((residuals**2).mean()), float((residuals**3).mean())
     around = losses - (sample.probabilities * losses).sum(axis=1).mean()
-    expected = _Moments(*((sample.probabilities * around**k).sum(axis=1).mean() for k in (2, 3)))
+    second, third = ((sample.probabilities * around**k).sum(axis=1).mean() for k in (2, 3))
     information = _information(residuals)
     second, third = (
         (information * of_rows + PRIOR * prior) / (information + PRIOR)
-        for of_rows, prior in zip(seen, max(seen, expected), strict=True)
+        for of_rows, prior in zip(seen, max(seen, (second, third)), strict=True)
     )
     if sample.n_groups < 2 or second <= 0:
         return UNKNOWN
