@@ -17,7 +17,7 @@ from vintage.base import console, numerics
 from vintage.base.params import PARAMS_PATH, Params, SplitParams, load_params, parse_params
 
 if TYPE_CHECKING:
-    from vintage.scores.metrics import Floats, Labels
+    from vintage.scores.rows import Floats, Labels
 
 ROUNDS, FOLDS = 5, 5
 

@@ -23,7 +23,7 @@ from vintage.base.params import Params, load_params
 
 if TYPE_CHECKING:
     from vintage.base.tensors import Features, Schema
-    from vintage.scores.metrics import Labels
+    from vintage.scores.rows import Labels
     from vintage.table.split import Split
 
 N_TRAIN = (240, 690)

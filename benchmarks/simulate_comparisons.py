@@ -26,16 +26,16 @@ import numpy as np
 
 from vintage.base.params import IntervalParams
 from vintage.report.differences import (
-    COMPARED,
+    Candidate,
     Difference,
-    Model,
-    Spread,
     paired_differences,
 )
 from vintage.scores.evaluation import replica_scores
-from vintage.scores.metrics import METRICS, Floats, Labels
+from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions, read_predictions
+from vintage.scores.rows import Floats, Labels
 
+COMPARED = compared_metrics()
 SETTINGS = IntervalParams(confidence=0.95, resamples=200, seed=42)
 GAINS = np.linspace(0, 2, 21)
 GAP_PAIRS = 200
@@ -76,8 +76,8 @@ def scenarios() -> list[Scenario]:
 
 def simulate_pair(
     scenario: Scenario, gain: float, generator: np.random.Generator
-) -> tuple[Model, Model]:
-    """Models A and B; `gain` is added to B's evidence for the actual class."""
+) -> tuple[Candidate, Candidate]:
+    """Candidates A and B; `gain` is added to B's evidence for the actual class."""
     unique, first, members = np.unique(scenario.groups, return_index=True, return_inverse=True)
     n_classes = int(scenario.labels.max()) + 1
     actual = np.eye(n_classes)[scenario.labels[first]]
@@ -86,15 +86,15 @@ def simulate_pair(
     classes = [str(index) for index in range(n_classes)]
     rows = np.arange(len(scenario.labels))
 
-    def model(extra: float) -> Model:
+    def model(extra: float) -> Candidate:
         shape = (scenario.replicas, len(unique), n_classes)
         seen = evidence + extra * actual + generator.normal(0, scenario.noise, shape)
         tilts = generator.normal(0, scenario.tilt, (scenario.replicas, 1, n_classes))
         networks = softmax(np.log(shares) + scenario.strength * seen + tilts)[:, members]
         predictions = Predictions(
-            classes, rows, scenario.labels, networks.mean(axis=0), scenario.groups
+            classes, rows, scenario.labels, networks.mean(axis=0), scenario.groups, rows, rows < 0
         )
-        return Model(predictions, spread_of(scenario.labels, networks))
+        return Candidate(predictions, len(networks), stds_of(scenario.labels, networks))
 
     return model(0.0), model(gain)
 
@@ -104,12 +104,12 @@ def softmax(logits: Floats) -> Floats:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def spread_of(labels: Labels, networks: Floats) -> Spread | None:
+def stds_of(labels: Labels, networks: Floats) -> dict[str, float]:
     if len(networks) == 1:
-        return None
+        return {}
     scores = replica_scores(labels, networks)
     stds = {name: scores[f"{name}_std"] for name in COMPARED}
-    return Spread({name: std for name, std in stds.items() if std is not None}, len(networks))
+    return {name: std for name, std in stds.items() if std is not None}
 
 
 def compared(scenario: Scenario, gain: float, n_pairs: int) -> Iterator[dict[str, Difference]]:
@@ -120,20 +120,13 @@ def compared(scenario: Scenario, gain: float, n_pairs: int) -> Iterator[dict[str
 
 def true_differences(scenario: Scenario) -> Floats:
     """How much better B is on the average, by gain and metric: float64 `[n_gains, n_metrics]`."""
-    once = np.ones((1, len(scenario.labels)))
     means = []
     for gain in GAINS:
         generator = np.random.default_rng(7)
         gaps = []
         for _ in range(GAP_PAIRS):
-            a, b = (side.predictions for side in simulate_pair(scenario, gain, generator))
-            gaps.append(
-                [
-                    METRICS[name](b.labels, b.probabilities, once)[0]
-                    - METRICS[name](a.labels, a.probabilities, once)[0]
-                    for name in COMPARED
-                ]
-            )
+            a, b = (side.scores() for side in simulate_pair(scenario, gain, generator))
+            gaps.append([b[name] - a[name] for name in COMPARED])
         means.append(np.abs(np.mean(gaps, axis=0)))
     return np.array(means)
 

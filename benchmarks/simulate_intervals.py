@@ -29,11 +29,11 @@ if __name__ == "__main__":
 import numpy as np
 
 from vintage.report.markdown import table_lines
-from vintage.scores.evaluation import RARE_ROWS
-from vintage.scores.intervals import Interval, recall_bounds, score_with_intervals
-from vintage.scores.metrics import METRICS, Floats, Labels, class_scores
+from vintage.scores.evaluation import RARE_ROWS, class_table, scores_with_bounds
+from vintage.scores.metrics import METRICS, class_scores
+from vintage.scores.rows import Floats, Labels
 
-SHOWN = tuple(name for name in METRICS if name != "calibration_error")
+SHOWN = tuple(name for name, metric in METRICS.items() if metric.bounds)
 SIZES = (60, 229, 1000, 5000)
 KINDS = ("single rows", "twins", "groups")
 CONFIDENCE = 0.95
@@ -93,7 +93,7 @@ def true_scores(population: Population) -> Truth:
     evidence = np.random.default_rng(0).normal(population.strength * actual, 1)
     probabilities = population.probabilities(evidence)
     weights = np.repeat(population.shares, N_TRUTH)[None]
-    scores = {name: METRICS[name](labels, probabilities, weights)[0] for name in SHOWN}
+    scores = {name: METRICS[name].function(labels, probabilities, weights)[0] for name in SHOWN}
     return Truth(scores, class_scores(labels, probabilities, weights).recall[0])
 
 
@@ -128,20 +128,22 @@ def covered(
     generator = np.random.default_rng(42)
     held: dict[str, list[bool]] = {name: [] for name in SHOWN}
     recalls_held, n_recalls = np.zeros((2, len(population.shares)))
+    classes = [str(label) for label in range(len(population.shares))]
     widths = []
     for _ in range(n_tables):
         labels, probabilities, groups = draw_table(population, n, kind, generator)
-        found = score_with_intervals(labels, probabilities, groups, CONFIDENCE)
+        found = scores_with_bounds(labels, probabilities, groups, CONFIDENCE)
         for name in SHOWN:
-            if not np.isnan(found[name].low):
-                held[name].append(holds(found[name], truth.scores[name]))
-        low, high = recall_bounds(labels, probabilities, groups, CONFIDENCE)
-        enough = np.bincount(labels, minlength=len(low)) >= RARE_ROWS
-        for label in np.flatnonzero(enough):
-            recall = Interval(np.nan, low[label], high[label])
-            recalls_held[label] += holds(recall, truth.recalls[label])
-        n_recalls += enough
-        widths.append(found["accuracy"].high - found["accuracy"].low)
+            low, high = found[f"{name}_low"], found[f"{name}_high"]
+            if low is not None and high is not None:
+                held[name].append(holds(low, high, truth.scores[name]))
+        table = class_table(labels, probabilities, groups, classes, CONFIDENCE)
+        for label, recall in enumerate(table.values()):
+            if recall.support >= RARE_ROWS:
+                bounds = recall.recall_low or 0.0, recall.recall_high or 0.0
+                recalls_held[label] += holds(*bounds, truth.recalls[label])
+                n_recalls[label] += 1
+        widths.append((found["accuracy_high"] or 0.0) - (found["accuracy_low"] or 0.0))
     often = n_recalls >= n_tables / 2
     shares = {
         name: float(np.mean(values)) if len(values) >= FEWEST else float("nan")
@@ -150,8 +152,8 @@ def covered(
     return shares, (recalls_held[often] / n_recalls[often]).tolist(), float(np.mean(widths))
 
 
-def holds(interval: Interval, truth: float) -> bool:
-    return interval.low - ROUNDING <= truth <= interval.high + ROUNDING
+def holds(low: float, high: float, truth: float) -> bool:
+    return low - ROUNDING <= truth <= high + ROUNDING
 
 
 def rows_of(population: Population, n_tables: int) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ import torch
 from vintage.base.params import Params
 from vintage.base.tensors import Features, Schema
 from vintage.network.ensemble import build_ensemble
-from vintage.scores.metrics import Floats, Labels
+from vintage.scores.rows import Floats, Labels
 from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
 from vintage.training.fit import balanced_weights, fit, fit_temperature
 

@@ -56,18 +56,8 @@ def main() -> None:
         scores[name] = scores_with_bounds(
             test.labels, probabilities, test.groups, params.evaluate.confidence
         )
-        write_predictions(
-            PREDICTIONS / f"{name}.csv",
-            Predictions(
-                schema.classes,
-                test.rows,
-                test.labels,
-                probabilities,
-                test.groups,
-                test.ids,
-                test.seen,
-            ),
-        )
+        predictions = Predictions.of(test, schema.classes, probabilities)
+        write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
     write_json(SCORES, {"models": scores})
 

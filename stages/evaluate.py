@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from vintage.base import console
-from vintage.base.files import write_bytes, write_json
+from vintage.base.files import write_json
 from vintage.base.losses import best_epoch, read_losses
 from vintage.base.memory import keep_freed_memory
 from vintage.base.params import load_params
@@ -22,7 +22,7 @@ from vintage.base.recipe import resolved_values
 from vintage.base.tensors import read_examples, unknown_counts
 from vintage.network.checkpoint import read_checkpoint
 from vintage.network.ensemble import choose_device
-from vintage.report import figures
+from vintage.report.figures import Drawn, write_figures
 from vintage.scores.evaluation import (
     Evaluation,
     class_table,
@@ -57,17 +57,16 @@ def main() -> None:
         name: ensemble.predict_proba(torch.from_numpy(part.features).to(device)).cpu().numpy()
         for name, part in parts.items()
     }
+    mean = {name: probabilities.mean(axis=0) for name, probabilities in by_replica.items()}
     test = parts["test"]
-    groups = test.groups
-    probabilities = by_replica["test"].mean(axis=0)
+    scored = test.labels, mean["test"], test.groups
+    confidence = params.evaluate.confidence
 
     details = {
-        "test": scores_with_bounds(test.labels, probabilities, groups, params.evaluate.confidence),
-        "train": plain_scores(parts["train"].labels, by_replica["train"].mean(axis=0)),
-        "val": plain_scores(parts["val"].labels, by_replica["val"].mean(axis=0)),
-        "classes": class_table(
-            test.labels, probabilities, groups, schema.classes, params.evaluate.confidence
-        ),
+        "test": scores_with_bounds(*scored, confidence),
+        "train": plain_scores(parts["train"].labels, mean["train"]),
+        "val": plain_scores(parts["val"].labels, mean["val"]),
+        "classes": class_table(*scored, schema.classes, confidence),
         "epochs": {
             "trained": manifest.n_epochs,
             "best": best_epoch(losses),
@@ -81,26 +80,13 @@ def main() -> None:
         details["unknown_categories"] = unknown
     if len(by_replica["test"]) > 1:
         details["replicas"] = replica_scores(test.labels, by_replica["test"])
+    evaluation = Evaluation.model_validate(details)
 
-    predicted = probabilities.argmax(axis=1)
-    drawn = {
-        "losses.png": figures.training_curves(losses),
-        "confusion.png": figures.confusion_matrix(
-            test.labels, predicted, schema.classes, schema.target
-        ),
-        "calibration.png": figures.reliability_diagram(test.labels, probabilities),
-    }
-    write_predictions(
-        METRICS / "predictions.csv",
-        Predictions(
-            schema.classes, test.rows, test.labels, probabilities, groups, test.ids, test.seen
-        ),
-    )
-    for name, figure in drawn.items():
-        write_bytes(METRICS / "figures" / name, figures.png(figure))
-    write_json(METRICS / "details.json", details)
-    headline = Evaluation.model_validate(details).headline()
-    write_json(METRICS / "evaluation.json", headline.model_dump())
+    predictions = Predictions.of(test, schema.classes, mean["test"])
+    write_predictions(METRICS / "predictions.csv", predictions)
+    write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
+    write_json(METRICS / "details.json", evaluation.model_dump(exclude_unset=True))
+    write_json(METRICS / "evaluation.json", evaluation.headline().model_dump())
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 
 

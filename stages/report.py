@@ -15,10 +15,10 @@ from vintage.base import console
 from vintage.base.files import read_json, write_bytes, write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_schema
-from vintage.report.differences import Model, Spread, paired_differences
+from vintage.report.differences import Candidate
 from vintage.report.page import Results, report_lines
-from vintage.report.pairing import pair_rows
-from vintage.scores.evaluation import COMPARED, Baselines, Comparison, Evaluation, rounded
+from vintage.report.rivals import compare_with_baselines
+from vintage.scores.evaluation import Baselines, Evaluation, check_required
 from vintage.scores.predictions import read_predictions
 
 METRICS = Path("metrics")
@@ -28,52 +28,26 @@ SCHEMA = Path("data/tensors/schema.json")
 
 def main() -> None:
     params = load_params()
-    evaluation = read_json(METRICS / "details.json", Evaluation)
-    baselines = read_json(METRICS / "baseline.json", Baselines).models
-    spread = None
-    if evaluation.replicas:
-        spread = Spread(evaluation.replica_stds(), params.train.replicas)
-    predictions = read_predictions(METRICS / "predictions.csv")
+    check_required(params.evaluate.require)
     schema = read_schema(SCHEMA)
-    _check_classes("predictions.csv", predictions.classes, schema.classes)
-    _check_classes("details.json", list(evaluation.classes), schema.classes)
-    models = {}
-    for name in baselines:
-        path = BASELINES / f"{name}.csv"
-        baseline = read_predictions(path)
-        if (
-            baseline.classes != predictions.classes
-            or not (pairing := pair_rows(baseline, predictions)).is_complete
-        ):
+    evaluation = read_json(METRICS / "details.json", Evaluation)
+    predictions = read_predictions(METRICS / "predictions.csv")
+    found = {"details.json": list(evaluation.classes), "predictions.csv": predictions.classes}
+    for name, classes in found.items():
+        if sorted(classes) != sorted(schema.classes):
             raise console.InputError(
-                f"{path}: does not fit {METRICS / 'predictions.csv'}: its rows or classes differ; "
-                "run `dvc repro`"
+                f"metrics/{name}: its classes are not those of {SCHEMA}; run `dvc repro`"
             )
-        paired = paired_differences(Model(pairing.a), Model(pairing.b, spread), params.evaluate)
-        models[name] = {
-            metric: {
-                "difference": rounded(each.difference),
-                "low": rounded(each.low),
-                "high": rounded(each.high),
-                "verdict": each.verdict,
-            }
-            for metric, each in paired.items()
-        }
-    comparison = Comparison.model_validate(
-        {"network": {name: evaluation.test[name] for name in COMPARED}, "models": models}
-    )
-    write_json(METRICS / "comparison.json", comparison.model_dump())
-    results = Results(schema, evaluation, baselines, comparison)
-    page = "\n".join(report_lines(results, params)) + "\n"
-    write_bytes(METRICS / "report.md", page.encode("utf-8"))
+    scores = read_json(METRICS / "baseline.json", Baselines).models
+    baselines = {name: read_predictions(BASELINES / f"{name}.csv") for name in scores}
+
+    network = Candidate(predictions, params.train.replicas, evaluation.replica_stds())
+    rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
+    page = report_lines(Results(schema, evaluation, scores, rivals), params)
+
+    write_json(METRICS / "comparison.json", rivals.model_dump())
+    write_bytes(METRICS / "report.md", ("\n".join(page) + "\n").encode("utf-8"))
     console.say(f"see {METRICS / 'report.md'}")
-
-
-def _check_classes(name: str, found: list[str], expected: list[str]) -> None:
-    if sorted(found) != sorted(expected):
-        raise console.InputError(
-            f"{METRICS / name}: its classes are not those of {SCHEMA}; run `dvc repro`"
-        )
 
 
 if __name__ == "__main__":

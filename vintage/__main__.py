@@ -13,8 +13,9 @@ from vintage.base import console, numerics
 def show(_: argparse.Namespace) -> int:
     """Print the verdict, the scores with their intervals, and where the figures are."""
     from vintage.base.files import read_json
+    from vintage.report.rivals import Rivals
     from vintage.report.show import score_lines
-    from vintage.scores.evaluation import Baselines, Comparison, Evaluation
+    from vintage.scores.evaluation import Baselines, Evaluation
 
     metrics = Path("metrics")
     evaluation = read_json(metrics / "details.json", Evaluation)
@@ -22,7 +23,7 @@ def show(_: argparse.Namespace) -> int:
     for line in score_lines(
         evaluation,
         read_json(baselines, Baselines).models if baselines.exists() else None,
-        read_json(comparison, Comparison) if comparison.exists() else None,
+        read_json(comparison, Rivals) if comparison.exists() else None,
     ):
         console.say(line)
     return 0
@@ -36,9 +37,11 @@ def check(_: argparse.Namespace) -> int:
     from vintage.repository.declared import check_declared
     from vintage.repository.provenance import check_provenance
     from vintage.repository.stored import check_stored
+    from vintage.scores.evaluation import check_required
 
     root = Path()
     params = load_params()
+    check_required(params.evaluate.require)
     problems = [
         *check_outputs(root, params),
         *check_provenance(params),

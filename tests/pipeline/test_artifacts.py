@@ -291,7 +291,7 @@ BAD: dict[str, tuple[str, str, Callable[[bytes], bytes], str]] = {
     "a cell of thousands of characters": (
         "report", CSV[1], lambda old: re.sub(rb"0\.\d+", b"[" * 5000, old, count=1), "[[["),
     "a row twice": (
-        "report", CSV[0], lambda old: old.replace(b"\n8,", b"\n17,", 1), "stands there twice"),
+        "report", CSV[0], lambda old: old.replace(b"\n8,", b"\n17,", 1), "two rows are the same"),
     "a row too few": (
         "report", CSV[1], lambda old: old[: old.rindex(b"\n", 0, -1) + 1], "does not fit"),
     "weights that overflow": (

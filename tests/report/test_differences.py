@@ -1,5 +1,6 @@
 """The statistics of `vintage compare`, against the literature's formulas and by simulation."""
 
+from dataclasses import replace
 from statistics import mean
 
 import numpy as np
@@ -13,17 +14,16 @@ from statsmodels.stats.multitest import multipletests
 from benchmarks.simulate_comparisons import Scenario, simulate_pair
 from vintage.base.params import IntervalParams
 from vintage.report.differences import (
-    COMPARED,
-    Model,
-    Spread,
+    Candidate,
     holm,
     paired_differences,
     unpaired_differences,
 )
-from vintage.report.permutation import auc_contributions, exchanged_differences, mcnemar, won_rows
 from vintage.report.power import StandardError, accuracy_detectable
-from vintage.scores.metrics import Floats, Labels, log_loss, roc_auc_ovr
+from vintage.report.resampling import bootstrap_weights, mcnemar, permuted_differences, won_rows
+from vintage.scores.metrics import METRICS, compared_metrics, roc_auc_contributions, roc_auc_ovr
 from vintage.scores.predictions import Predictions
+from vintage.scores.rows import Floats, Labels, Sample
 
 SETTINGS = IntervalParams(confidence=0.95, resamples=500, seed=42)
 
@@ -31,7 +31,12 @@ SETTINGS = IntervalParams(confidence=0.95, resamples=500, seed=42)
 def predictions(labels: Labels, probabilities: Floats, groups: Labels | None = None) -> Predictions:
     rows = np.arange(len(labels))
     classes = [f"class {index}" for index in range(probabilities.shape[1])]
-    return Predictions(classes, rows, labels, probabilities, rows if groups is None else groups)
+    groups = rows if groups is None else groups
+    return Predictions(classes, rows, labels, probabilities, groups, rows, rows < 0)
+
+
+def sample(predicted: Predictions) -> Sample:
+    return Sample.of(predicted.labels, predicted.probabilities, predicted.groups)
 
 
 def random_pair(
@@ -55,20 +60,21 @@ def test_mcnemar_of_single_rows_is_the_exact_binomial_test(wins: int, losses: in
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
-def test_mcnemar_of_twins_is_the_exact_test_by_exchanging_groups(won: list[int]) -> None:
+def test_mcnemar_of_twins_is_the_exact_permutation_test_of_groups(won: list[int]) -> None:
     array = np.array(won)
-    worlds = [
+    differences = [
         (array * [1 if code >> bit & 1 else -1 for bit in range(len(won))]).sum()
         for code in range(2 ** len(won))
     ]
-    expected = np.mean(np.abs(worlds) >= abs(array.sum()))
+    expected = np.mean(np.abs(differences) >= abs(array.sum()))
     assert mcnemar(array)[0] == pytest.approx(expected)
 
 
 def test_twins_that_agree_count_once() -> None:
     labels = np.zeros(12, dtype=np.int64)
     right, wrong = np.tile([0.9, 0.1], (12, 1)), np.tile([0.1, 0.9], (12, 1))
-    won = won_rows(labels, wrong, right, np.repeat(np.arange(3), 4))
+    a, b = (predictions(labels, x, np.repeat(np.arange(3), 4)) for x in (wrong, right))
+    won = won_rows(sample(a), sample(b))
     assert won.tolist() == [4, 4, 4]
     assert mcnemar(won)[0] == 2 / 2**3
 
@@ -77,10 +83,10 @@ def test_twins_that_agree_count_once() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]
-    assert holm(p_values) == pytest.approx(expected.tolist())
+    assert holm(p_values, 0.05)[0] == pytest.approx(expected.tolist())
 
 
-def test_exchange_of_log_loss_is_scipys_permutation_test() -> None:
+def test_permuted_log_loss_is_scipys_permutation_test() -> None:
     a, b = random_pair(3, n=40)
     once = np.arange(40)
     loss = [-np.log(x.probabilities[once, x.labels]) for x in (a, b)]
@@ -88,20 +94,18 @@ def test_exchange_of_log_loss_is_scipys_permutation_test() -> None:
         loss, lambda x, y, axis: np.mean(y - x, axis=axis), permutation_type="samples",
         vectorized=True, n_resamples=20_000, rng=1,
     )  # fmt: skip
-    exchanged = exchanged_differences(
-        [log_loss], a.labels, a.probabilities, b.probabilities, a.groups, 20_000, 1
-    )[:, 0]
-    share = np.mean(np.abs(exchanged) >= abs(float(np.mean(loss[1] - loss[0]))))
+    permuted = permuted_differences([METRICS["log_loss"]], sample(a), sample(b), 20_000, 1)[:, 0]
+    share = np.mean(np.abs(permuted) >= abs(float(np.mean(loss[1] - loss[0]))))
     assert share == pytest.approx(reference.pvalue, abs=0.015)
     # a rank test of the same pairs looks at the same question in another way
     assert share == pytest.approx(wilcoxon(loss[0], loss[1]).pvalue, abs=0.3)
 
 
-def test_contributions_to_the_area_give_what_exchanged_rows_give() -> None:
+def test_contributions_to_the_area_give_what_swapped_rows_give() -> None:
     a, b = random_pair(5, n=30)
-    parts = auc_contributions(a.labels, a.probabilities, b.probabilities)
+    parts = roc_auc_contributions(a.labels, a.probabilities, b.probabilities)
     n = len(a.labels)
-    # the ranks of rows within each model, so that an exchange mixes no scales
+    # the ranks of rows within each model, so that a swap mixes no scales
     ranks_a, ranks_b = (
         x.probabilities.argsort(axis=0).argsort(axis=0).astype(np.float64) for x in (a, b)
     )
@@ -120,7 +124,7 @@ def test_interval_of_log_loss_is_like_scipys_bootstrap() -> None:
         (difference,), np.mean, confidence_level=0.99, method="basic", n_resamples=4000, rng=1
     ).confidence_interval
     found = paired_differences(
-        Model(a), Model(b), IntervalParams(confidence=0.95, resamples=4000, seed=1)
+        Candidate(a), Candidate(b), IntervalParams(confidence=0.95, resamples=4000, seed=1)
     )["log_loss"]
     assert found.low is not None
     assert found.high is not None
@@ -137,7 +141,7 @@ def test_interval_and_verdict_never_contradict_each_other(
 ) -> None:
     a, b = random_pair(seed, n=60, noise=noise)
     result = paired_differences(
-        Model(a), Model(b), IntervalParams(confidence=confidence, resamples=200, seed=seed)
+        Candidate(a), Candidate(b), IntervalParams(confidence=confidence, resamples=200, seed=seed)
     )
     for metric in result.values():
         assert metric.low is not None
@@ -154,10 +158,10 @@ def test_direction_of_better() -> None:
     flip = generator.random(300) < 0.3
     bad = np.where(flip[:, None], 1 - good, good)
     forth = paired_differences(
-        Model(predictions(labels, bad)), Model(predictions(labels, good)), SETTINGS
+        Candidate(predictions(labels, bad)), Candidate(predictions(labels, good)), SETTINGS
     )
     back = paired_differences(
-        Model(predictions(labels, good)), Model(predictions(labels, bad)), SETTINGS
+        Candidate(predictions(labels, good)), Candidate(predictions(labels, bad)), SETTINGS
     )
     assert {metric.verdict for metric in forth.values()} == {"better"}
     assert {metric.verdict for metric in back.values()} == {"worse"}
@@ -171,7 +175,7 @@ def test_a_class_of_one_row_proves_nothing() -> None:
     b = a.copy()
     a[-1] = [0.8, 0.1, 0.1]
     result = paired_differences(
-        Model(predictions(labels, a)), Model(predictions(labels, b)), SETTINGS
+        Candidate(predictions(labels, a)), Candidate(predictions(labels, b)), SETTINGS
     )
     assert result["balanced_accuracy"].difference == pytest.approx(1 / 3)
     assert {metric.verdict for metric in result.values()} == {"no difference"}
@@ -179,10 +183,10 @@ def test_a_class_of_one_row_proves_nothing() -> None:
 
 def test_seed_to_seed_spread_widens_every_interval() -> None:
     a, b = random_pair(1)
-    spread = Spread(dict.fromkeys(COMPARED, 0.2), replicas=4)
-    alone = paired_differences(Model(a), Model(b), SETTINGS)
-    counted = paired_differences(Model(a, spread), Model(b, spread), SETTINGS)
-    for name in COMPARED:
+    spread = 4, dict.fromkeys(compared_metrics(), 0.2)
+    alone = paired_differences(Candidate(a), Candidate(b), SETTINGS)
+    counted = paired_differences(Candidate(a, *spread), Candidate(b, *spread), SETTINGS)
+    for name in compared_metrics():
         assert counted[name].p_value >= alone[name].p_value  # type: ignore[operator]
         assert counted[name].low < alone[name].low  # type: ignore[operator]
         assert counted[name].high > alone[name].high  # type: ignore[operator]
@@ -190,27 +194,27 @@ def test_seed_to_seed_spread_widens_every_interval() -> None:
 
 def test_equal_predictions() -> None:
     a, _ = random_pair(1)
-    for metric in paired_differences(Model(a), Model(a), SETTINGS).values():
+    for metric in paired_differences(Candidate(a), Candidate(a), SETTINGS).values():
         assert (metric.difference, metric.p_value, metric.verdict) == (0, 1, "no difference")
 
 
 def test_degenerate_inputs() -> None:
     one_class = predictions(np.zeros(5, dtype=np.int64), np.tile([0.6, 0.4], (5, 1)))
     other = predictions(np.zeros(5, dtype=np.int64), np.tile([0.7, 0.3], (5, 1)))
-    result = paired_differences(Model(one_class), Model(other), SETTINGS)
+    result = paired_differences(Candidate(one_class), Candidate(other), SETTINGS)
     assert result["roc_auc_ovr"].a is None
     assert result["accuracy"].difference == 0
     single = predictions(np.array([1]), np.array([[0.6, 0.4]]))
     flipped = predictions(np.array([1]), np.array([[0.4, 0.6]]))
-    for metric in paired_differences(Model(single), Model(flipped), SETTINGS).values():
+    for metric in paired_differences(Candidate(single), Candidate(flipped), SETTINGS).values():
         assert metric.verdict == "no difference"
 
 
 def test_unpaired_models_get_neither_interval_nor_p_value() -> None:
     a, b = random_pair(4)
-    moved = Predictions(b.classes, b.rows + 7, b.labels, b.probabilities, b.groups)
-    for name, metric in unpaired_differences(Model(a), Model(moved)).items():
-        paired = paired_differences(Model(a), Model(b), SETTINGS)[name]
+    moved = replace(b, rows=b.rows + 7)
+    for name, metric in unpaired_differences(Candidate(a), Candidate(moved)).items():
+        paired = paired_differences(Candidate(a), Candidate(b), SETTINGS)[name]
         assert metric.difference == paired.difference
         assert (metric.low, metric.high, metric.p_value, metric.detectable) == (None,) * 4
         assert metric.verdict == "unpaired"
@@ -248,3 +252,14 @@ def test_equally_good_models_get_no_verdict() -> None:
     assert mean(wrong) <= 0.06
     better = [paired_differences(*simulate_pair(scenario, 1.0, generator), few) for _ in range(20)]
     assert mean(result["log_loss"].verdict == "better" for result in better) > 0.9
+
+
+def test_a_resample_draws_whole_groups_of_any_class() -> None:
+    groups = np.array([0, 0, 1, 2, 3, 4, 5, 5, 6])
+    rows = Sample.of(np.zeros(9, dtype=np.int64), np.ones((9, 1)), groups)
+    weights = bootstrap_weights(rows, 500, np.random.default_rng(1))
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 6] == weights[:, 7]).all()
+    assert (weights[:, [0, 2, 3, 4, 5, 6, 8]].sum(axis=1) == 7).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(9), abs=0.15)
+    assert (weights[:, 8] == 0).any()  # so a class of a single group is missing from some

@@ -9,17 +9,13 @@ import pytest
 
 from tests.conftest import Project
 from vintage.report.markdown import escaped, table_lines
+from vintage.report.rivals import Rivals
 from vintage.report.show import score_lines
 from vintage.report.verdict import verdict
-from vintage.scores.evaluation import (
-    BOUNDED,
-    COMPARED,
-    PER_CLASS,
-    Baselines,
-    Comparison,
-    Evaluation,
-)
-from vintage.scores.metrics import METRICS
+from vintage.scores.evaluation import Baselines, ClassScore, Evaluation
+from vintage.scores.metrics import METRICS, compared_metrics
+
+BOUNDED = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_low", "_high")]
 
 
 def report(project: Project) -> str:
@@ -117,8 +113,8 @@ def test_the_baselines_do_not_depend_on_the_validation_part(reproduced: Project)
 def evaluation_of(recall: float) -> Evaluation:
     """A network for two classes of 195 and 5 rows."""
     per_class = {
-        name: {**dict.fromkeys(PER_CLASS, 0.9), "recall": value, "support": support}
-        for name, value, support in (("no", 0.99, 195.0), ("yes", recall, 5.0))
+        name: {**dict.fromkeys(ClassScore.model_fields, 0.9), "recall": value, "support": support}
+        for name, value, support in (("no", 0.99, 195), ("yes", recall, 5))
     }
     return Evaluation.model_validate(
         {
@@ -134,7 +130,7 @@ def evaluation_of(recall: float) -> Evaluation:
     )
 
 
-def compared(**verdicts: tuple[str, str]) -> tuple[Baselines, Comparison]:
+def compared(**verdicts: tuple[str, str]) -> tuple[Baselines, Rivals]:
     """Baselines by name with the verdicts on the network in log loss and accuracy."""
     scores = {
         name: {**dict.fromkeys(BOUNDED, 0.5), "log_loss": 0.1 * index}
@@ -148,14 +144,14 @@ def compared(**verdicts: tuple[str, str]) -> tuple[Baselines, Comparison]:
                 "high": None,
                 "verdict": log_loss if metric == "log_loss" else accuracy,
             }
-            for metric in COMPARED
+            for metric in compared_metrics()
         }
         for name, (log_loss, accuracy) in verdicts.items()
     }
-    network = dict.fromkeys(COMPARED, 0.5)
+    network = dict.fromkeys(compared_metrics(), 0.5)
     return (
         Baselines.model_validate({"models": scores}),
-        Comparison.model_validate({"network": network, "models": models}),
+        Rivals.model_validate({"network": network, "models": models}),
     )
 
 
@@ -200,8 +196,8 @@ TIE, WIN, LOSS = "no difference", "better", "worse"
 def test_the_verdict(
     verdicts: dict[str, tuple[str, str]], recall: float, expected: list[str]
 ) -> None:
-    baselines, comparison = compared(**verdicts)
-    assert list(verdict(evaluation_of(recall), baselines.models, comparison)) == expected
+    baselines, rivals = compared(**verdicts)
+    assert list(verdict(evaluation_of(recall), baselines.models, rivals)) == expected
 
 
 def test_a_score_without_an_interval_has_a_dash() -> None:

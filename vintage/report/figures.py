@@ -1,56 +1,63 @@
-"""Figures as PNG: the same bytes whatever the user's settings, fonts and terminal are."""
+"""Figures as PNG: the same bytes whatever the user's settings, fonts and terminal are.
+
+`FIGURES` lists them; the stage `evaluate` draws all of them, and the report shows them.
+"""
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib as mpl
-import matplotlib.font_manager as fonts
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from vintage.base.files import write_bytes
 from vintage.base.losses import LossRecord, best_epoch
-from vintage.scores.metrics import N_BINS, Floats, Labels, confidence_bins
+from vintage.scores.metrics import N_BINS, confidence_bins
+from vintage.scores.predictions import Predictions
+
+if TYPE_CHECKING:  # matplotlib takes half a second, and a list of the figures does not need it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONGEST_NAME = 16
 MAX_NUMBERED_CLASSES = 20
 TRAIN, VAL, MARK = "#1f77b4", "#d95f02", "#555555"
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure of `width` x `height` inches, with matplotlib's own defaults and fonts."""
-    mpl.rcdefaults()
-    mpl.rcParams.update({"text.parse_math": False, "axes.spines.top": False})
-    mpl.rcParams.update({"axes.spines.right": False, "axes.titlesize": 11})
-    bundled = str(Path(mpl.get_data_path()) / "fonts")
-    manager = fonts.fontManager
-    manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(bundled)]
-    figure = Figure(figsize=(width, height), dpi=120, layout="compressed")
-    return figure, figure.add_subplot()
+@dataclass(frozen=True)
+class Drawn:
+    """What figures are drawn of.
+
+    Attributes:
+        losses: the records of `losses.json`.
+        test: the test rows with their predictions.
+        target: the name of the predicted column.
+    """
+
+    losses: Sequence[LossRecord]
+    test: Predictions
+    target: str
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG, without date or program version."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script the font lacks
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+def write_figures(folder: Path, drawn: Drawn) -> None:
+    """Draw each figure of `FIGURES` into `folder`."""
+    for name, figure in FIGURES.items():
+        write_bytes(folder / name, _png(figure.draw(drawn)))
 
 
-def training_curves(records: Sequence[LossRecord]) -> Figure:
-    """Train and validation loss by epoch, from the records of `losses.json`.
+def training_curves(drawn: Drawn) -> "Figure":
+    """Train and validation loss by epoch.
 
     The band is one standard deviation of the replicas; the line marks the best epoch.
     """
-    figure, axes = new_figure(6.4, 4)
-    epochs = [record.epoch for record in records]
+    figure, axes = _new_figure(6.4, 4)
+    epochs = [record.epoch for record in drawn.losses]
     for name, label, color in (("train", "train", TRAIN), ("val", "validation", VAL)):
         losses, spread = (
-            np.array([getattr(record, f"{name}_{column}") for record in records], dtype=np.float64)
+            np.array([getattr(r, f"{name}_{column}") for r in drawn.losses], dtype=np.float64)
             for column in ("loss", "loss_std")
         )
         if np.isnan(losses).all():
@@ -60,48 +67,46 @@ def training_curves(records: Sequence[LossRecord]) -> Figure:
             axes.fill_between(
                 epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0
             )
-    if (best := best_epoch(records)) is not None:
+    if (best := best_epoch(drawn.losses)) is not None:
         axes.axvline(best, color=MARK, ls="--", lw=1, label=f"best epoch {best}")
     axes.set(xlabel="Epoch", ylabel="Loss", title="Cross entropy by epoch")
     axes.legend(frameon=False)
     return figure
 
 
-def confusion_matrix(
-    labels: Labels, predicted: Labels, classes: Sequence[str], target: str
-) -> Figure:
+def confusion_matrix(drawn: Drawn) -> "Figure":
     """Counts of actual (rows) against predicted (columns) class, coloured by the row's share."""
-    n_classes = len(classes)
+    n_classes = len(drawn.test.classes)
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
-    np.add.at(counts, (labels, predicted), 1)
+    np.add.at(counts, (drawn.test.labels, drawn.test.probabilities.argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(12.0, 2.6 + 0.55 * n_classes)
-    figure, axes = new_figure(side + 0.6, side)
+    figure, axes = _new_figure(side + 0.6, side)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046)
     if n_classes <= MAX_NUMBERED_CLASSES:
         for (row, column), count in np.ndenumerate(counts):
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{count}", ha="center", va="center", color=color)
-    names = [short_name(name) for name in classes]
+    names = [_short(name) for name in drawn.test.classes]
     rotation = 90 if max(map(len, names)) > 4 or n_classes > MAX_NUMBERED_CLASSES else 0
     axes.set_xticks(range(n_classes), names, rotation=rotation)
     axes.set_yticks(range(n_classes), names)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="Predicted", ylabel="Actual", title=f"Test rows by {short_name(target)}")
+    axes.set(xlabel="Predicted", ylabel="Actual", title=f"Test rows by {_short(drawn.target)}")
     return figure
 
 
-def reliability_diagram(labels: Labels, probabilities: Floats) -> Figure:
+def reliability_diagram(drawn: Drawn) -> "Figure":
     """Accuracy against confidence in ten bins; on the diagonal a probability means what it says."""
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
+    confidence = drawn.test.probabilities.max(axis=1)
+    correct = drawn.test.probabilities.argmax(axis=1) == drawn.test.labels
     bins = confidence_bins(confidence)
     counts = np.bincount(bins, minlength=N_BINS)
     seen = counts > 0
     mean_confidence = np.bincount(bins, confidence, N_BINS)[seen] / counts[seen]
     mean_accuracy = np.bincount(bins, correct, N_BINS)[seen] / counts[seen]
-    figure, axes = new_figure(4.8, 4.4)
+    figure, axes = _new_figure(4.8, 4.4)
     axes.plot([0, 1], [0, 1], color=MARK, ls="--", lw=1, label="calibrated")
     sizes: npt.NDArray[np.float64] = 20 + 380 * counts[seen] / counts.sum()
     axes.scatter(mean_confidence, mean_accuracy, s=sizes, color=TRAIN, label="test rows", zorder=2)
@@ -113,7 +118,47 @@ def reliability_diagram(labels: Labels, probabilities: Floats) -> Figure:
     return figure
 
 
-def short_name(name: str) -> str:
+class FigureEntry(NamedTuple):
+    """A figure: what draws it, its caption, and the report's section that shows it."""
+
+    draw: Callable[[Drawn], "Figure"]
+    caption: str
+    section: str = "More figures"
+
+
+FIGURES = {  # by file
+    "losses.png": FigureEntry(training_curves, "Loss by epoch", "Training"),
+    "confusion.png": FigureEntry(confusion_matrix, "Confusion matrix", "By class"),
+    "calibration.png": FigureEntry(reliability_diagram, "Accuracy by confidence", "Calibration"),
+}
+
+
+def _new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """An empty figure of `width` x `height` inches, with matplotlib's own defaults and fonts."""
+    import matplotlib as mpl
+    import matplotlib.font_manager as fonts
+    from matplotlib.figure import Figure
+
+    mpl.rcdefaults()
+    mpl.rcParams.update({"text.parse_math": False, "axes.spines.top": False})
+    mpl.rcParams.update({"axes.spines.right": False, "axes.titlesize": 11})
+    bundled = str(Path(mpl.get_data_path()) / "fonts")
+    manager = fonts.fontManager
+    manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(bundled)]
+    figure = Figure(figsize=(width, height), dpi=120, layout="compressed")
+    return figure, figure.add_subplot()
+
+
+def _png(figure: "Figure") -> bytes:
+    """The figure as PNG, without date or program version."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script the font lacks
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _short(name: str) -> str:
     """`name` on one line and cut to what fits an axis."""
     printable = "".join(c if c.isprintable() else " " for c in name)
     return printable if len(printable) <= LONGEST_NAME else printable[: LONGEST_NAME - 1] + "…"

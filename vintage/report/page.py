@@ -1,21 +1,25 @@
 """`report.md`: what was done, how good it is, and what the numbers cannot tell."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vintage.base.losses import curve_in_words
 from vintage.base.params import Params
 from vintage.base.recipe import auto_values
 from vintage.base.tensors import Schema
+from vintage.report.figures import FIGURES
 from vintage.report.markdown import escaped, table_lines
-from vintage.report.show import NAMES, interval, number
-from vintage.report.verdict import few_rows, verdict
-from vintage.scores.evaluation import Comparison, Evaluation, Paired, Scores
+from vintage.report.rivals import Paired, Rivals
+from vintage.report.tables import interval, number, score_rows
+from vintage.report.verdict import few_rows, listed, verdict
+from vintage.scores.evaluation import Evaluation, Scores
+from vintage.scores.metrics import METRICS
 
 SHOWN_COLUMNS = 20
 RARE = 30  # test rows of a class, below which a recall says little
 SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
+OUTCOMES = {"better": "wins", "worse": "loses", "no difference": "ties"}
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,13 @@ class Results:
     Attributes:
         evaluation: `details.json`.
         baselines: `baseline.json`, scores by model.
-        comparison: `comparison.json`.
+        rivals: `comparison.json`.
     """
 
     schema: Schema
     evaluation: Evaluation
     baselines: Mapping[str, Scores]
-    comparison: Comparison
+    rivals: Rivals
 
 
 def report_lines(results: Results, params: Params) -> Iterator[str]:
@@ -39,44 +43,47 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
     yield f"# {escaped(params.data.target)}, predicted from {escaped(params.data.path)}"
     yield ""
     yield from _summary(results, params)
-    yield from _section("Scores", _scores(results, params))
-    yield from _section("Beside other models", _beside_baselines(results))
-    yield from _section("By class", _by_class(results, params))
-    yield from _section("Training", _training(results))
-    yield from _section("Calibration", _calibration(results))
-    yield from _section("What these numbers cannot tell", _limits(results))
-    yield from _section("Parameters", _parameters(results, params))
-
-
-def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
-    yield ""
-    yield f"## {title}"
-    yield ""
-    yield from lines
+    evaluation, epochs = results.evaluation, results.evaluation.epochs
+    curve = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
+    sections: dict[str, Iterable[str]] = {
+        "Scores": _scores(results, params),
+        "Beside other models": _beside_baselines(results),
+        "By class": _by_class(results, params),
+        "Training": [f"{curve[0].upper()}{curve[1:]}."],
+        "Calibration": [
+            f"Expected calibration error {_with_interval(evaluation.test, 'calibration_error')}; "
+            f"the logits are divided by {evaluation.temperature:.3f}."
+        ],
+        "What these numbers cannot tell": _limits(results),
+        "Parameters": _parameters(results, params),
+    }
+    for title in dict.fromkeys([*sections, *(figure.section for figure in FIGURES.values())]):
+        yield from ("", f"## {title}")
+        if title in sections:
+            yield ""
+            yield from sections[title]
+        for name, figure in FIGURES.items():
+            if figure.section == title:
+                yield from ("", f"![{figure.caption}](figures/{name})")
 
 
 def _summary(results: Results, params: Params) -> Iterator[str]:
-    for sentence in verdict(results.evaluation, results.baselines, results.comparison):
+    for sentence in verdict(results.evaluation, results.baselines, results.rivals):
         yield f"**{escaped(sentence[0].upper() + sentence[1:])}.**"
     yield ""
-    schema = results.schema
-    counts = schema.rows
-    n_rows = counts.train + counts.val + counts.test
+    schema, counts = results.schema, results.schema.rows
     yield (
-        f"{n_rows} rows, {len(schema.features)} features, {len(schema.classes)} classes: "
-        f"{counts.train} rows to train, {counts.val} to validate, {counts.test} to test."
+        f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
+        f"{len(schema.classes)} classes: {counts.train} rows to train, {counts.val} to validate, "
+        f"{counts.test} to test."
     )
     if schema.dropped:
-        yield (
-            "Left out, because they are constant or empty in the train rows: "
-            f"{', '.join(map(escaped, schema.dropped))}."
-        )
+        dropped = ", ".join(map(escaped, schema.dropped))
+        yield f"Left out, because they are constant or empty in the train rows: {dropped}."
     if schema.missing_cells:
         missing = sorted(schema.missing_cells.items(), key=lambda item: (-item[1], item[0]))
-        shown = [f"{escaped(name)} {count}" for name, count in missing[:SHOWN_COLUMNS]]
-        if len(missing) > SHOWN_COLUMNS:
-            shown.append(f"and {len(missing) - SHOWN_COLUMNS} columns more")
-        yield f"Cells that are missing, by column: {', '.join(shown)}."
+        shown = [f"{escaped(name)} {count}" for name, count in missing]
+        yield f"Cells that are missing, by column: {listed(shown, SHOWN_COLUMNS)}."
     if params.split.group_by == "duplicates" and params.split.column == "none":
         yield (
             f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "
@@ -91,24 +98,14 @@ def _summary(results: Results, params: Params) -> Iterator[str]:
 
 
 def _scores(results: Results, params: Params) -> Iterator[str]:
-    evaluation = results.evaluation
-    replicas = evaluation.replicas
+    evaluation, replicas = results.evaluation, results.evaluation.replicas
     header = ["", "test", _interval_title(params), "train", "validation"]
+    rows = list(score_rows(evaluation))
     if replicas:
-        header += ["one replica, mean ± std"]
-    rows = []
-    for key, name in NAMES.items():
-        row = [
-            name,
-            number(evaluation.test[key]),
-            interval(evaluation.test, key),
-            number(evaluation.train[key]),
-            number(evaluation.val[key]),
-        ]
-        if replicas:
-            mean, std = replicas[f"{key}_mean"], replicas[f"{key}_std"]
-            row += [f"{number(mean)} ± {number(std)}"]
-        rows.append(row)
+        header.append("one replica, mean ± std")
+        for name, row in zip(METRICS, rows, strict=True):
+            mean, std = replicas[f"{name}_mean"], replicas[f"{name}_std"]
+            row.append(f"{number(mean)} ± {number(std)}")
     yield from table_lines(header, rows)
     if few := few_rows(evaluation):
         yield ""
@@ -122,96 +119,69 @@ def _scores(results: Results, params: Params) -> Iterator[str]:
 
 
 def _beside_baselines(results: Results) -> Iterator[str]:
-    names = [NAMES[metric] for metric in SHOWN_BASELINE_METRICS]
-    header = ["model", *(cell for name in names for cell in (name, "network minus it", "so it is"))]
-    network = ["network"]
+    header, network = ["model"], ["network"]
     for metric in SHOWN_BASELINE_METRICS:
+        header += [METRICS[metric].title, "network minus it", "network"]
         network += [_with_interval(results.evaluation.test, metric), "", ""]
     rows = [network]
-    by_log_loss = sorted(results.baselines.items(), key=lambda item: item[1]["log_loss"] or 0)
-    for model, scores in by_log_loss:
+    for model, scores in sorted(
+        results.baselines.items(), key=lambda item: item[1]["log_loss"] or 0
+    ):
         row = [model.replace("_", " ")]
         for metric in SHOWN_BASELINE_METRICS:
-            paired = results.comparison.models[model][metric]
-            row += [_with_interval(scores, metric), _signed(paired), _verdict(paired)]
+            paired = results.rivals.models[model][metric]
+            row += [_with_interval(scores, metric), _signed(paired), OUTCOMES[paired.verdict]]
         rows.append(row)
     yield from table_lines(header, rows)
     yield ""
     yield (
         "Every model saw the same train and validation rows; the network chose its epochs by the "
-        "latter. The differences are paired "
-        f"on the {results.schema.rows.test} test rows and corrected for looking at several metrics."
+        f"latter. The differences are paired on the {results.schema.rows.test} test rows and "
+        "corrected for looking at several metrics."
     )
 
 
 def _by_class(results: Results, params: Params) -> Iterator[str]:
-    header = ["class", "test rows", "precision", "recall"]
-    header += [_interval_title(params), "F1"]
-    rows = [
-        [
-            name,
-            f"{scores['support']:.0f}",
-            number(scores["precision"]),
-            number(scores["recall"]),
-            interval(scores, "recall"),
-            number(scores["f1"]),
-        ]
-        for name, scores in (
-            (name, results.evaluation.classes[name]) for name in results.schema.classes
-        )
-    ]
+    header = ["class", "test rows", "precision", "recall", _interval_title(params), "F1"]
+    rows = []
+    for name in results.schema.classes:
+        each = results.evaluation.classes[name]
+        bounds = interval(each.model_dump(), "recall")
+        recall = [number(each.precision), number(each.recall), bounds, number(each.f1)]
+        rows.append([name, str(each.support), *recall])
     yield from table_lines(header, rows)
-    yield ""
-    yield "![Confusion matrix](figures/confusion.png)"
-
-
-def _training(results: Results) -> Iterator[str]:
-    epochs = results.evaluation.epochs
-    words = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
-    yield f"{words[0].upper()}{words[1:]}."
-    yield ""
-    yield "![Loss by epoch](figures/losses.png)"
-
-
-def _calibration(results: Results) -> Iterator[str]:
-    temperature = results.evaluation.temperature
-    error = _with_interval(results.evaluation.test, "calibration_error")
-    yield f"Expected calibration error {error}; the logits are divided by {temperature:.3f}."
-    yield ""
-    yield "![Accuracy by confidence](figures/calibration.png)"
 
 
 def _limits(results: Results) -> Iterator[str]:
     n_test = results.schema.rows.test
     low, high = (results.evaluation.test[f"accuracy_{bound}"] for bound in ("low", "high"))
     if low is not None and high is not None:
-        width = (high - low) / 2
         yield (
-            f"- {n_test} test rows place the accuracy within about ±{width:.3f}: another draw of "
-            "as many rows would move it so far by chance alone."
+            f"- {n_test} test rows give the accuracy to about ±{(high - low) / 2:.3f}: by chance "
+            "alone, another draw of as many rows would move it so far."
         )
     rare = [
-        f"{escaped(name)} ({scores['support']:.0f})"
-        for name, scores in results.evaluation.classes.items()
-        if (scores["support"] or 0) < RARE
+        f"{escaped(name)} ({each.support})"
+        for name, each in results.evaluation.classes.items()
+        if each.support < RARE
     ]
     if rare:
         yield (
             f"- Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
-            "little more than a guess, and the balanced and macro scores lean on it."
+            "little more than a guess, and the balanced and macro scores depend on it."
         )
     for name, count in results.evaluation.unknown_categories.items():
         yield (
-            f"- {count} test rows hold a {escaped(name)} that no train row has; the network knows "
-            "only that it is another one."
+            f"- In {count} test rows, {escaped(name)} is a category that no train row has; the "
+            "network knows only that it is another one."
         )
     yield (
         "- The test rows come from the same table as the train rows. Nothing here tells how the "
         "model does on data from elsewhere."
     )
     yield (
-        "- The more often one looks at these scores while choosing parameters, the more they "
-        "flatter; the validation scores are there to choose by."
+        "- The more often you look at these scores while you choose parameters, the more they "
+        "flatter; choose by the validation scores."
     )
     if results.evaluation.numerics != "portable":
         yield (
@@ -243,7 +213,3 @@ def _signed(paired: Paired) -> str:
     if paired.difference is None or paired.low is None or paired.high is None:
         return "-"
     return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
-
-
-def _verdict(paired: Paired) -> str:
-    return {"better": "wins", "worse": "loses"}.get(paired.verdict, "ties")

@@ -1,9 +1,8 @@
-"""How large a difference a test set could have shown: found with a probability of 80 %.
+"""The minimum detectable effect: the least true difference that is found in 80 % of test sets.
 
 A true difference makes models differ on more rows, also where the two at hand agree, and most of
-all in classes of a few rows. So what is assumed of two models that differ by d is what was seen of
-these two, but that they differ on a share d of the rows at least (of each class's rows, for a mean
-over classes).
+all in classes of a few rows. So models that differ by d are taken to be like the two at hand, but
+to differ on a share d of the rows at least (of each class's rows, for a mean over classes).
 
 Source: Connor, Sample Size for Testing Differences in Proportions for the Paired-Sample Design,
 1987, for the variance under both hypotheses.
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom, t
 
-from vintage.scores.metrics import Floats, Labels
+from vintage.scores.rows import Floats, Labels
 
 POWER = 0.8
 MAX_SEARCHED = 1_000_000
@@ -22,25 +21,25 @@ N_DRAWS = 2000
 
 
 class StandardError(NamedTuple):
-    """Of a difference: of rows and seeds together, of seeds alone, and degrees of freedom."""
+    """Of a difference: of rows and seeds together, and of seeds alone."""
 
     total: float
     seeds: float
-    freedom: float
+    degrees_of_freedom: float
 
     def half_width(self, level: float) -> float:
-        return float(t.isf(level / 2, self.freedom)) * self.total
+        return float(t.isf(level / 2, self.degrees_of_freedom)) * self.total
 
-    def p_of(self, difference: float) -> float:
+    def p_value(self, difference: float) -> float:
         if self.total == 0:
             return 1.0 if difference == 0 else 0.0
-        return float(2 * t.sf(abs(difference) / self.total, self.freedom))
+        return float(2 * t.sf(abs(difference) / self.total, self.degrees_of_freedom))
 
 
 def accuracy_detectable(
     won: Labels, n_rows: int, error: StandardError, level: float
 ) -> float | None:
-    """The least difference of accuracy that McNemar's exact test finds; None if there is none.
+    """Of accuracy, by McNemar's exact test; None if no difference is found so often.
 
     A difference of k rows needs k rows at least on which the models differ. Groups of several rows
     count as fewer, larger rows.
@@ -56,18 +55,18 @@ def accuracy_detectable(
     critical = 2 * (binom.isf(level / 2, differing, 0.5) + 1) - differing
     seeds = (error.seeds * n_rows / size) ** 2
     if seeds:
-        by_error = t.isf(level / 2, error.freedom) * np.sqrt(differing + seeds)
+        by_error = t.isf(level / 2, error.degrees_of_freedom) * np.sqrt(differing + seeds)
         critical = np.maximum(critical, by_error)
     spread = np.sqrt(differing - units**2 / n_units + seeds)
-    enough = units >= critical + t.ppf(POWER, error.freedom) * spread
+    enough = units >= critical + t.ppf(POWER, error.degrees_of_freedom) * spread
     return float(units[enough.argmax()] * size / n_rows) if enough.any() else None
 
 
 def recall_detectable(
     won: Labels, strata: Labels, error: StandardError, level: float
 ) -> float | None:
-    """The least difference of mean recall, found by simulation: with a class of one row, the
-    standard error is one thing where the models agree on it and another where they do not.
+    """Of mean recall, by simulation: with a class of one row, the standard error is one thing where
+    the models agree on it and another where they do not.
 
     Args:
         won: as in `accuracy_detectable`.
@@ -77,7 +76,7 @@ def recall_detectable(
     differing = np.bincount(members, weights=won != 0)
     # a class seems to differ less or more by chance, so one row of the average is added to each
     smoothed = np.clip((differing + differing.sum() / sizes.sum()) / (sizes + 1), 1e-9, 1)
-    quantile = float(t.isf(level / 2, error.freedom))
+    quantile = float(t.isf(level / 2, error.degrees_of_freedom))
 
     def power(difference: float) -> float:
         generator = np.random.default_rng(0)
@@ -86,9 +85,8 @@ def recall_detectable(
         shares = np.stack([differ + gains, differ - gains, 2 - 2 * differ], axis=1) / 2
         drawn = generator.multinomial(sizes, shares, size=(N_DRAWS, len(sizes)))
         wins, losses = drawn[..., 0], drawn[..., 1]
-        means = ((wins - losses) / sizes).mean(axis=1) + error.seeds * generator.standard_normal(
-            N_DRAWS
-        )
+        of_seeds = error.seeds * generator.standard_normal(N_DRAWS)
+        means = ((wins - losses) / sizes).mean(axis=1) + of_seeds
         of_rows = ((wins + losses) / sizes**2).sum(axis=1) / len(sizes) ** 2
         return float((means > quantile * np.sqrt(of_rows + error.seeds**2)).mean())
 
@@ -102,7 +100,7 @@ def recall_detectable(
 
 
 def _with_mean(shares: Floats, mean: float) -> Floats:
-    """Shares in the same proportion, as far as none exceeds 1, with this mean."""
+    """Shares in the same proportion with this mean, but none above 1."""
     for _ in range(len(shares)):
         shares = np.minimum(shares * (mean / shares.mean()), 1.0)
     return shares
@@ -111,17 +109,17 @@ def _with_mean(shares: Floats, mean: float) -> Floats:
 def mean_detectable(
     critical: float, error: StandardError, level: float, concentration: float
 ) -> float | None:
-    """The least difference of a mean; None if there is none.
+    """Of any mean; None if no difference is found so often.
 
-    Exchanges are the wider, the more the models differ, since they turn the difference itself
+    The more the models differ, the wider permutations spread, since they turn the difference itself
     around, too; the fewer rows carry it, the more.
 
     Args:
         critical: the largest difference of the predictions at hand that is not significant.
         concentration: the sum of squares of the rows' weights in the mean.
     """
-    margin = float(t.ppf(POWER, error.freedom)) * error.total
-    slope = float(t.isf(level / 2, error.freedom)) ** 2 * concentration
+    margin = float(t.ppf(POWER, error.degrees_of_freedom)) * error.total
+    slope = float(t.isf(level / 2, error.degrees_of_freedom)) ** 2 * concentration
     if slope >= 1 or critical == 0:
         return None
     # d = sqrt(critical ** 2 + slope * d ** 2) + margin

@@ -1,9 +1,10 @@
-"""What the scores come to, in a sentence: for `vintage show` and the report."""
+"""What the scores come to, in sentences: for `vintage show` and the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from vintage.base.console import one_line
-from vintage.scores.evaluation import RARE_ROWS, Comparison, Evaluation, Scores, rare_classes
+from vintage.report.rivals import Rivals
+from vintage.scores.evaluation import RARE_ROWS, Evaluation, Scores, rare_classes
 
 MAJORITY = "majority_class"
 LOW_RECALL = 0.5
@@ -18,31 +19,29 @@ def best_rival(baselines: Mapping[str, Scores]) -> str | None:
 
 
 def verdict(
-    evaluation: Evaluation, baselines: Mapping[str, Scores], comparison: Comparison
+    evaluation: Evaluation, baselines: Mapping[str, Scores], rivals: Rivals
 ) -> Iterator[str]:
     """How the network does beside its best rival and the majority class; one or two sentences."""
-    log_loss = {name: paired["log_loss"].verdict for name, paired in comparison.models.items()}
+    log_loss = {name: paired["log_loss"].verdict for name, paired in rivals.models.items()}
     named = [name for name, found in log_loss.items() if found == "worse"]
     named += [name for name in (best_rival(baselines), MAJORITY) if name in log_loss]
-    beside = ", ".join(
-        f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)
-    )
-    n_test = sum(int(scores["support"] or 0) for scores in evaluation.classes.values())
+    beside = [f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)]
+    n_test = sum(each.support for each in evaluation.classes.values())
     if beside:
-        yield f"{beside} (log loss, {n_test} test rows)"
-    if MAJORITY in comparison.models:
-        yield from _beside_majority(evaluation, comparison)
+        yield f"{', '.join(beside)} (log loss, {n_test} test rows)"
+    if MAJORITY in rivals.models:
+        yield from _beside_majority(evaluation, rivals)
 
 
-def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator[str]:
-    """A warning where it is hardly worth to ask the network."""
-    paired = comparison.models[MAJORITY]
+def _beside_majority(evaluation: Evaluation, rivals: Rivals) -> Iterator[str]:
+    """A warning where the network is hardly worth asking."""
+    paired = rivals.models[MAJORITY]
     if paired["accuracy"].verdict == "better":
         return
     where = "in accuracy " if paired["log_loss"].verdict == "better" else ""
-    frequent = max(evaluation.classes, key=lambda name: evaluation.classes[name]["support"] or 0)
+    frequent = max(evaluation.classes, key=lambda name: evaluation.classes[name].support)
     sentence = f"{where}not better than always saying {quoted(frequent)}"
-    found = [(s["recall"], name) for name, s in evaluation.classes.items()]
+    found = [(each.recall, name) for name, each in evaluation.classes.items()]
     if recalls := [(recall, name) for recall, name in found if recall is not None]:
         lowest, name = min(recalls)
         sentence += f"; recall of {quoted(name)} {lowest:.2f}"
@@ -52,16 +51,13 @@ def _beside_majority(evaluation: Evaluation, comparison: Comparison) -> Iterator
 
 
 def few_rows(evaluation: Evaluation) -> str | None:
-    """The classes whose test rows are too few to say much; None if there are none."""
+    """The classes with too few test rows to say much; None if every class has enough."""
     rare = rare_classes(evaluation.classes)
-    few = [f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()]
-    if not few:
+    if not rare:
         return None
+    few = listed([f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()])
     effect = "have no interval where one is 0" if 0 in rare.values() else "have wide intervals"
-    return (
-        f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; means over the classes "
-        f"{effect}"
-    )
+    return f"classes with fewer than {RARE_ROWS} test rows: {few}; means over the classes {effect}"
 
 
 def listed(names: Sequence[str], longest: int = 8) -> str:

@@ -17,7 +17,7 @@ from vintage.network.checkpoint import Manifest, read_checkpoint
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.stored import check_kinds_of_files
 from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
-from vintage.scores.metrics import LOWER_IS_BETTER
+from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
 from vintage.table.twins import equal_rows, torn_rows
 
@@ -182,7 +182,7 @@ def _check_required(evaluation: Evaluation, params: Params) -> Iterator[str]:
         if value is None:
             yield f"evaluate.require: {metric} is not defined for these test rows"
             continue
-        missed = value - bound if metric in LOWER_IS_BETTER else bound - value
+        missed = value - bound if METRICS[metric].lower_is_better else bound - value
         if missed > 0:
             yield (
                 f"evaluate.require: {metric} is {value:.6f} and misses its bound {bound:.6g} "

@@ -23,18 +23,14 @@ def comment_lines(base: str, stale: str) -> Iterator[str]:
     from vintage.repository.compare import compare_revisions, markdown_lines
     from vintage.repository.revisions import WORKSPACE, read_revision
 
-    yield "### What this change does to the scores"
-    yield ""
+    comparison = compare_revisions(read_revision(base), read_revision(WORKSPACE))
+    yield from ("### What this change does to the scores", "")
     yield f"Stale stages, whose inputs were not those in the committed dvc.lock: {escaped(stale)}"
-    yield ""
-    yield from markdown_lines(compare_revisions(read_revision(base), read_revision(WORKSPACE)))
-    yield ""
-    yield "<details><summary>Every metric that changed</summary>"
-    yield ""
+    yield from ("", *markdown_lines(comparison), "")
+    yield from ("<details><summary>Every metric that changed</summary>", "")
     diff = run_dvc(Path(), "metrics", "diff", "--json", "--", base)
     yield from changed_metrics(json.loads(diff))
-    yield ""
-    yield "</details>"
+    yield from ("", "</details>")
 
 
 def changed_metrics(changes: dict[str, Any]) -> Iterator[str]:

@@ -2,34 +2,30 @@
 
 import json
 import math
-import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from vintage.base.console import one_line
 from vintage.base.params import IntervalParams
 from vintage.report import markdown
 from vintage.report.differences import (
-    COMPARED,
+    Candidate,
     Difference,
-    Model,
-    Spread,
     paired_differences,
     unpaired_differences,
-    without_differences,
 )
 from vintage.report.pairing import Pairing, pair_rows
-from vintage.report.show import NAMES
+from vintage.report.tables import aligned, wrapped
 from vintage.repository.revisions import AUTO, Revision
 from vintage.repository.table_change import TableChange, table_change
-from vintage.scores.predictions import Predictions
+from vintage.scores.metrics import METRICS
 
 TARGET = "data.target"
 OF_TEST_ROWS = ("data.", "split.")
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
-WIDTH = 100  # columns of a terminal
 SHUFFLED = 0.1  # the share of test rows on one side only, from which a split counts as drawn anew
+
+Changes = dict[str, tuple[Any, Any]]  # by dotted key, A's and B's value of a parameter
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Comparison:
         not_paired: in words, why not; None if they are paired.
         pairing: the test rows that both are scored on; None if they are not paired.
         table: how B's table differs from A's; None if it is the same.
-        params: by dotted key, A's and B's value where they differ; None where there is none.
+        params: those that differ; a value is None where it is not set.
         metrics: by metric.
         notes: what limits the result, a sentence each.
     """
@@ -50,7 +46,7 @@ class Comparison:
     not_paired: str | None
     pairing: Pairing | None
     table: TableChange | None
-    params: dict[str, tuple[Any, Any]]
+    params: Changes
     metrics: dict[str, Difference]
     notes: list[str]
 
@@ -63,58 +59,26 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     """
     settings = b.interval_params()
     params = differing_params(a.params, b.params)
-    table = table_change(a, b)
-    pairing, not_paired = None, _why_not_paired(a, b, params, table)
+    sides = [Candidate(side.predictions, side.replicas, side.stds) for side in (a, b)]
+    pairing, not_paired = None, _why_not_paired(a, b, params)
     if not not_paired:
         pairing = pair_rows(a.predictions, b.predictions).without_seen()
         if not len(pairing.a.rows):
             not_paired = f"no test row is left to compare on{_left_out(pairing)}"
             pairing = None
     if pairing:
-        metrics = paired_differences(_model(a, pairing.a), _model(b, pairing.b), settings)
-    elif TARGET in params:
-        metrics = without_differences(_model(a, a.predictions), _model(b, b.predictions))
+        paired = replace(sides[0], predictions=pairing.a), replace(sides[1], predictions=pairing.b)
+        metrics = paired_differences(*paired, settings)
     else:
-        metrics = unpaired_differences(_model(a, a.predictions), _model(b, b.predictions))
-    comparison = Comparison(a, b, not_paired, pairing, table, _resolved(a, b, params), metrics, [])
+        same_classes = TARGET not in params and a.predictions.classes == b.predictions.classes
+        metrics = unpaired_differences(sides[0], sides[1], same_classes)
+    shown = _with_resolved(a, b, params)
+    comparison = Comparison(a, b, not_paired, pairing, table_change(a, b), shown, metrics, [])
     comparison.notes.extend(_notes(comparison, settings))
     return comparison
 
 
-def _why_not_paired(
-    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]], table: TableChange | None
-) -> str | None:
-    if TARGET in params:
-        return f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
-    if a.predictions.classes != b.predictions.classes:
-        return "the classes are not the same"
-    old = [side for side, x in (("A", a), ("B", b)) if x.predictions.ids is None]
-    if old and table:
-        return f"the table has changed, and the predictions of {' and '.join(old)} have no row ids"
-    return None
-
-
-def _resolved(
-    a: Revision, b: Revision, params: dict[str, tuple[Any, Any]]
-) -> dict[str, tuple[Any, Any]]:
-    """Differing parameters, with what stands for `auto`, also where that alone differs."""
-    shown = {
-        key: (_with_auto(a, key, pair[0]), _with_auto(b, key, pair[1]))
-        for key, pair in params.items()
-    }
-    for key in sorted({*a.resolved} & {*b.resolved}):
-        if a.resolved[key] != b.resolved[key]:
-            shown[key] = (_with_auto(a, key, AUTO), _with_auto(b, key, AUTO))
-    return shown
-
-
-def _with_auto(revision: Revision, key: str, value: Any) -> Any:
-    if value != AUTO or key not in revision.resolved:
-        return value
-    return f"{AUTO} ({_shown_param(revision.resolved[key])})"
-
-
-def differing_params(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differing_params(a: dict[str, Any], b: dict[str, Any]) -> Changes:
     """By sorted key, both values, as JSON can hold them."""
     pairs = {key: (_plain(a.get(key)), _plain(b.get(key))) for key in sorted({*a, *b})}
     return {key: pair for key, pair in pairs.items() if json.dumps(pair[0]) != json.dumps(pair[1])}
@@ -125,40 +89,25 @@ def is_worse(comparison: Comparison) -> bool:
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
-    yield from _wrapped(_title(comparison))
+    yield from wrapped(_title(comparison))
     for key, values in comparison.params.items():
-        yield from _wrapped(f"{key}: {' -> '.join(map(_shown_param, values))}")
+        yield from wrapped(f"{key}: {' -> '.join(map(_shown_param, values))}")
     yield ""
-    rows = [HEADER, *_rows(comparison)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column in (0, len(HEADER) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+    yield from aligned(HEADER, _rows(comparison))
     for note in comparison.notes:
-        yield ""
-        yield from _wrapped(note)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(one_line(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield from ("", *wrapped(note))
 
 
 def markdown_lines(comparison: Comparison) -> Iterator[str]:
     yield markdown.escaped(_title(comparison))
     yield ""
     if comparison.params:
-        yield from markdown.table_lines(
-            ("parameter", "A", "B"),
-            [(key, *map(_shown_param, values)) for key, values in comparison.params.items()],
-        )
+        params = [(key, *map(_shown_param, pair)) for key, pair in comparison.params.items()]
+        yield from markdown.table_lines(("parameter", "A", "B"), params)
         yield ""
     yield from markdown.table_lines(HEADER, _rows(comparison))
     for note in comparison.notes:
-        yield ""
-        yield markdown.escaped(note)
+        yield from ("", markdown.escaped(note))
 
 
 def json_lines(comparison: Comparison) -> Iterator[str]:
@@ -166,15 +115,8 @@ def json_lines(comparison: Comparison) -> Iterator[str]:
     content = {
         "a": comparison.a.name,
         "b": comparison.b.name,
-        "paired": comparison.not_paired is None,
-        "rows": pairing
-        and {
-            "paired": len(pairing.a.rows),
-            "only_a": pairing.n_only_a,
-            "only_b": pairing.n_only_b,
-            "relabelled": pairing.n_relabelled,
-            "seen": pairing.n_seen,
-        },
+        "paired": pairing is not None,
+        "rows": pairing and {"paired": len(pairing.a.rows), **pairing.left_out},
         "table": comparison.table and asdict(comparison.table),
         "params": comparison.params,
         "metrics": {name: asdict(metric) for name, metric in comparison.metrics.items()},
@@ -190,30 +132,52 @@ FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
 }
 
 
-def _model(revision: Revision, predictions: Predictions) -> Model:
-    known = revision.replicas > 1 and revision.stds
-    return Model(predictions, Spread(revision.stds, revision.replicas) if known else None)
+def _why_not_paired(a: Revision, b: Revision, params: Changes) -> str | None:
+    if TARGET in params:
+        return f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
+    if a.predictions.classes != b.predictions.classes:
+        return "the classes are not the same"
+    return None
+
+
+def _with_resolved(a: Revision, b: Revision, params: Changes) -> Changes:
+    """Differing parameters, with what stands for `auto`, also where that alone differs."""
+
+    def with_auto(revision: Revision, key: str, value: Any) -> Any:
+        if value != AUTO or key not in revision.resolved:
+            return value
+        return f"{AUTO} ({_shown_param(revision.resolved[key])})"
+
+    resolved_otherwise = {
+        key: (AUTO, AUTO)
+        for key in sorted({*a.resolved} & {*b.resolved})
+        if a.resolved[key] != b.resolved[key]
+    }
+    return {
+        key: (with_auto(a, key, pair[0]), with_auto(b, key, pair[1]))
+        for key, pair in (params | resolved_otherwise).items()
+    }
 
 
 def _title(comparison: Comparison) -> str:
-    a, b = (_named(revision) for revision in (comparison.a, comparison.b))
-    table = _table_in_words(comparison.table)
-    if comparison.pairing is None:
-        return f"not paired: {comparison.not_paired}{table}; A is {a}, B is {b}"
     pairing = comparison.pairing
-    n_rows = f"{'all ' if pairing.is_complete else ''}{len(pairing.a.rows)} test rows"
-    paired = f"paired on {n_rows}{_left_out(pairing)}{table}; A is {a}, B is {b}"
-    return f"{paired}: the predictions are equal" if _are_equal(pairing) else paired
+    end = f"{_table_in_words(comparison.table)}; A is {_named(comparison.a)}, B is "
+    end += _named(comparison.b)
+    if pairing is None:
+        return f"not paired: {comparison.not_paired}{end}"
+    n_rows = f"{'' if any(pairing.left_out.values()) else 'all '}{len(pairing.a.rows)} test rows"
+    equal = ": the predictions are equal" if _are_equal(pairing) else ""
+    return f"paired on {n_rows}{_left_out(pairing)}{end}{equal}"
 
 
 def _left_out(pairing: Pairing) -> str:
-    counts = {
-        "of A alone": pairing.n_only_a,
-        "of B alone": pairing.n_only_b,
-        "with another class in each": pairing.n_relabelled,
-        "with a twin in train": pairing.n_seen,
+    reasons = {
+        "only_a": "of A alone",
+        "only_b": "of B alone",
+        "relabelled": "with another class in each",
+        "seen": "with a twin in train",
     }
-    words = [f"{count} {reason}" for reason, count in counts.items() if count]
+    words = [f"{n} {reasons[reason]}" for reason, n in pairing.left_out.items() if n]
     return f" (left out: {', '.join(words)})" if words else ""
 
 
@@ -224,9 +188,8 @@ def _table_in_words(table: TableChange | None) -> str:
         return f"; how the table has changed is not known: {table.unknown}"
     counts = {"added": table.added, "removed": table.removed, "changed": table.changed}
     words = [f"{count} row{'s' * (count != 1)} {what}" for what, count in counts.items() if count]
-    return (
-        f"; the table has changed: {', '.join(words) or 'the same rows, written or ordered anew'}"
-    )
+    change = ", ".join(words) or "the same rows, written or ordered anew"
+    return f"; the table has changed: {change}"
 
 
 def _are_equal(pairing: Pairing) -> bool:
@@ -240,17 +203,17 @@ def _named(revision: Revision) -> str:
 
 
 def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
-    yield from comparison.a.warnings
-    yield from comparison.b.warnings
+    sides = {"A": comparison.a, "B": comparison.b}
+    for revision in sides.values():
+        yield from revision.warnings
     yield from _split_notes(comparison)
     if comparison.pairing is None:
-        yield "Unpaired: a difference may be one of the rows and not of the models, so no verdict."
+        yield "Unpaired: a difference may come from the rows and not the models, so no verdict."
     elif _are_equal(comparison.pairing):
         return
     else:
-        yield from _verdict_notes(comparison, settings)
-    sides = (("A", comparison.a), ("B", comparison.b))
-    unknown = [side for side, x in sides if _model(x, x.predictions).spread is None]
+        yield from _verdict_notes(comparison.metrics, settings)
+    unknown = [side for side, x in sides.items() if not (x.replicas > 1 and x.stds)]
     if unknown:
         yield (
             f"How much {' and '.join(unknown)} would change with another seed is not known (no "
@@ -259,45 +222,48 @@ def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
 
 
 def _split_notes(comparison: Comparison) -> Iterator[str]:
-    params, pairing = comparison.params, comparison.pairing
-    n_alone = pairing.n_only_a + pairing.n_only_b if pairing else len(comparison.b.predictions.rows)
-    is_shuffled = n_alone > SHUFFLED * len(comparison.b.predictions.rows)
-    keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
+    n_test = len(comparison.b.predictions.rows)
+    left_out = comparison.pairing.left_out if comparison.pairing else {"only_b": n_test}
+    n_alone = left_out.get("only_a", 0) + left_out["only_b"]
+    keys = [key for key in comparison.params if key.startswith(OF_TEST_ROWS)]
     if n_alone and keys:
         differ = "differs" if len(keys) == 1 else "differ"
         yield f"The test rows are not the same, since {' and '.join(keys)} {differ}."
-    elif is_shuffled and comparison.table and comparison.b.params.get("split.by") == "shuffle":
+    elif (
+        n_alone > SHUFFLED * n_test
+        and comparison.table
+        and comparison.b.params.get("split.by") == "shuffle"
+    ):
         yield (
             "The table has changed, and split.by: shuffle deals all rows anew when it does. With "
             "split.by: hash each row keeps its side, and more of them are paired."
         )
     for side, revision in (("A", comparison.a), ("B", comparison.b)):
         seen = revision.predictions.seen
-        if seen is not None and seen.any():
+        if seen.any():
             yield (
                 f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
                 "so its scores may be too good."
             )
 
 
-def _verdict_notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
-    metrics = comparison.metrics
+def _verdict_notes(metrics: dict[str, Difference], settings: IntervalParams) -> Iterator[str]:
     missed = [
-        f"{_rounded_up(metric.detectable)} in {NAMES[name]}"
+        f"{_rounded_up(metric.detectable)} in {METRICS[name].title}"
         for name, metric in metrics.items()
         if metric.verdict == "no difference" and metric.detectable is not None
     ]
     if missed:
         yield (
-            "No difference: none that this test set can show. With a probability of 80 % it would "
-            f"have shown {', '.join(missed)}."
+            "No difference means none that this test set can show. With a probability of 80 %, it "
+            f"would have shown a difference of {', '.join(missed)}."
         )
-    undefined = [NAMES[name] for name, metric in metrics.items() if metric.difference is None]
+    undefined = [METRICS[name].title for name, each in metrics.items() if each.difference is None]
     if undefined:
         yield f"Not defined for these test rows: {', '.join(undefined)}."
     yield (
-        f"p is corrected for {len(COMPARED)} metrics (Holm) at a confidence of "
-        f"{settings.confidence:.6g}. The verdict is better or worse where the interval leaves out "
+        f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
+        f"{settings.confidence:.6g}. B is better or worse in a metric if its interval excludes "
         "zero."
     )
 
@@ -305,7 +271,7 @@ def _verdict_notes(comparison: Comparison, settings: IntervalParams) -> Iterator
 def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
     return [
         (
-            NAMES[name],
+            METRICS[name].title,
             _number(metric.a),
             _number(metric.b),
             _number(metric.difference, "+"),
@@ -345,10 +311,4 @@ def _shown_param(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """`value` as JSON can hold it: dates and numbers that are not finite as text."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str)

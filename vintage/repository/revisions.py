@@ -22,7 +22,7 @@ from vintage.base.files import parse_yaml, read_bytes
 from vintage.base.params import PARAMS_PATH, IntervalParams
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
-from vintage.scores.metrics import METRICS, is_possible_std
+from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, parse_predictions
 
 WORKSPACE = "workspace"
@@ -30,6 +30,7 @@ PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
 EVALUATION_PATH = Path("metrics/evaluation.json")  # which held the details before
 STD = "_std"
+LARGEST_STD = 1e6  # whose powers are numbers, too
 AUTO = "auto"
 # the later a stage stands here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "evaluate", "train", "split")
@@ -253,7 +254,7 @@ def _stds(details: dict[str, Any], name: str) -> dict[str, float]:
         value = replicas.get(f"{metric}{STD}") if isinstance(replicas, dict) else None
         if value is None:
             continue
-        if type(value) not in (int, float) or not is_possible_std(metric, value):
+        if type(value) not in (int, float) or not 0 <= value < LARGEST_STD:
             raise InputError(
                 f"{DETAILS_PATH} of {name}: replicas.{metric}{STD} is no possible standard "
                 "deviation"

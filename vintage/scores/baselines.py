@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from vintage.base.tensors import Feature, Features
-from vintage.scores.metrics import Floats, Labels
+from vintage.scores.rows import Floats, Labels
 
 SEED = 42
 MAX_SVC_ROWS = 20_000  # its time grows with the square of the rows

@@ -1,59 +1,42 @@
 """Intervals of the metrics: what this classifier would score on all rows like the test rows.
 
-Nothing is drawn at random, so there is nothing to seed. Every metric but the log loss is a share,
-or a mean of one share for each class: of rows that are right (accuracy, recall), of what F1 counts,
-of pairs of rows in the right order (ROC AUC). For each share, this module finds the number of
-independent trials that would give it the variance that it has. The bounds are then those of the
-score method, which is Wilson's interval for a single share. It is right for few rows and for shares
-near 0 and 1, where a bootstrap, which draws only what it has seen, is too narrow.
+Nothing is drawn at random. Every metric but the log loss is a share, or a mean of one share for
+each class: of rows that are right (accuracy, recall), of what F1 counts, of pairs of rows in the
+right order (ROC AUC). For each share, this module finds the number of independent trials that has
+the variance of the share. The bounds are then Wilson's, which hold for few rows and for shares near
+0 and 1, where a bootstrap is too narrow because it draws only what it has seen.
 
-- Trials are fewer where rows come in groups (design effect: Kish, Survey Sampling, 1965).
+- Groups of rows are fewer trials (design effect: Kish, Survey Sampling, 1965).
 - F1 is 2 J / (1 + J), where J is the share of hits among the rows that are of the class or are
-  predicted so; its trials are as many as the delta method says.
-- An area's are those of Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve, 1982,
-  as in Newcombe, Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney
-  Statistic, Part 2, 2006; the more rows there are, the more by the variance of DeLong, DeLong and
-  Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC Curves, 1988.
+  predicted to be; the delta method gives its trials.
+- The trials of an area are those of Hanley and McNeil, The Meaning and Use of the Area under a ROC
+  Curve, 1982, as in Newcombe, Confidence Intervals for an Effect Size Measure Based on the
+  Mann-Whitney Statistic, Part 2, 2006; the more rows, the more by the variance of DeLong, DeLong
+  and Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC Curves, 1988.
 - The bounds of a mean of shares follow from Wilson's of each, as in Zou and Donner, Construction of
   Confidence Limits about Effect Measures, 2008, but with the errors that the shares have there.
-- Nothing is known of a class without test rows, so means over classes have no interval then (but
-  F1, if such a class is predicted, which is an error).
+  Without test rows of a class there are none (for F1, unless the class is predicted).
 - The log loss is a mean of skewed numbers: Hall, On the Removal of Skewness by Transformation,
   1992.
-- The expected calibration error has no interval: its estimate is above 0 for a calibrated model,
-  too, so that none around it would hold the truth.
+- The expected calibration error has none: its estimate is above 0 for a calibrated model, too, so
+  an interval around it would not hold the truth.
 
 How often the intervals hold the truth: docs/intervals.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import chi2, norm, t
 
-from vintage.scores.metrics import Floats, Labels, log_losses, score
+from vintage.scores.rows import Floats, Sample, Truths, log_losses, share_below
 
 PRIOR = 3.0  # rows that the model's own variance counts as, where few rows show theirs
 STEPS = 40  # of a bisection, each of which halves the error
+UNKNOWN = float("nan"), float("nan")
 
-
-class Interval(NamedTuple):
-    """A metric's value and its bounds, NaN where there are none."""
-
-    value: float
-    low: float
-    high: float
-
-
-class _Groups(NamedTuple):
-    """Which group each row is in, int64 `[n]` from 0, and how many there are."""
-
-    members: Labels
-    n_groups: int
-
-    def sums(self, values: Floats) -> Floats:
-        return np.bincount(self.members, weights=values, minlength=self.n_groups).astype(np.float64)
+Bounds = Callable[[Sample, float], tuple[float, float]]  # of a sample at a confidence
 
 
 class _Share(NamedTuple):
@@ -70,57 +53,60 @@ class _Share(NamedTuple):
     information: float
 
 
-class _Moments(NamedTuple):
-    """Means of the squares and cubes of what is around its mean."""
-
-    second: float
-    third: float
+def accuracy_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
+    every_row = np.ones_like(sample.right)
+    return _mean_bounds([_share(sample, sample.right, every_row)], 1, 0.0, confidence)
 
 
-def score_with_intervals(
-    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
-) -> dict[str, Interval]:
-    """Every metric of `METRICS` with its interval.
+def balanced_accuracy_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
+    return _mean_bounds(list(_recalls(sample).values()), sample.n_classes, 0.0, confidence)
 
-    Args:
-        groups: int64 `[n]`: rows of equal value may be alike; groups are independent.
+
+def f1_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
+    """Of the mean F1; an error counts against two classes."""
+    return _mean_bounds(_f1_shares(sample), sample.n_classes, _of_two_classes(sample), confidence)
+
+
+def roc_auc_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
+    """Of the mean area; a pair in the wrong order counts against two classes."""
+    return _mean_bounds(_areas(sample), sample.n_classes, _of_two_classes(sample), confidence)
+
+
+def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
+    """Student's interval without its skewness.
+
+    If few rows make up the variance, the unlikely ones that cost most may be missing among them. So
+    if losses vary more where the probabilities are taken as true, that counts as `PRIOR` rows.
     """
-    clusters = _clusters(groups)
-    quantile = float(norm.isf((1 - confidence) / 2))
-    n_classes = probabilities.shape[1]
-    hit = probabilities.argmax(axis=1) == labels
-    bounds = {
-        "accuracy": _mean_bounds([_share(hit, np.ones_like(hit), clusters)], 1, 0.0, quantile),
-        "log_loss": _log_loss_bounds(labels, probabilities, clusters, confidence),
-    }
-    # an error of F1, or a pair in the wrong order, counts against two classes
-    shared = 1 / (n_classes - 1) if n_classes > 1 else 0.0
-    for name, shares, correlation in (
-        ("balanced_accuracy", list(_recalls(labels, hit, n_classes, clusters).values()), 0.0),
-        ("f1_macro", _f1_shares(labels, probabilities, clusters), shared),
-        ("roc_auc_ovr", _areas(labels, probabilities, clusters), shared),
-    ):
-        bounds[name] = _mean_bounds(shares, n_classes, correlation, quantile)
-    no_bounds = float("nan"), float("nan")
-    return {
-        name: Interval(value, *bounds.get(name, no_bounds))
-        for name, value in score(labels, probabilities).items()
-    }
+    losses = log_losses(sample.probabilities)
+    n_rows = len(sample.labels)
+    observed = losses[np.arange(n_rows), sample.labels]
+    mean = float(observed.mean())
+    residuals = observed - mean
+    seen = float((residuals**2).mean()), float((residuals**3).mean())
+    around = losses - (sample.probabilities * losses).sum(axis=1).mean()
+    second, third = ((sample.probabilities * around**k).sum(axis=1).mean() for k in (2, 3))
+    information = _information(residuals)
+    second, third = (
+        (information * of_rows + PRIOR * prior) / (information + PRIOR)
+        for of_rows, prior in zip(seen, max(seen, (second, third)), strict=True)
+    )
+    if sample.n_groups < 2 or second <= 0:
+        return UNKNOWN
+    trials = n_rows / _design_effect(sample, residuals, np.ones(n_rows, dtype=np.bool_))
+    deviation, skewness = np.sqrt(second), third / second**1.5
+    step = float(t.isf((1 - confidence) / 2, n_rows - 1)) / np.sqrt(trials)
+    low, high = (mean - deviation * _skewed(s, skewness, trials) for s in (step, -step))
+    return max(float(low), 0.0), float(high)
 
 
-def recall_bounds(
-    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
-) -> tuple[Floats, Floats]:
+def recall_bounds(sample: Sample, confidence: float) -> tuple[Floats, Floats]:
     """The bounds of every class's recall, float64 `[n_classes]`; NaN without rows."""
-    clusters = _clusters(groups)
-    n_classes = probabilities.shape[1]
-    hit = probabilities.argmax(axis=1) == labels
-    shares = _recalls(labels, hit, n_classes, clusters)
+    shares = _recalls(sample)
     values = np.array([share.value for share in shares.values()])
     trials = np.array([share.trials for share in shares.values()])
-    bounds = np.full((2, n_classes), np.nan)
-    quantile = float(norm.isf((1 - confidence) / 2))
-    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, quantile)
+    bounds = np.full((2, sample.n_classes), np.nan)
+    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, _quantile(confidence))
     return bounds[0], bounds[1]
 
 
@@ -154,19 +140,14 @@ def _wide_wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tupl
     return least(shares, low), 1 - least(1 - shares, 1 - high)
 
 
-def _clusters(groups: Labels) -> _Groups:
-    unique, members = np.unique(groups, return_inverse=True)
-    return _Groups(members, len(unique))
-
-
-def _share(hit: Labels, trial: Labels, clusters: _Groups) -> _Share:
+def _share(sample: Sample, hit: Truths, trial: Truths) -> _Share:
     """Of the rows in `trial`, those that are in `hit`: bool `[n]` each."""
     n_trials = float(trial.sum())
     value = float((hit & trial).sum()) / n_trials
     residuals = np.where(trial, hit - value, 0.0)
-    information = _information(residuals)
-    trials = n_trials / _design_effect(residuals, trial, clusters)
-    return _Share(value, trials, clusters.sums(residuals) / n_trials, information)
+    trials = n_trials / _design_effect(sample, residuals, trial)
+    influences = sample.group_sums(residuals) / n_trials
+    return _Share(value, trials, influences, _information(residuals))
 
 
 def _information(residuals: Floats) -> float:
@@ -174,35 +155,35 @@ def _information(residuals: Floats) -> float:
     return float((residuals**2).sum()) ** 2 / fourth if fourth > 0 else 0.0
 
 
-def _design_effect(residuals: Floats, trial: Labels, clusters: _Groups) -> float:
+def _design_effect(sample: Sample, residuals: Floats, trial: Truths) -> float:
     """How many times the variance is that of independent rows, at least 1.
 
-    It is what the residuals show, and, as much as one row of them, what it would be if the rows of
+    It is what the residuals show and, weighted as one row of them, what it would be if the rows of
     a group were half alike, midway between what is possible.
     """
     n_trials = float(trial.sum())
-    alike = float((clusters.sums(trial.astype(np.float64)) ** 2).sum()) / n_trials
+    alike = float((sample.group_sums(trial.astype(np.float64)) ** 2).sum()) / n_trials
     squares = float((residuals**2).sum())
     assumed = (1 + alike) / 2
     if squares == 0 or alike == n_trials:
         return assumed
-    seen = float((clusters.sums(residuals) ** 2).sum()) / squares
+    seen = float((sample.group_sums(residuals) ** 2).sum()) / squares
     seen *= (n_trials - 1) / (n_trials - alike)  # without bias, if rows are independent
     information = _information(residuals)
     return max(1.0, (information * seen + assumed) / (information + 1))
 
 
-def _recalls(labels: Labels, hit: Labels, n_classes: int, clusters: _Groups) -> dict[int, _Share]:
-    present = np.flatnonzero(np.bincount(labels, minlength=n_classes)).tolist()
-    return {label: _share(hit, labels == label, clusters) for label in present}
+def _recalls(sample: Sample) -> dict[int, _Share]:
+    present = np.unique(sample.labels).tolist()
+    return {label: _share(sample, sample.right, sample.labels == label) for label in present}
 
 
-def _f1_shares(labels: Labels, probabilities: Floats, clusters: _Groups) -> list[_Share]:
-    predicted = probabilities.argmax(axis=1)
+def _f1_shares(sample: Sample) -> list[_Share]:
+    predicted = sample.probabilities.argmax(axis=1)
     shares = []
-    for label in np.union1d(labels, predicted):
-        actual, claimed = labels == label, predicted == label
-        of_union = _share(actual & claimed, actual | claimed, clusters)
+    for label in np.union1d(sample.labels, predicted):
+        actual, claimed = sample.labels == label, predicted == label
+        of_union = _share(sample, actual & claimed, actual | claimed)
         plus_one = 1 + of_union.value
         shares.append(
             of_union._replace(
@@ -214,42 +195,34 @@ def _f1_shares(labels: Labels, probabilities: Floats, clusters: _Groups) -> list
     return shares
 
 
-def _areas(labels: Labels, probabilities: Floats, clusters: _Groups) -> list[_Share]:
-    present = np.unique(labels)
-    if len(present) < 2:
-        return []
-    return [_area(labels == label, probabilities[:, label], clusters) for label in present]
+def _areas(sample: Sample) -> list[_Share]:
+    present = np.unique(sample.labels)
+    return [_area(sample, label) for label in present] if len(present) > 1 else []
 
 
-def _area(positive: Labels, ranking: Floats, clusters: _Groups) -> _Share:
+def _area(sample: Sample, label: int) -> _Share:
+    positive, ranking = sample.labels == label, sample.probabilities[:, label]
     above, below = np.sort(ranking[positive]), np.sort(ranking[~positive])
     n_above, n_below = len(above), len(below)
     right = np.empty(len(ranking))  # of each row's pairs, the share in the right order
-    right[positive] = _share_below(ranking[positive], below)
-    right[~positive] = 1 - _share_below(ranking[~positive], above)
+    right[positive] = share_below(ranking[positive], below)
+    right[~positive] = 1 - share_below(ranking[~positive], above)
     value = float(right[positive].mean())
     influences = (right - value) / np.where(positive, n_above, n_below)
     spread = (1 - value) / (2 - value) + value / (1 + value)
     trials = n_above * n_below / (1 + ((n_above + n_below) / 2 - 1) * spread)
-    fewer = positive if n_above < n_below else ~positive
     fewest = min(n_above, n_below)
     modelled = value * (1 - value) / trials
     information = _information(influences)
-    effect = _design_effect(influences, fewer, clusters)
+    effect = _design_effect(sample, influences, positive if n_above < n_below else ~positive)
     if modelled > 0 and fewest > 1:
         seen = float((influences**2).sum()) * fewest / (fewest - 1) / modelled
         effect *= (information * seen + PRIOR) / (information + PRIOR)
-    return _Share(value, trials / effect, clusters.sums(influences), information)
-
-
-def _share_below(values: Floats, ordered: Floats) -> Floats:
-    """The share of `ordered` that is less than each value; ties count half."""
-    less, at_most = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return (less + at_most) / (2 * len(ordered))
+    return _Share(value, trials / effect, sample.group_sums(influences), information)
 
 
 def _mean_bounds(
-    shares: Sequence[_Share], n_classes: int, correlation: float, quantile: float
+    shares: Sequence[_Share], n_classes: int, correlation: float, confidence: float
 ) -> tuple[float, float]:
     """Bounds of the mean over all `n_classes`; NaN unless the share of each is known.
 
@@ -257,13 +230,22 @@ def _mean_bounds(
         correlation: of two shares, as far as the rows do not show it.
     """
     if len(shares) < n_classes:
-        return float("nan"), float("nan")
+        return UNKNOWN
     values = np.array([share.value for share in shares])
     trials = np.array([share.trials for share in shares])
-    correlations = _correlations(shares, correlation)
+    correlations, quantile = _correlations(shares, correlation), _quantile(confidence)
     low = _lower(values, trials, correlations, quantile)
     high = 1 - _lower(1 - values, trials, correlations, quantile)
     return low, high
+
+
+def _quantile(confidence: float) -> float:
+    return float(norm.isf((1 - confidence) / 2))
+
+
+def _of_two_classes(sample: Sample) -> float:
+    """The correlation of two classes' shares where each error counts against two classes."""
+    return 1 / (sample.n_classes - 1) if sample.n_classes > 1 else 0.0
 
 
 def _correlations(shares: Sequence[_Share], prior: float) -> Floats:
@@ -294,36 +276,6 @@ def _lower(values: Floats, trials: Floats, correlations: Floats, quantile: float
         else:
             most = middle
     return float(low.mean())
-
-
-def _log_loss_bounds(
-    labels: Labels, probabilities: Floats, clusters: _Groups, confidence: float
-) -> tuple[float, float]:
-    """Student's interval without its skewness.
-
-    If few rows make up the variance, the unlikely ones that cost most may be missing among them. So
-    if losses vary more where the probabilities are taken as true, that counts as `PRIOR` rows.
-    """
-    losses = log_losses(probabilities)
-    observed = losses[np.arange(len(labels)), labels]
-    mean = float(observed.mean())
-    residuals = observed - mean
-    seen = _Moments(float((residuals**2).mean()), float((residuals**3).mean()))
-    around = losses - (probabilities * losses).sum(axis=1).mean()
-    expected = _Moments(*((probabilities * around**k).sum(axis=1).mean() for k in (2, 3)))
-    information = _information(residuals)
-    second, third = (
-        (information * of_rows + PRIOR * prior) / (information + PRIOR)
-        for of_rows, prior in zip(seen, max(seen, expected), strict=True)
-    )
-    if clusters.n_groups < 2 or second <= 0:
-        return float("nan"), float("nan")
-    effect = _design_effect(residuals, np.ones(len(labels), dtype=np.bool_), clusters)
-    trials = len(labels) / effect
-    deviation, skewness = np.sqrt(second), third / second**1.5
-    step = float(t.isf((1 - confidence) / 2, len(labels) - 1)) / np.sqrt(trials)
-    low, high = (mean - deviation * _skewed(s, skewness, trials) for s in (step, -step))
-    return max(float(low), 0.0), float(high)
 
 
 def _skewed(step: float, skewness: float, trials: float) -> float:

@@ -1,21 +1,22 @@
-"""Metrics of a classifier, for one weighting of the rows or thousands at once.
+"""The metrics: one entry of `METRICS` is all that the project knows of one.
 
-Every function takes `weights`, float64 `[n_resamples, n]`: how often each row counts. All ones give
-the plain metric, the same as scikit-learn's; a bootstrap gives a whole distribution in one go.
-Probabilities are float64 `[n, n_classes]`, labels int64 `[n]`. A metric that is not defined is NaN.
+A metric is a function of labels, int64 `[n]`, probabilities, float64 `[n, n_classes]`, and weights,
+float64 `[n_resamples, n]`: how often each row counts. All ones give the plain metric, the same as
+scikit-learn's; a bootstrap scores thousands of resamples at once. It returns float64
+`[n_resamples]`, NaN where it is not defined.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from scipy.stats import rankdata
 
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+from vintage.scores import intervals
+from vintage.scores.rows import Floats, Labels, Truths, log_losses, share_below
 
 N_BINS = 10
-MAX_WEIGHTS = 4_000_000  # at once: 32 MB
 
 
 class ClassScores(NamedTuple):
@@ -49,17 +50,35 @@ def log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     return weights @ log_losses(actual) / weights.sum(axis=1)
 
 
-def log_losses(probabilities: Floats) -> Floats:
-    """What each probability costs if it is that of the actual class."""
-    return -np.log(probabilities.clip(np.finfo(np.float64).eps))
-
-
 def roc_auc_ovr(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """The mean over the classes in `labels` of the area under the one-versus-rest ROC curve."""
     areas = [
         _roc_auc(labels == label, probabilities[:, label], weights) for label in np.unique(labels)
     ]
     return _mean_defined(np.stack(areas, axis=1))
+
+
+def roc_auc_contributions(labels: Labels, a: Floats, b: Floats) -> Floats:
+    """What each row adds to the difference B - A of `roc_auc_ovr`, float64 `[n]`.
+
+    The area counts pairs of rows. What swapping one row's predictions does to a pair depends on
+    whether the other row's are swapped, but in the *difference* of the two areas this cancels out,
+    so each row is compared with the others' predictions of both models. Ranks stand in for
+    probabilities, since those of two models need not have a common scale.
+
+    Source: Venkatraman and Begg, A Distribution-Free Procedure for Comparing Receiver Operating
+    Characteristic Curves from a Paired Experiment, 1996.
+    """
+    parts = np.zeros(len(labels))
+    classes = np.unique(labels)
+    for label in classes:
+        rank_a, rank_b = rankdata(a[:, label]), rankdata(b[:, label])
+        positive = labels == label
+        for rows, others, sign in ((positive, ~positive, 1), (~positive, positive, -1)):
+            pool = np.sort(np.concatenate([rank_a[others], rank_b[others]]))
+            above = share_below(rank_b[rows], pool) - share_below(rank_a[rows], pool)
+            parts[rows] += sign * above / rows.sum() / len(classes)
+    return parts
 
 
 def calibration_error(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
@@ -76,29 +95,105 @@ def calibration_error(labels: Labels, probabilities: Floats, weights: Floats) ->
     return np.abs(weights @ (in_bin * gap[:, None])).sum(axis=1) / weights.sum(axis=1)
 
 
-METRICS: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "f1_macro": f1_macro,
-    "log_loss": log_loss,
-    "roc_auc_ovr": roc_auc_ovr,
-    "calibration_error": calibration_error,
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric; the defaults are right for any.
+
+    Attributes:
+        function: as described above.
+        title: its name for people.
+        lower_is_better: its direction.
+        max_difference: between two models, the largest possible one.
+        is_compared: whether models are compared by it.
+        follow_val: whether `evaluation.json`, which DVC follows, has its validation score.
+        bounds: finds its interval; None: it has none.
+        mean_over: what it averages, for the minimum detectable effect; of a mean over classes, the
+            rows of a small class carry more.
+        counts_right_rows: whether it is the share of right rows, overall or by class, for which
+            the comparison knows sharper methods.
+        as_hard_as: the name of an earlier metric that is at least as easy to move; this one's
+            minimum detectable effect is no smaller, on the scale of its standard error.
+        contributions: of labels and both models' probabilities, what each row adds to the
+            difference B - A, float64 `[n]`; needed where predictions of two models have no common
+            scale.
+    """
+
+    function: Callable[[Labels, Floats, Floats], Floats]
+    title: str
+    lower_is_better: bool = False
+    max_difference: float = 1.0
+    is_compared: bool = True
+    follow_val: bool = False
+    bounds: intervals.Bounds | None = None
+    mean_over: Literal["rows", "classes"] = "rows"
+    counts_right_rows: bool = False
+    as_hard_as: str | None = None
+    contributions: Callable[[Labels, Floats, Floats], Floats] | None = None
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(
+        accuracy,
+        "accuracy",
+        follow_val=True,
+        bounds=intervals.accuracy_bounds,
+        counts_right_rows=True,
+    ),
+    "balanced_accuracy": Metric(
+        balanced_accuracy,
+        "balanced accuracy",
+        follow_val=True,
+        bounds=intervals.balanced_accuracy_bounds,
+        mean_over="classes",
+        counts_right_rows=True,
+    ),
+    "f1_macro": Metric(
+        f1_macro,
+        "macro F1",
+        bounds=intervals.f1_bounds,
+        mean_over="classes",
+        as_hard_as="balanced_accuracy",
+    ),
+    "log_loss": Metric(
+        log_loss,
+        "log loss",
+        lower_is_better=True,
+        max_difference=float("inf"),
+        follow_val=True,
+        bounds=intervals.log_loss_bounds,
+    ),
+    "roc_auc_ovr": Metric(
+        roc_auc_ovr,
+        "ROC AUC (one vs rest)",
+        bounds=intervals.roc_auc_bounds,
+        mean_over="classes",
+        contributions=roc_auc_contributions,
+    ),
+    "calibration_error": Metric(
+        calibration_error, "calibration error", lower_is_better=True, is_compared=False
+    ),
 }
 
 
-LOWER_IS_BETTER = ("log_loss", "calibration_error")
+def compared_metrics() -> list[str]:
+    """The names of the metrics by which models are compared."""
+    return [name for name, metric in METRICS.items() if metric.is_compared]
 
 
-def is_possible_std(metric: str, std: float) -> bool:
-    """Whether values of the metric can have this standard deviation: it is within their range."""
-    return 0 <= std <= (float(log_losses(np.zeros(1))[0]) if metric == "log_loss" else 1)
+def score(labels: Labels, probabilities: Floats) -> dict[str, float]:
+    """Every metric of `METRICS`, each row counted once."""
+    once = np.ones((1, len(labels)))
+    return {
+        name: float(metric.function(labels, probabilities, once)[0])
+        for name, metric in METRICS.items()
+    }
 
 
 def class_scores(labels: Labels, probabilities: Floats, weights: Floats) -> ClassScores:
     """Precision, recall, F1 and support of every class.
 
-    As in scikit-learn, precision is 0 for a class that is never predicted but occurs; recall is
-    NaN for a class that does not occur, and F1 for one that does neither.
+    As in scikit-learn, precision is 0 for a class that occurs and is never predicted; recall is
+    NaN for a class that does not occur, and F1 for one that neither occurs nor is predicted.
     """
     n_classes = probabilities.shape[1]
     is_actual = np.eye(n_classes)[labels]
@@ -111,57 +206,12 @@ def class_scores(labels: Labels, probabilities: Floats, weights: Floats) -> Clas
     )
 
 
-def score(labels: Labels, probabilities: Floats) -> dict[str, float]:
-    """Every metric of `METRICS`, each row counted once."""
-    once = np.ones((1, len(labels)))
-    return {name: float(metric(labels, probabilities, once)[0]) for name, metric in METRICS.items()}
-
-
 def confidence_bins(confidence: Floats) -> Labels:
     """The bin, of `N_BINS` equally wide ones, of each confidence `[n]` in [0, 1]."""
     return np.minimum(confidence * N_BINS, N_BINS - 1).astype(np.int64)
 
 
-def bootstrap_weights(groups: Labels, n_resamples: int, generator: np.random.Generator) -> Floats:
-    """How often each row is drawn when whole groups are drawn with replacement.
-
-    Only integers are drawn, so that the result is the same on every CPU.
-
-    Args:
-        groups: int64 `[n]`: rows of equal value are drawn together.
-
-    Returns:
-        float64 `[n_resamples, n]`.
-    """
-    unique, members = np.unique(groups, return_inverse=True)
-    n_groups = len(unique)
-    drawn = generator.integers(0, n_groups, size=(n_resamples, n_groups))
-    flat = drawn + np.arange(n_resamples)[:, None] * n_groups
-    counts = np.bincount(flat.ravel(), minlength=n_resamples * n_groups)
-    return counts.reshape(n_resamples, n_groups).astype(np.float64)[:, members]
-
-
-def bootstrap(
-    statistic: Callable[[Floats], Floats],
-    groups: Labels,
-    n_resamples: int,
-    seed: int,
-) -> Floats:
-    """The distribution of `statistic` over resamples of the rows.
-
-    Args:
-        statistic: weights `[k, n]` -> `[k, ...]`.
-
-    Returns:
-        float64 `[n_resamples, ...]`, in chunks that need little memory.
-    """
-    generator = np.random.default_rng(seed)
-    size = max(1, MAX_WEIGHTS // len(groups))
-    sizes = [min(size, n_resamples - start) for start in range(0, n_resamples, size)]
-    return np.concatenate([statistic(bootstrap_weights(groups, size, generator)) for size in sizes])
-
-
-def _roc_auc(positive: npt.NDArray[np.bool_], ranking: Floats, weights: Floats) -> Floats:
+def _roc_auc(positive: Truths, ranking: Floats, weights: Floats) -> Floats:
     """The share of (positive, negative) pairs in the right order; ties count half."""
     rows = np.flatnonzero(~positive)
     rows = rows[np.argsort(ranking[rows], kind="stable")]
@@ -182,6 +232,6 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def _mean_defined(values: Floats) -> Floats:
-    """The mean of each row's values that are not NaN; NaN where none is."""
+    """The mean of each row's values that are not NaN; NaN if all are."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

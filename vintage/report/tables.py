@@ -1,0 +1,47 @@
+"""Numbers and tables as text; `vintage/report/markdown.py` shows the same tables as Markdown."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from vintage.base.console import one_line
+from vintage.scores.evaluation import Evaluation, Scores
+from vintage.scores.metrics import METRICS
+
+WIDTH = 100  # columns of a terminal
+NUMBER = "+-<.0123456789"  # what a number begins with
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def interval(scores: Scores, metric: str) -> str:
+    """Both bounds; `-` where the metric has no interval."""
+    low, high = scores[f"{metric}_low"], scores[f"{metric}_high"]
+    return "-" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def score_rows(evaluation: Evaluation, others: Sequence[Scores] = ()) -> Iterator[list[str]]:
+    """For each metric its title, test score, interval, train and validation score, and others'."""
+    for name, metric in METRICS.items():
+        more = (evaluation.train, evaluation.val, *others)
+        test = [number(evaluation.test[name]), interval(evaluation.test, name)]
+        yield [metric.title, *test, *(number(scores[name]) for scores in more)]
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table for a terminal; columns of numbers are aligned to the right."""
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    is_number = [all(cell[:1] in NUMBER for cell in column[1:]) for column in columns]
+    for row in zip(*columns, strict=True):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_number, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def wrapped(text: str) -> list[str]:
+    """`text` on lines that fit a terminal."""
+    return textwrap.wrap(one_line(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
