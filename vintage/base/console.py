@@ -1,7 +1,7 @@
 """How a stage or command speaks to people: plain lines, one-line errors, exit codes.
 
 Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 130 and 143 when
-interrupted by SIGINT or SIGTERM.
+interrupted by SIGINT or SIGTERM; 141 when whoever reads the output has gone.
 """
 
 import contextlib
@@ -80,6 +80,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     try:
         listen()
         sys.exit(main())
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+        sys.exit(141)
     except Exception as error:
         code = _tell(error)
         if code is None:

@@ -97,14 +97,20 @@ def read_json(path: Path, kind: type[Content]) -> Content:
     """Read a JSON file that the pipeline wrote, and check that it is of `kind`.
 
     Raises:
-        InputError: the file is missing, cut, no JSON, or of another kind.
+        InputError: the file is missing, cut, not JSON, or of another kind.
     """
     try:
-        return TypeAdapter(kind).validate_json(read_bytes(path))
+        return parse_json(read_bytes(path), str(path), kind)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
+
+
+def parse_json(content: bytes, source: str, kind: type[Content]) -> Content:
+    """As `read_json`, from bytes; the error names `source`."""
+    try:
+        return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])[:200]
-        raise InputError(f"{path}: {problem}; delete it and run `dvc repro`") from None
+        raise InputError(f"{source}: {problem}; delete it and run `dvc repro`") from None
