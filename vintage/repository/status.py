@@ -10,6 +10,8 @@ from typing import Any
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.lock_file import read_lock_file
 
+PROBLEMS = {"deleted": "is missing", "not in cache": "is not in DVC's cache"}
+
 
 def check_status(root: Path) -> Iterator[str]:
     """Yields one line for each output that is not what `dvc.lock` says, and each outdated stage.
@@ -22,8 +24,7 @@ def check_status(root: Path) -> Iterator[str]:
         for change in changes:
             if isinstance(change, dict) and "changed outs" in change:
                 for path, state in change["changed outs"].items():
-                    is_missing = state in ("deleted", "not in cache")
-                    problem = "is missing" if is_missing else "is not what dvc.lock says"
+                    problem = PROBLEMS.get(state, "is not what dvc.lock says")
                     yield f"{path}: {problem}; run `dvc repro`"
             else:
                 yield f"stage {stage} is not up to date; run `dvc repro`"
@@ -65,7 +66,8 @@ def check_cache(root: Path) -> Iterator[str]:
             continue
         content = path.read_bytes()
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
-            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            here = root.resolve()
+            shown = path.relative_to(here) if path.is_relative_to(here) else path
             yield f"{shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
         elif md5.endswith(".dir"):
             due += [entry["md5"] for entry in json.loads(content)]
