@@ -30,7 +30,7 @@ BUILD = ROOT / "build" / "tables"
 RIVALS = ["logistic_regression", "random_forest", "hist_gradient_boosting"]
 HEADER = [
     *("table", "rows x columns", "classes", "network's log loss", "LR", "RF", "HGB", "SVC"),
-    *("network minus the best of LR, RF, HGB", "so it", "seconds to train", "in all"),
+    *("network minus the best of LR, RF, HGB", "verdict", "seconds to train", "in all"),
 ]
 
 

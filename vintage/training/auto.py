@@ -45,7 +45,7 @@ class TrainRows:
         """Whether the nearest neighbours tell the classes.
 
         Below the limit an `mlp` gained by the recipe for clear classes on every draw of the
-        development tables; above it, what is gained is within chance: see docs/tables.md.
+        development tables; above it, what is gained is within chance: see docs/quality.md.
         """
         return self.neighbor_error is not None and self.neighbor_error < CLEAR_ERROR
 
@@ -70,7 +70,7 @@ def auto_batch_size(rows: TrainRows) -> int:
 
     Source: the experiments of Gorishniy, Kotelnikov and Babenko, TabM, ICLR 2025, which take 256
     for the 10,000 rows of churn, and 1,024 for the 580,000 of covtype2. 32 was found on tables, see
-    docs/tables.md.
+    docs/quality.md.
     """
     if rows.want_plain:
         return rows.n_rows
@@ -83,7 +83,7 @@ def auto_learning_rate(rows: TrainRows) -> float:
     """0.01 for steps on all rows, and half of it for small batches, whose gradients are noisier.
 
     Source: McCandlish et al., An Empirical Model of Large-Batch Training, 2018: noisier gradients
-    want shorter steps; the factor was found on tables, see docs/tables.md.
+    want shorter steps; the factor was found on tables, see docs/quality.md.
     """
     return 0.01 if rows.want_plain else 0.005
 
@@ -121,7 +121,7 @@ def auto_dropout(rows: TrainRows) -> float:
     Half as much up to 1,024 rows of clear classes.
 
     Source: Srivastava et al., Dropout, JMLR 2014: it gains less once there are many rows; the root
-    is the rate at which an estimate's error falls, and was tried on tables, see docs/tables.md.
+    is the rate at which an estimate's error falls, and was tried on tables, see docs/quality.md.
     """
     if rows.are_few:
         return 0.5 if rows.want_plain else 0.25
@@ -132,7 +132,7 @@ def auto_activation(name: str, rows: TrainRows) -> Activation:
     """`relu` in the plain recipe and for a `tabm`, else `silu`, which has no kink.
 
     Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units, Neural Networks 107, 2018; that
-    it gains was found on tables, see docs/tables.md.
+    it gains was found on tables, see docs/quality.md.
     """
     return "relu" if name == "tabm" or rows.want_plain else "silu"
 
@@ -150,7 +150,7 @@ def number_of_bins(n_rows: int) -> int:
 
     Source: the cube root is the rate of a histogram's best number of bins, see Scott, On Optimal
     and Data-Based Histograms, Biometrika 66(3), 1979; the factor was found on tables, see
-    docs/tables.md.
+    docs/quality.md.
     """
     return max(8, min(32, round(n_rows ** (1 / 3) / 2)))
 
