@@ -1,4 +1,4 @@
-"""Deterministic text files, reading that ends, and writing that leaves no half a file behind."""
+"""Small files: JSON, YAML and bytes, each written whole or not at all."""
 
 import contextlib
 import json
@@ -14,16 +14,13 @@ from vintage.base.console import InputError, one_line
 
 
 def check_regular(path: Path) -> None:
-    """Refuse a pipe, a device or a folder; a link to a file is one. One that is missing passes.
-
-    A pipe or a device may have no end, or no beginning, and libraries that wait for it in code of
-    their own hear no signal.
+    """Refuse a folder, and a pipe or a device, which may have no end; a missing file passes.
 
     Raises:
-        InputError: the path is there, and no regular file.
+        InputError: the path exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no file, but a folder, a pipe or a device")
+        raise InputError(f"{path}: is a folder, a pipe or a device, not a file")
 
 
 def read_bytes(path: Path) -> bytes:

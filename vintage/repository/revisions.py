@@ -67,7 +67,7 @@ class Revision:
     commit: str | None
     predictions: Predictions
     params: dict[str, Any]
-    resolved: dict[str, Any]
+    resolved: dict[str, str]
     table_md5: str | None
     replicas: int
     stds: dict[str, float]
@@ -109,9 +109,7 @@ def read_revision(name: str) -> Revision:
         commit=commit,
         predictions=predictions,
         params=params,
-        resolved={
-            key: _value(text) for key, text in details.resolved.items() if params.get(key) == AUTO
-        },
+        resolved={key: text for key, text in details.resolved.items() if params.get(key) == AUTO},
         table_md5=_table_md5(lock, str(params.get("data.path"))) if lock else None,
         replicas=replicas if isinstance(replicas, int) else 1,
         stds=details.stds(),
@@ -119,14 +117,13 @@ def read_revision(name: str) -> Revision:
     )
 
 
-def flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys; anything but sections is a value."""
-    if not isinstance(content, Mapping) or (prefix and not content):
-        return {prefix: content} if prefix else {}
-    keys: dict[str, Any] = {}
-    for key, value in content.items():
-        keys.update(flat(value, f"{prefix}.{key}" if prefix else str(key)))
-    return keys
+def flat(sections: Any) -> dict[str, Any]:
+    """The values of a parameter file by dotted key."""
+    return {
+        f"{section}.{key}": value
+        for section, values in (sections.items() if isinstance(sections, dict) else ())
+        for key, value in (values.items() if isinstance(values, dict) else ())
+    }
 
 
 def read_file(commit: str | None, path: Path) -> bytes | None:
@@ -168,14 +165,6 @@ def _locked_params(lock: LockFile) -> dict[str, Any]:
 def _table_md5(lock: LockFile, path: str) -> str | None:
     deps = lock.stages["split"].deps if "split" in lock.stages else []
     return next((dep.md5 for dep in deps if dep.path == path), None)
-
-
-def _value(text: str) -> Any:
-    """What `vintage.base.recipe.resolved_values` wrote as text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _staleness(
