@@ -57,8 +57,8 @@ class Stage:
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         if changed:
             raise InputError(
-                f"{changed[0]}: changed while stage {self.name} ran, so its results belong to neither "
-                "version; run `dvc repro` again"
+                f"{changed[0]}: changed while stage {self.name} ran, so its results belong to "
+                "neither version; run `dvc repro` again"
             )
 
 
