@@ -16,6 +16,7 @@ Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 COMMANDS: dict[Command, tuple[Argument, ...]] = {}
 CHECKPOINT = "data/checkpoint"
+FOLDER = f"the checkpoint's folder; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
 
 
@@ -109,7 +110,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 @command(
     argument("path", metavar="FILE", type=Path, help="such as model.onnx"),
-    argument("--model", metavar="FOLDER", type=Path, default=Path(CHECKPOINT), help=CHECKPOINT),
+    argument("--model", metavar="FOLDER", type=Path, default=Path(CHECKPOINT), help=FOLDER),
 )
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
