@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := bash
-.SHELLFLAGS := -o pipefail -c
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 # DVC advises to push also where there is nowhere to push to
@@ -18,7 +17,7 @@ REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 
 
 repro: $(INSTALLED)
 	python -m vintage mend
-	@echo dvc repro; PYTHONUNBUFFERED=1 dvc repro | awk -v remote=$(REMOTE) \
+	@echo dvc repro; set -o pipefail; PYTHONUNBUFFERED=1 dvc repro | awk -v remote=$(REMOTE) \
 		'remote || !/^Use `dvc push` to send/ { print; fflush() }'
 	python -m vintage show
 
@@ -50,5 +49,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]
-	build/lock/bin/python -m pip freeze --all --exclude pip --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
+	set -o pipefail; build/lock/bin/python -m pip freeze --all --exclude pip --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
 	mv requirements.lock.tmp requirements.lock

@@ -16,7 +16,7 @@ import torch
 from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.losses import best_epoch, read_losses
-from vintage.base.memory import keep_freed_memory
+from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
 from vintage.base.tensors import read_examples, unknown_counts

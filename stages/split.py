@@ -15,7 +15,7 @@ import numpy as np
 
 from vintage.base import console
 from vintage.base.console import one_line
-from vintage.base.memory import keep_freed_memory
+from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.tensors import (
     RowCounts,

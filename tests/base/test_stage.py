@@ -47,8 +47,8 @@ def test_an_edit_while_a_stage_runs_fails_it(
     assert group.end() != 0
     errors = re.findall(r"^error: .*", group.complained, re.M)
     assert errors == [
-        f"error: {named}: changed while stage train ran, so that its results belong to neither; "
-        "run `dvc repro` again"
+        f"error: {named}: changed while stage train ran, so its results belong to neither "
+        "version; run `dvc repro` again"
     ]
     assert (project.root / "dvc.lock").read_bytes() == lock
 

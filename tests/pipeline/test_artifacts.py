@@ -188,8 +188,11 @@ def test_the_check_survives_any_damage(small: Small, data: st.DataObject) -> Non
     path, content = data.draw(damage(small.originals))
     root = small.project.root
     small.put(path, content)
+    problems: list[str] = []
     try:
-        problems = list(check_outputs(root, load_params(root / "params.yaml")))
+        problems += check_outputs(root, load_params(root / "params.yaml"))
+    except InputError as error:
+        problems += error.args
     finally:
         small.restore()
     assert all(0 < len(problem) < 2000 for problem in problems)

@@ -209,7 +209,7 @@ def test_the_check_sees_torn_twins_beside_a_dropped_column(run: Run) -> None:
     test.features[0] = train.features[0]
     write_examples(folder / "data/tensors/test.safetensors", test)
     found = list(check_outputs(folder, params))
-    assert any("has a twin on the other side of the split" in line for line in found)
+    assert any("has a twin on another side of the split" in line for line in found)
 
 
 def test_rows_that_differ_in_an_ignored_column_alone_share_a_side(run: Run) -> None:

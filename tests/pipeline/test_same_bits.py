@@ -14,6 +14,9 @@ from tests.conftest import ROOT, Project, environment
 
 pytestmark = pytest.mark.slow
 
+needs_taskset = pytest.mark.skipif(
+    shutil.which("taskset") is None and "CI" not in os.environ, reason="taskset is not installed"
+)
 HOSTILE = {
     "LC_ALL": "C",
     "LANG": "tr_TR.UTF-8",
@@ -56,6 +59,7 @@ def hostile_home(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder), "MATPLOTLIBRC": str(rc), "MPLCONFIGDIR": str(settings)}
 
 
+@needs_taskset
 def test_one_core_a_hostile_environment_and_a_hostile_home(
     reproduced: Project, tmp_path: Path
 ) -> None:
@@ -81,6 +85,7 @@ def test_another_directory_umask_file_times_and_order(reproduced: Project) -> No
     assert reproduced.outputs() == before
 
 
+@needs_taskset
 def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: Project) -> None:
     fresh.set_params(**{"train.batch_size": 64, "train.patience": 5, "train.replicas": 20})
     fresh.set_params(**{"train.epochs": 30, "train.calibration": "temperature"})

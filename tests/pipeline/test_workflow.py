@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,25 @@ def test_an_audit_finds_nothing() -> None:
     command = [str(BIN / "zizmor"), "--offline", "--pedantic", str(PATH)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_hooks_of_pre_commit_are_the_pinned_versions() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    revisions = {Path(each["repo"]).name: each.get("rev") for each in config["repos"]}
+    pinned = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert f"ruff=={revisions['ruff-pre-commit'].removeprefix('v')}" in pinned
+    assert f"dvc=={revisions['dvc']}" in pinned
+
+
+def test_the_citation_is_valid_and_of_this_version() -> None:
+    path = ROOT / "CITATION.cff"
+    checker = str(BIN / "check-jsonschema")
+    command = [checker, "--builtin-schema", "vendor.citation-file-format", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    citation = yaml.safe_load(path.read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 def test_actions_are_pinned_and_permissions_are_few() -> None:

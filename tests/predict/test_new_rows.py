@@ -29,6 +29,7 @@ from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
 from vintage.predict import batches
 from vintage.predict.model import encode
+from vintage.predict.new_rows import CHUNK_ROWS
 from vintage.predict.output import float_texts
 
 PREDICT = (sys.executable, "-m", "vintage", "predict")
@@ -108,28 +109,28 @@ def the_whole_table(frame: pd.DataFrame, folder: Path) -> Asked:
     return Asked([str(path)], list(frame.index))
 
 
-def shuffled_in_few_rows_at_a_time(frame: pd.DataFrame, folder: Path) -> Asked:
+def shuffled(frame: pd.DataFrame, folder: Path) -> Asked:
     path = folder / "new.csv.gz"
     mixed = frame.sample(frac=1, random_state=1)[list(reversed(frame.columns))]
     mixed.to_csv(path, index=False, sep=SEPARATED[frame.attrs["name"]])
-    return Asked([str(path), "--chunk-rows", "7"], list(mixed.index))
+    return Asked([str(path)], list(mixed.index))
 
 
-def a_few_rows_one_at_a_time(frame: pd.DataFrame, folder: Path) -> Asked:
+def a_few_rows(frame: pd.DataFrame, folder: Path) -> Asked:
     path = folder / "new.parquet"
     typed = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
     few = typed.sample(n=120, random_state=2)
     few.drop(columns=typed.columns[-1] if frame.attrs["name"] == "wine" else "species").to_parquet(
         path, index=False
     )
-    return Asked([str(path), "--chunk-rows", "1"], list(few.index))
+    return Asked([str(path)], list(few.index))
 
 
 def through_a_pipe_with_more_columns(frame: pd.DataFrame, folder: Path) -> Asked:  # noqa: ARG001
     more = frame.assign(note='a "quoted"\nremark', year_of_birth="1999")
     text = more.to_csv(index=False, sep=SEPARATED[frame.attrs["name"]], lineterminator="\r\n")
     said = ["does not know columns 'note', 'year_of_birth', left out"]
-    return Asked(["-", "--chunk-rows", "1000"], list(more.index), text.encode(), said)
+    return Asked(["-"], list(more.index), text.encode(), said)
 
 
 def among_many_others(frame: pd.DataFrame, folder: Path) -> Asked:
@@ -143,8 +144,8 @@ def among_many_others(frame: pd.DataFrame, folder: Path) -> Asked:
 
 FORMS = [
     the_whole_table,
-    shuffled_in_few_rows_at_a_time,
-    a_few_rows_one_at_a_time,
+    shuffled,
+    a_few_rows,
     through_a_pipe_with_more_columns,
     among_many_others,
 ]
@@ -197,7 +198,7 @@ def test_a_column_is_carried_over_as_id(wine: Project, tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     frame.to_csv(path, index=False)
     plain = predict(wine, str(path))
-    asked = predict(wine, str(path), "--id", "who", "--chunk-rows", "50")
+    asked = predict(wine, str(path), "--id", "who")
     lines = list(csv.reader(io.StringIO(asked, newline="")))
     assert lines[0][:3] == ["row", "id", "predicted"]
     assert [line[1].removeprefix("'") for line in lines[1:]] == frame["who"].tolist()
@@ -227,7 +228,7 @@ def test_unknown_categories_are_counted(
     frame.loc[:, "species"] = "?"
     frame.loc[9, "bill_length_mm"] = " NA "  # which the reader of numbers does not take
     text = frame.to_csv(index=False).encode()
-    found = parsed(predict(penguins, "-", "--chunk-rows", "100", stdin=text))
+    found = parsed(predict(penguins, "-", stdin=text))
     assert len(found) == len(frame)
     assert capfd.readouterr().err == (
         "warning: standard input: cells with a category that no train row has: 4 of column "
@@ -259,8 +260,9 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     frame.to_csv(path, index=False)
     last = len(frame) - 1
     assert f"column 'pH', row {last}: 'true' is not a number" in refused(str(path))
-    few = ("--chunk-rows", str(last))
-    assert f"holds numbers above row {last}, and truth values" in refused(str(path), *few)
+    frame.loc[CHUNK_ROWS:, "pH"] = "true"
+    frame.to_csv(path, index=False)
+    assert f"holds numbers above row {CHUNK_ROWS}, and truth values" in refused(str(path))
     text = path.read_text().splitlines(keepends=True)
     text[5001] = "1,2\n"
     path.write_text("".join(text))

@@ -3,10 +3,23 @@
 import re
 
 import pytest
+import safetensors.numpy
 
 from tests.conftest import Edit, Project
 
 pytestmark = pytest.mark.slow
+
+TRAIN, TEST = (f"data/tensors/{name}.safetensors" for name in ("train", "test"))
+
+
+def put_twin(project: Project) -> None:
+    """Give a train row the features of a test row."""
+    tensors = safetensors.numpy.load_file(project.root / TRAIN)
+    test = safetensors.numpy.load_file(project.root / TEST)
+    tensors["features"][0] = test["features"][0]
+    (project.root / TRAIN).unlink()
+    safetensors.numpy.save_file(tensors, project.root / TRAIN)
+
 
 LIES: dict[str, tuple[str, Edit, str]] = {
     "a parameter of the training": (
@@ -23,6 +36,11 @@ LIES: dict[str, tuple[str, Edit, str]] = {
         "split",
         lambda project: project.edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"),
         r"data/tensors/train\.safetensors: is not what data/wine\.csv and params\.yaml give",
+    ),
+    "a twin on the other side of the split": (
+        "split",
+        put_twin,
+        r"data/tensors: row \d+ has a twin on another side of the split",
     ),
     "a parameter of the split": (
         "split",

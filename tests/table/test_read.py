@@ -132,7 +132,7 @@ def test_of_very_many_problems_some_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         encode(path, ignore=[f"c{index}" for index in range(500)])
     assert len(error.value.args) == 21
-    assert error.value.args[-1] == "and 480 problems more"
+    assert error.value.args[-1] == "and 480 more problems"
 
 
 def test_no_such_file_and_a_folder(fresh: Project) -> None:
@@ -143,7 +143,7 @@ def test_no_such_file_and_a_folder(fresh: Project) -> None:
         fresh.stage("split")
     )
     fresh.set_params(**{"data.path": "data"})
-    assert "data: is no file" in only_error(fresh.stage("split"))
+    assert "data: is a folder, a pipe or a device, not a file" in only_error(fresh.stage("split"))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", b"PAR1" * 9])

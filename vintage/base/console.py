@@ -1,7 +1,7 @@
 """How a stage or command speaks to people: plain lines, one-line errors, exit codes.
 
 Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 130 and 143 when
-interrupted by SIGINT or SIGTERM.
+interrupted by SIGINT or SIGTERM; 141 when whoever reads the output has gone.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ class InputError(Exception):
 
 
 class Problems:
-    """Wrong inputs that do not depend on each other, to be told of at once."""
+    """Wrong inputs that do not depend on each other, to be named at once."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
-        """Note an InputError, and go on behind the block."""
+        """Note an InputError, and go on after the block."""
         try:
             yield
         except InputError as error:
@@ -47,7 +47,7 @@ class Problems:
         """Raise an InputError of all that was noted, if anything was."""
         if len(self.found) > MOST_PROBLEMS:
             n_more = len(self.found) - MOST_PROBLEMS
-            raise InputError(*self.found[:MOST_PROBLEMS], f"and {n_more} problems more")
+            raise InputError(*self.found[:MOST_PROBLEMS], f"and {n_more} more problems")
         if self.found:
             raise InputError(*self.found)
 
@@ -70,48 +70,12 @@ def warn(text: str) -> None:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a stage or command and exit; a person sees one line for an error, never a traceback.
-
-    A signal is answered from `listen` on, or from here if `main` itself imports what takes time.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run a stage or command, and exit with its code; see `listen`."""
+    listen()
     try:
-        listen()
         sys.exit(main())
-    except Exception as error:
-        code = _tell(error)
-        if code is None:
-            raise
-        sys.exit(code)
-    except (KeyboardInterrupt, Terminated) as error:
-        sys.exit(_tell(error))
     finally:
         gc.freeze()  # or Python goes through all that PyTorch has made once more, for 0.3 s
-
-
-def _tell(error: BaseException) -> int | None:
-    """Say what went wrong in one line; returns the exit code, None for a fault of the program."""
-    memory = "error: not enough memory; use a smaller table, batch_size or number of replicas"
-    match error:
-        case InputError():
-            message, code = "\n".join(f"error: {one_line(each)}" for each in error.args), 2
-        case OSError():
-            where = f"{error.filename}: " if error.filename else ""
-            message, code = one_line(f"error: {where}{error.strerror or error}"), 1
-        case MemoryError():
-            message, code = memory, 1
-        case RuntimeError() if "allocate" in str(error):  # PyTorch's way to say so
-            message, code = memory, 1
-        case KeyboardInterrupt():
-            message, code = "interrupted; run the same command again to continue", 130
-        case Terminated():
-            message, code = "terminated; run the same command again to continue", 143
-        case _:
-            return None
-    print(message, file=sys.stderr, flush=True)
-    return code
 
 
 def listen() -> None:
@@ -121,7 +85,10 @@ def listen() -> None:
     A stage that outlives its DVC would go on writing beside, and into, the next run. The kernel
     tells only of the parent's death, so `dvc.yaml` puts no shell in between, by `exec`.
     """
-    sys.excepthook = _uncaught
+    sys.excepthook = _end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for
             signal.signal(number, _interrupt)
@@ -132,14 +99,31 @@ def listen() -> None:
             raise Terminated
 
 
-def _uncaught(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
-    """What ends a program outside of `run`, such as during its imports."""
-    code = _tell(error)
-    if code is None:
-        sys.__excepthook__(kind, error, traceback)
-        return
+def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Say what went wrong in one line, and exit; a traceback only for a fault of the program."""
+    no_memory = "error: not enough memory; use a smaller table, batch_size or number of replicas"
+    match error:
+        case InputError():
+            message, code = "\n".join(f"error: {one_line(each)}" for each in error.args), 2
+        case BrokenPipeError():  # whoever reads the output has seen enough
+            os._exit(141)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            message, code = one_line(f"error: {where}{error.strerror or error}"), 1
+        case MemoryError():
+            message, code = no_memory, 1
+        case RuntimeError() if "allocate" in str(error):  # PyTorch's way to say so
+            message, code = no_memory, 1
+        case KeyboardInterrupt():
+            message, code = "interrupted; run the same command again to continue", 130
+        case Terminated():
+            message, code = "terminated; run the same command again to continue", 143
+        case _:
+            sys.__excepthook__(kind, error, traceback)
+            return
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
     os._exit(code)  # Python's own code would be 1
 
 

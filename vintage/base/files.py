@@ -1,4 +1,4 @@
-"""Deterministic text files, reading that ends, and writing that leaves no half a file behind."""
+"""Small files: JSON, YAML and bytes, each written whole or not at all."""
 
 import contextlib
 import json
@@ -14,16 +14,13 @@ from vintage.base.console import InputError, one_line
 
 
 def check_regular(path: Path) -> None:
-    """Refuse a pipe, a device or a folder; a link to a file is one. One that is missing passes.
-
-    A pipe or a device may have no end, or no beginning, and libraries that wait for it in code of
-    their own hear no signal.
+    """Refuse a folder, and a pipe or a device, which may have no end; a missing file passes.
 
     Raises:
-        InputError: the path is there, and no regular file.
+        InputError: the path exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no file, but a folder, a pipe or a device")
+        raise InputError(f"{path}: is a folder, a pipe or a device, not a file")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -97,14 +94,20 @@ def read_json(path: Path, kind: type[Content]) -> Content:
     """Read a JSON file that the pipeline wrote, and check that it is of `kind`.
 
     Raises:
-        InputError: the file is missing, cut, no JSON, or of another kind.
+        InputError: the file is missing, cut, not JSON, or of another kind.
     """
     try:
-        return TypeAdapter(kind).validate_json(read_bytes(path))
+        return parse_json(read_bytes(path), str(path), kind)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
+
+
+def parse_json(content: bytes, source: str, kind: type[Content]) -> Content:
+    """As `read_json`, from bytes; the error names `source`."""
+    try:
+        return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         problem = one_line(f"{key}: {first['msg']}" if key else first["msg"])[:200]
-        raise InputError(f"{path}: {problem}; delete it and run `dvc repro`") from None
+        raise InputError(f"{source}: {problem}; delete it and run `dvc repro`") from None

@@ -1,12 +1,11 @@
 """The one module that touches the bits: threads, instruction sets and what they depend on.
 
-The same program gives other bits on another processor for four reasons. Libraries pick their
-kernels by the instruction sets that they find (PyTorch's even draw other initial weights), MKL
-sums in an order of its own choice on each CPU, sums that are shared out to threads depend on
-their number, and variables such as OMP_NUM_THREADS come in from outside. All of it is settled by
-environment variables that act only while they are set *before* NumPy or PyTorch is loaded. So
-every stage calls `pin` first and imports them afterwards. It never starts the process again:
-under an emulator the child would run on the native CPU.
+The same program gives other bits on another processor: libraries pick their kernels by the
+instruction sets that they find, MKL sums in an order of its own choice on each CPU, and sums that
+are shared out to threads depend on their number. Environment variables settle all of it, but only
+while they are set *before* NumPy or PyTorch is loaded. So every stage calls `pin` first and imports
+them afterwards. It never starts the process again: under an emulator the child would run on the
+native CPU.
 
 What is pinned was found by running the stages on emulated CPUs and comparing bytes:
 
@@ -15,8 +14,8 @@ What is pinned was found by running the stages on emulated CPUs and comparing by
 - one thread.
 - `OPENBLAS_CORETYPE`, `NPY_DISABLE_CPU_FEATURES`: NumPy's and scikit-learn's kernels.
 
-PyTorch's `sqrt` goes through MKL's vector mathematics, which still differs; the fused Adam kernel
-does not use it, and no other code here may call it on a tensor.
+PyTorch's `sqrt` goes through MKL's vector mathematics, which still differs: never call it on a
+tensor.
 """
 
 import ctypes

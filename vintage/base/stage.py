@@ -1,11 +1,10 @@
 """What a stage needs before it imports anything, and what it must have kept when it ends.
 
 Each script begins with `STAGE = Stage(name)`, ahead of NumPy and PyTorch, and ends with
-`STAGE.run(main)`. In between, its inputs may not change. DVC hashes a stage's dependencies and
-parameters after its command has ended, so that an edit meanwhile would be recorded as what was run.
-So a stage looks at what `dvc.yaml` declares when it starts and again when it ends. What stays
-unseen is an edit while Python starts, and one between the end of the stage and DVC's hashing, a
-fraction of a second each.
+`STAGE.run(main)`. DVC hashes a stage's dependencies and parameters after its command has ended, so
+an edit meanwhile would be recorded as what was run. So a stage looks at what `dvc.yaml` declares
+when it starts and again when it ends. An edit stays unseen while Python starts, and between the end
+of the stage and DVC's hashing: a fraction of a second each.
 """
 
 import os
@@ -14,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ruamel.yaml import YAML
-
 from vintage.base import console, numerics
 from vintage.base.console import InputError
+from vintage.base.files import parse_yaml
 from vintage.base.params import PARAMS_PATH, load_params
 
 GRAPH = Path("dvc.yaml")
@@ -45,7 +43,7 @@ class Stage:
             return
         console.listen()
         params = load_params()
-        self._declared: dict[str, Any] = YAML(typ="safe").load(GRAPH)["stages"][name]
+        self._declared: dict[str, Any] = parse_yaml(GRAPH.read_bytes(), str(GRAPH))["stages"][name]
         self._inputs = _inputs(self._declared)
         self.numerics = numerics.pin(params.train.numerics if follow_params else "portable")
 
@@ -59,8 +57,8 @@ class Stage:
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         if changed:
             raise InputError(
-                f"{changed[0]}: changed while stage {self.name} ran, so that its results belong to "
-                "neither; run `dvc repro` again"
+                f"{changed[0]}: changed while stage {self.name} ran, so its results belong to "
+                "neither version; run `dvc repro` again"
             )
 
 

@@ -4,7 +4,6 @@ What comes out is described in `vintage.predict.output`.
 """
 
 import contextlib
-import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.base.console import InputError, one_line, warn
+from vintage.base.machine import available_cores
 from vintage.base.numerics import Numerics
 from vintage.base.tensors import Features, Schema, unknown_counts
 from vintage.predict.batches import Parts, open_parts, regrouped
@@ -40,7 +40,6 @@ def predict_table(
     source: str,
     output: str,
     delimiter: str = "auto",
-    chunk_rows: int | None = None,
     numerics: Numerics = "portable",
     id_column: str | None = None,
 ) -> None:
@@ -49,7 +48,6 @@ def predict_table(
     What is said beside goes to standard error. A file is complete or not there.
 
     Args:
-        chunk_rows: how many rows are predicted at a time; what comes out is the same.
         numerics: with portable ones, on a thread for each core.
         id_column: a column whose cells are carried into the output, as text.
 
@@ -71,7 +69,7 @@ def predict_table(
             open_output(output, network.schema, id_column) as result,
             _bar(parts, output) as bar,
         ):
-            unknown = _predict_parts(network, parts, result, bar, chunk_rows, numerics)
+            unknown = _predict_parts(network, parts, result, bar, numerics)
     if unknown:
         counts = ", ".join(f"{count} of column {name!r}" for name, count in unknown.items())
         warn(f"{parts.path}: cells with a category that no train row has: {counts}")
@@ -97,7 +95,6 @@ def _predict_parts(
     parts: Parts,
     result: Output,
     bar: "tqdm[Any]",
-    chunk_rows: int | None,
     numerics: Numerics,
 ) -> Counter[str]:
     """Predict and write all rows; by column, how many cells hold an unknown category."""
@@ -124,10 +121,10 @@ def _predict_parts(
         unknown = unknown_counts(features, schema.features)
         return _Chunk(table.num_rows, content, unknown, _types(table, features, schema))
 
-    n_together = chunk_rows or _chunk_rows(network, len(schema.features))
+    n_together = _chunk_rows(network, len(schema.features))
     chunks = _numbered(regrouped(parts.batches(names, numeric), n_together))
     # with other numerics, each product is shared out to threads
-    n_threads = len(os.sched_getaffinity(0)) if numerics == "portable" else 1
+    n_threads = available_cores() if numerics == "portable" else 1
     unknown: Counter[str] = Counter()
     types: dict[str, str] = {}
     n_rows = 0

@@ -1,8 +1,10 @@
-"""Check what the pipeline put out: every file by itself, and all of them against each other."""
+"""`vintage check`: whether the outputs are those of this code, table and parameters, and undamaged.
 
-import json
-import re
-from collections.abc import Iterator
+The split is searched for leaks, and the test scores are computed once more. What is stored is
+compared with `dvc.lock`, and `dvc.lock` with a second split and with the checkpoint's own record.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,11 @@ import numpy as np
 
 from vintage.base.console import InputError
 from vintage.base.files import read_json
-from vintage.base.losses import LossRecord, read_losses
 from vintage.base.params import Params
-from vintage.base.tensors import Examples, Schema, is_known, read_examples
-from vintage.network.checkpoint import Manifest, read_checkpoint
-from vintage.repository.dvc_command import run_dvc
-from vintage.repository.stored import check_kinds_of_files
+from vintage.base.tensors import is_known, read_examples, read_schema
+from vintage.repository.declared import check_declared
+from vintage.repository.provenance import check_provenance
+from vintage.repository.status import check_cache, check_status
 from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
@@ -24,154 +25,73 @@ from vintage.table.twins import equal_rows, torn_rows
 PARTS = ("train", "val", "test")
 
 
-def check_outputs(root: Path, params: Params) -> Iterator[str]:
-    """Check the outputs under `root`; yields one line for each thing that is wrong.
+def check(root: Path, params: Params) -> Iterator[str]:
+    """Yields one line for each thing that is wrong."""
+    checks: list[Callable[[], Iterator[str]]] = [
+        lambda: check_outputs(root, params),
+        lambda: check_provenance(params),
+        lambda: check_cache(root),
+        lambda: check_status(root),
+        lambda: check_declared(root),
+    ]
+    for each in checks:
+        try:
+            yield from each()
+        except InputError as error:
+            yield str(error)
 
-    A file that is missing, cut or foreign is wrong, too, and never raises.
+
+def check_outputs(root: Path, params: Params) -> Iterator[str]:
+    """Check the split for leaks, and the scores against the predictions and their bounds.
+
+    Raises:
+        InputError: a file is missing, cut or foreign.
     """
-    try:
-        _, manifest, schema = read_checkpoint(root / "data/checkpoint")
-        parts = {
-            name: read_examples(root / f"data/tensors/{name}.safetensors", schema) for name in PARTS
-        }
-        predictions = read_predictions(root / "metrics/predictions.csv")
-        evaluation = read_json(root / "metrics/details.json", Evaluation)
-        headline = read_json(root / "metrics/evaluation.json", Headline)
-        losses = read_losses(root / "metrics/losses.json")
-    except InputError as error:
-        yield str(error)
-        return
     if params.split.column == "none":
-        yield from _check_together(parts, schema, params.split.group_by)
-    yield from _check_rows(parts, schema)
-    yield from _check_losses(losses, manifest)
-    yield from _check_predictions(predictions, parts["test"], schema)
+        yield from _check_split(root / "data/tensors", params.split.group_by)
+    predictions = read_predictions(root / "metrics/predictions.csv")
+    evaluation = read_json(root / "metrics/details.json", Evaluation)
+    headline = read_json(root / "metrics/evaluation.json", Headline)
     yield from _check_evaluation(evaluation, predictions, params)
     if headline != evaluation.headline():
         yield "metrics/evaluation.json: is not what metrics/details.json says; run `dvc repro`"
     yield from _check_required(evaluation, params)
 
 
-def check_dvc_status(root: Path) -> Iterator[str]:
-    """Yields one line for each stage that is not up to date, as `dvc status` sees it."""
-    try:
-        stages = _dvc_status(root)
-    except InputError as error:
-        yield str(error)
-        return
-    for stage in stages:
-        yield f"stage {stage} is not up to date; run `dvc repro`"
-
-
-def stale_stages(root: Path) -> list[str]:
-    """The stages whose inputs, as far as they are there, are not those in `dvc.lock`.
-
-    In a fresh clone the tensors and the checkpoint are missing, which makes no stage stale.
-    """
-    stale = []
-    for stage, changes in _dvc_status(root).items():
-        for change in changes:
-            if change == "changed command" or (
-                isinstance(change, dict)
-                and set(_states(change.get("changed deps", {}))) & {"modified", "new"}
-            ):
-                stale.append(stage)
-                break
-    return stale
-
-
-def _states(changes: dict[str, Any]) -> Iterator[str]:
-    """The states in what `dvc status` says of dependencies; those of parameters are one deeper."""
-    for state in changes.values():
-        if isinstance(state, dict):
-            yield from state.values()
-        else:
-            yield state
-
-
-def _dvc_status(root: Path) -> dict[str, list[Any]]:
-    """By stage, what `dvc status` says; its file is named only if it is not this project's."""
-    check_kinds_of_files(root)
-    status: dict[str, list[Any]] = json.loads(run_dvc(root, "status", "--json"))
-    return {re.sub(r"^(\.\./)*dvc\.yaml:", "", stage): said for stage, said in status.items()}
-
-
-def _check_rows(parts: dict[str, Examples], schema: Schema) -> Iterator[str]:
-    for name, examples in parts.items():
-        path = f"data/tensors/{name}.safetensors"
-        expected = getattr(schema.rows, name)
-        if len(examples.rows) != expected:
-            yield f"{path}: holds {len(examples.rows)} rows, but the schema counts {expected}"
-    rows, counts = np.unique(
-        np.concatenate([examples.rows for examples in parts.values()]), return_counts=True
-    )
-    if (counts > 1).any():
-        yield f"data/tensors: row {rows[counts > 1][0]} stands in the split more than once"
-
-
-def _check_together(parts: dict[str, Examples], schema: Schema, group_by: str) -> Iterator[str]:
-    """Groups, and twins where they are to stay together, must be on one side of the split."""
+def _check_split(tensors: Path, group_by: str) -> Iterator[str]:
+    """A row, its group, and its twins where they count, must be on one side of the split."""
+    schema = read_schema(tensors / "schema.json")
+    parts = [read_examples(tensors / f"{name}.safetensors", schema) for name in PARTS]
+    part = np.repeat(np.arange(len(parts)), [len(examples.rows) for examples in parts])
     rows, groups, features = (
-        np.concatenate([getattr(examples, name) for examples in parts.values()])
+        np.concatenate([getattr(examples, name) for examples in parts])
         for name in ("rows", "groups", "features")
     )
-    part = np.repeat(np.arange(len(parts)), [len(examples.rows) for examples in parts.values()])
-    torn = torn_rows(groups, part)
+    torn = torn_rows(rows, part) | torn_rows(groups, part)
     if group_by == "duplicates":
-        # of an unknown category it is not known which one it is
-        known = is_known(features, schema.features)
+        known = is_known(features, schema.features)  # which one an unknown category is, is lost
         torn[known] |= torn_rows(equal_rows(features[known]), part[known])
     if torn.any():
-        what = "a twin" if group_by == "duplicates" else "a row of its group"
-        yield f"data/tensors: row {rows[torn][0]} has {what} on the other side of the split"
-
-
-def _check_losses(losses: list[LossRecord], manifest: Manifest) -> Iterator[str]:
-    if [record.epoch for record in losses] != list(range(1, manifest.n_epochs + 1)):
-        yield (
-            f"metrics/losses.json: its epochs are not 1 to {manifest.n_epochs}, one record for each"
-        )
-
-
-def _check_predictions(predictions: Predictions, test: Examples, schema: Schema) -> Iterator[str]:
-    path = "metrics/predictions.csv"
-    if predictions.classes != schema.classes:
-        yield f"{path}: its classes are not those of data/checkpoint/schema.json"
-    elif not np.array_equal(predictions.rows, test.rows):
-        yield f"{path}: its rows are not the test rows"
-    elif not np.array_equal(predictions.labels, test.labels):
-        yield f"{path}: its actual classes are not those of the test rows"
-    elif not np.array_equal(predictions.groups, test.groups):
-        yield f"{path}: its groups are not those of the test rows"
-    wrong = np.flatnonzero(np.abs(predictions.probabilities.sum(axis=1) - 1) >= 1e-9)
-    if len(wrong):
-        yield f"{path}: the probabilities of row {predictions.rows[wrong[0]]} do not sum to one"
+        what = "twin" if group_by == "duplicates" else "row of its group"
+        yield f"data/tensors: row {rows[torn][0]} has a {what} on another side of the split"
 
 
 def _check_evaluation(
     evaluation: Evaluation, predictions: Predictions, params: Params
 ) -> Iterator[str]:
-    path = "metrics/details.json"
-    labels, probabilities, groups = (
-        predictions.labels,
-        predictions.probabilities,
-        predictions.groups,
-    )
-    recomputed: dict[str, dict[str, Any]] = {
-        "test": scores_with_bounds(labels, probabilities, groups, params.evaluate.confidence),
-        "classes": class_table(
-            labels, probabilities, groups, predictions.classes, params.evaluate.confidence
-        ),
+    rows = predictions.labels, predictions.probabilities, predictions.groups
+    confidence = params.evaluate.confidence
+    recomputed: dict[str, Mapping[str, Any]] = {
+        "test": scores_with_bounds(*rows, confidence),
+        "classes": class_table(*rows, predictions.classes, confidence),
     }
     for section, scores in recomputed.items():
         found = getattr(evaluation, section)
-        differing = sorted(
-            name for name in {*scores, *found} if found.get(name) != scores.get(name)
-        )
+        differing = [name for name in {*scores, *found} if found.get(name) != scores.get(name)]
         if differing:
             yield (
-                f"{path}: {section}.{differing[0]} is not what metrics/predictions.csv gives; "
-                "run `dvc repro`"
+                f"metrics/details.json: {section}.{min(differing)} is not what "
+                "metrics/predictions.csv gives; run `dvc repro`"
             )
 
 

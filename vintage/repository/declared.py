@@ -12,15 +12,11 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vintage.base.console import InputError
+from vintage.base.files import parse_yaml
 
-# imports for other programs, in what no stage calls
-FOR_OTHER_PROGRAMS = Path("vintage/__init__.py")
-SCRIPT = re.compile(
-    r"\bpython[\d.]*(?:\s+-[^m\s]\S*)*\s+(?:-m\s+(?P<module>[\w.]+)|(?P<file>\S+\.py)\b)"
-)
+FOR_OTHER_PROGRAMS = Path("vintage/__init__.py")  # what it imports, no stage calls
+SCRIPT = re.compile(r"\bpython[\d.]*(?: -[^m ]\S*)* (?:-m ([\w.]+)|(\S+\.py)\b)")
 
 
 def check_declared(root: Path) -> Iterator[str]:
@@ -30,37 +26,35 @@ def check_declared(root: Path) -> Iterator[str]:
         InputError: `dvc.yaml` or a module cannot be read.
     """
     for stage, spec in read_stages(root / "dvc.yaml").items():
-        base = root / spec.get("wdir", ".")
-        declared = {base / path for path in spec.get("deps", []) if isinstance(path, str)}
-        for path in sorted(imported_modules(base, scripts_of(base, spec))):
+        declared = {root / path for path in spec.get("deps", []) if isinstance(path, str)}
+        for path in sorted(imported_modules(root, scripts_of(root, spec))):
             if declared.isdisjoint([path, *path.parents]):
-                shown = path.relative_to(base).as_posix()
                 yield (
-                    f"stage {stage} imports {shown}, which dvc.yaml does not declare; "
-                    "add it to its deps"
+                    f"stage {stage} imports {path.relative_to(root).as_posix()}, which dvc.yaml "
+                    "does not declare; add it to its deps"
                 )
 
 
 def read_stages(path: Path) -> dict[str, dict[str, Any]]:
     """The stages of `dvc.yaml` by name; of one with `foreach` or `matrix`, what it repeats."""
     try:
-        stages = yaml.safe_load(path.read_bytes())["stages"]
+        stages = parse_yaml(path.read_bytes(), path.name)["stages"]
         return {name: spec.get("do", spec) for name, spec in stages.items()}
     except FileNotFoundError:
         raise InputError(f"{path.name}: no such file; run from the repository's root") from None
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
-        raise InputError(f"{path.name}: cannot be read; `dvc stage list` says why") from None
+    except (TypeError, KeyError, AttributeError):
+        raise InputError(f"{path.name}: has no stages; `dvc stage list` says why") from None
 
 
 def scripts_of(root: Path, spec: dict[str, Any]) -> set[Path]:
     """The files under `root` that a stage's command runs by `python -m` or by their path."""
     command = spec.get("cmd", "")
     scripts: set[Path] = set()
-    for match in SCRIPT.finditer("\n".join(command) if isinstance(command, list) else command):
-        if module := match["module"]:
+    for module, file in SCRIPT.findall(command if isinstance(command, str) else "\n".join(command)):
+        if module:
             scripts |= files_of(root, module) | files_of(root, f"{module}.__main__")
-        elif (root / match["file"]).is_file():
-            scripts.add(root / match["file"])
+        elif (root / file).is_file():
+            scripts.add(root / file)
     return scripts
 
 
@@ -79,7 +73,7 @@ def imported_modules(root: Path, scripts: set[Path]) -> set[Path]:
 
 
 def files_of(root: Path, name: str) -> set[Path]:
-    """The files that importing a module runs: its own and its packages'. None, if not from here."""
+    """The files under `root` that importing a module runs: its own and its packages'."""
     path = root.joinpath(*name.split("."))
     packages = [path, *path.parents][: name.count(".") + 1]
     files = [path.with_suffix(".py"), *(package / "__init__.py" for package in packages)]
@@ -101,6 +95,6 @@ def imports_of(root: Path, path: Path) -> frozenset[str]:
             elif isinstance(node, ast.ImportFrom):
                 name = resolve_name("." * node.level + (node.module or ""), package)
                 names |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
-    except (SyntaxError, ValueError, ImportError) as error:
-        raise InputError(f"{relative}: is no Python that can be read: {error}") from None
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{relative}: is not valid Python: {error}") from None
     return frozenset(names)

@@ -1,5 +1,6 @@
 """DVC's command, in a process of its own: DVC loads NumPy, see `vintage.base.numerics`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from vintage.base.console import InputError, one_line
 ERROR = "ERROR: "
 
 
-def run_dvc(folder: Path, *arguments: str) -> str:
-    """What a command of DVC prints there; InputError with DVC's own reason if it fails."""
+def run_dvc(folder: Path, *arguments: str, **environment: str) -> str:
+    """Run DVC in `folder` and return what it prints; InputError with DVC's reason if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
+        env=os.environ | environment,
         capture_output=True,
         encoding="utf-8",
         errors="replace",

@@ -9,7 +9,7 @@ def find_commit(name: str) -> str:
     """The commit that Git or, if Git knows none, a DVC experiment calls `name`."""
     inside = run_git("rev-parse", "--git-dir")
     if inside.returncode:
-        reason = one_line(inside.stderr.decode(errors="replace").strip().partition("\n")[0])
+        reason = one_line(inside.stderr.decode(errors="replace").partition("\n")[0])
         raise InputError(f"{name}: no revision can be read without a Git repository: {reason}")
     found = run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     commit = found.stdout.decode().strip()
@@ -28,16 +28,16 @@ def run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(["git", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
-        raise InputError("git is not installed, so that no revision can be read") from None
+        raise InputError("git is not installed, so no revision can be read") from None
 
 
 def _experiments() -> dict[str, set[str]]:
-    """The commits of experiments by name. Their refs are refs/exps/<2 digits>/<38>/<name>."""
-    listed = run_git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/")
+    """The commits of experiments by name; their refs are refs/exps/<2 digits>/<38>/<name>."""
+    listed = run_git(
+        "for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/*/*/*"
+    )
     commits: dict[str, set[str]] = {}
     for line in listed.stdout.decode("utf-8", errors="replace").splitlines():
-        commit, _, reference = line.partition(" ")
-        parts = reference.split("/", 4)
-        if len(parts) == 5 and len(parts[2]) == 2 and len(parts[3]) == 38:
-            commits.setdefault(parts[4], set()).add(commit)
+        commit, _, name = line.partition(" ")
+        commits.setdefault(name, set()).add(commit)
     return commits

@@ -1,19 +1,18 @@
 """Whether the outputs were made with the table and the parameters that `dvc.lock` names.
 
-DVC notes a stage's parameters and inputs after its command has run, and `dvc commit` notes them
-without running it. What was edited meanwhile is then recorded as what was run. The tensors can be
-made again from the table, and the checkpoint holds what it was trained with, so both are compared.
+DVC records a stage's parameters and inputs after its command has run, and `dvc commit` records them
+without running it, so that `dvc.lock` may name what was never run. The tensors are made again from
+the table, and the checkpoint says what it was trained with.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from vintage.base.console import InputError
 from vintage.base.files import read_bytes, read_json
 from vintage.base.params import Params
 from vintage.base.tensors import examples_as_bytes, read_examples, read_schema
 from vintage.network.checkpoint import Manifest
-from vintage.repository.stored import LOCK_FILE, locked_params, read_lock_file
+from vintage.repository.lock_file import LOCK_FILE, read_lock_file
 from vintage.table.dataset import load_dataset
 from vintage.table.sharing import examples_of, share_out
 from vintage.training.auto import resolve_architecture, resolve_recipe
@@ -26,17 +25,20 @@ MODEL = Path("data/checkpoint/model.json")
 def check_provenance(params: Params) -> Iterator[str]:
     """Check the outputs in this folder; yields one line for each thing that is wrong.
 
-    Where `dvc.lock` itself names another table or other parameters, `dvc status` tells of it, and
-    nothing is compared here. What is missing or damaged is told of by the other checks.
+    Where `dvc.lock` itself names another table or other parameters, `dvc status` says so, and
+    nothing is compared here.
+
+    Raises:
+        InputError: a file is missing, cut or foreign.
     """
+    lock = read_lock_file(Path())
+    asked = params.model_dump()
     try:
-        lock = read_lock_file(Path(LOCK_FILE))
-        asked = params.model_dump()
-        if locked_params(lock, "split") == {key: asked[key] for key in ("data", "split")}:
+        if lock.params_of("split") == {key: asked[key] for key in ("data", "split")}:
             yield from _check_tensors(params)
-        if locked_params(lock, "train") == {key: asked[key] for key in ("model", "train")}:
+        if lock.params_of("train") == {key: asked[key] for key in ("model", "train")}:
             yield from _check_training(params)
-    except (FileNotFoundError, InputError):
+    except FileNotFoundError:  # a tensor file, of which `dvc status` says so
         return
 
 

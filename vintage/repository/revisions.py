@@ -4,8 +4,8 @@ A revision is `workspace`, anything that Git takes for a commit, or the name of 
 which is a commit under refs/exps/. Its files are read from Git, or from DVC's cache where Git does
 not have them.
 
-The parameters are those that the results were made with, by `dvc.lock` and by what the checkpoint
-recorded. What `params.yaml` asks for may be another thing, if the pipeline has not run since.
+The parameters are those that the results were made with, by `dvc.lock`. `params.yaml` may ask for
+others if the pipeline has not run since.
 """
 
 import hashlib
@@ -13,29 +13,42 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from vintage.base.console import InputError
-from vintage.base.files import parse_yaml, read_bytes
+from vintage.base.files import parse_json, parse_yaml, read_bytes
 from vintage.base.params import PARAMS_PATH, IntervalParams
 from vintage.repository.git import find_commit, run_git
-from vintage.repository.stored import LOCK_FILE, LockFile, locked_params, parse_lock_file
-from vintage.scores.metrics import METRICS
+from vintage.repository.lock_file import LOCK_FILE, LockFile, parse_lock_file
 from vintage.scores.predictions import Predictions, parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
-EVALUATION_PATH = Path("metrics/evaluation.json")  # which held the details before
 STD = "_std"
-LARGEST_STD = 1e6  # whose powers are numbers, too
 AUTO = "auto"
-# the later a stage stands here, the more it is the one that a parameter acts on
+# the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "evaluate", "train", "split")
-AT_MOST = "train.batch_size"  # of which a small table takes less
-EVERY_ROW = "all"
+
+
+Std = Annotated[float, Field(ge=0, le=1e6)]  # whose powers are numbers, too
+
+
+class Details(BaseModel):
+    """What is used here of `details.json`, of whatever version."""
+
+    resolved: dict[str, str] = {}
+    replicas: dict[str, Std | None] | None = None
+
+    def stds(self) -> dict[str, float]:
+        """By metric, the standard deviation over replicas."""
+        return {
+            name.removesuffix(STD): value
+            for name, value in (self.replicas or {}).items()
+            if name.endswith(STD) and value is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Revision:
     commit: str | None
     predictions: Predictions
     params: dict[str, Any]
-    resolved: dict[str, Any]
+    resolved: dict[str, str]
     table_md5: str | None
     replicas: int
     stds: dict[str, float]
@@ -84,38 +97,36 @@ def read_revision(name: str) -> Revision:
     commit = None if name == WORKSPACE else find_commit(name)
     content = _needed(commit, PREDICTIONS_PATH, name)
     predictions = parse_predictions(content, f"{PREDICTIONS_PATH} of {name}")
-    source = Path(f"{PARAMS_PATH} of {name}")
-    asked = flat(parse_yaml(_needed(commit, PARAMS_PATH, name), str(source)))
-    details = _read_details(commit, name)
-    lock = _read_lock(commit, name)
-    params = asked if lock is None else {**asked, **_locked_params(lock)}
-    recorded = _recorded(details)
-    trained = {key: value for key, value in recorded.items() if _contradicts(key, value, params)}
+    asked = flat(parse_yaml(_needed(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
+    details = Details()
+    if found := read_file(commit, DETAILS_PATH):
+        details = parse_json(found, f"{DETAILS_PATH} of {name}", Details)
+    lock = None
+    if found := read_file(commit, Path(LOCK_FILE)):
+        lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
+    params = asked | (_locked_params(lock) if lock else {})
     replicas = params.get("train.replicas", 1)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return Revision(
         name=name,
         commit=commit,
         predictions=predictions,
-        params=params | trained,
-        resolved={key: value for key, value in recorded.items() if params.get(key) == AUTO},
-        table_md5=None if lock is None else _table_md5(lock, str(params.get("data.path"))),
+        params=params,
+        resolved={key: text for key, text in details.resolved.items() if params.get(key) == AUTO},
+        table_md5=_table_md5(lock, str(params.get("data.path"))) if lock else None,
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=_stds(details, name),
-        warnings=[
-            *_contradictions(name, trained, params),
-            *_staleness(name, asked, lock, hashlib.md5(content, usedforsecurity=False).hexdigest()),
-        ],
+        stds=details.stds(),
+        warnings=list(_staleness(name, asked, lock, md5)),
     )
 
 
-def flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys; anything but sections is a value."""
-    if not isinstance(content, Mapping) or (prefix and not content):
-        return {prefix: content} if prefix else {}
-    keys: dict[str, Any] = {}
-    for key, value in content.items():
-        keys.update(flat(value, f"{prefix}.{key}" if prefix else str(key)))
-    return keys
+def flat(sections: Any) -> dict[str, Any]:
+    """The values of a parameter file by dotted key."""
+    return {
+        f"{section}.{key}": value
+        for section, values in (sections.items() if isinstance(sections, dict) else ())
+        for key, value in (values.items() if isinstance(values, dict) else ())
+    }
 
 
 def read_file(commit: str | None, path: Path) -> bytes | None:
@@ -146,78 +157,17 @@ def _read_from_cache(commit: str, path: Path) -> bytes | None:
     return content
 
 
-def _read_lock(commit: str | None, name: str) -> LockFile | None:
-    """`dvc.lock`; None if the revision has none."""
-    content = read_file(commit, Path(LOCK_FILE))
-    if content is None:
-        return None
-    source = Path(f"{LOCK_FILE} of {name}")
-    return parse_lock_file(_text(content, source), str(source))
-
-
 def _locked_params(lock: LockFile) -> dict[str, Any]:
     """The parameters that the stages ran with, by dotted key."""
     params: dict[str, Any] = {}
     for stage in STAGES:
-        params |= flat(locked_params(lock, stage))
+        params |= flat(lock.params_of(stage))
     return params
 
 
 def _table_md5(lock: LockFile, path: str) -> str | None:
     deps = lock.stages["split"].deps if "split" in lock.stages else []
     return next((dep.md5 for dep in deps if dep.path == path), None)
-
-
-def _read_details(commit: str | None, name: str) -> dict[str, Any]:
-    """What the evaluation recorded beside the scores; nothing, if the revision has none."""
-    details: dict[str, Any] = {}
-    for path in (EVALUATION_PATH, DETAILS_PATH):
-        content = read_file(commit, path)
-        if content is None:
-            continue
-        source = Path(f"{path} of {name}")
-        try:
-            found = json.loads(_text(content, source))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{source}: not valid JSON: {error}") from None
-        details |= found if isinstance(found, dict) else {}
-    return details
-
-
-def _recorded(details: dict[str, Any]) -> dict[str, Any]:
-    """By dotted key, what the checkpoint says that it was trained with."""
-    resolved = details.get("resolved", details.get("settled"))  # as it was called at first
-    if not isinstance(resolved, dict):
-        return {}
-    return {key: _value(text) for key, text in resolved.items() if isinstance(text, str)}
-
-
-def _value(text: str) -> Any:
-    """What `vintage.base.recipe.resolved_values` wrote as text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _contradicts(key: str, recorded: Any, params: Mapping[str, Any]) -> bool:
-    """Whether a parameter is set, and to something else than the checkpoint was trained with."""
-    value = params.get(key)
-    if value is None or value in (AUTO, EVERY_ROW) or value == recorded:
-        return False
-    is_number = isinstance(value, int) and isinstance(recorded, int)
-    return not (key == AT_MOST and is_number and value > recorded)
-
-
-def _contradictions(
-    name: str, trained: Mapping[str, Any], params: Mapping[str, Any]
-) -> Iterator[str]:
-    for key, value in trained.items():
-        yield (
-            f"{name} was trained with {key} {json.dumps(value)}, though {LOCK_FILE} says "
-            f"{json.dumps(params[key])}: it was edited while the pipeline ran; run `dvc repro "
-            "--force`."
-        )
 
 
 def _staleness(
@@ -244,27 +194,3 @@ def _staleness(
 
 def _shown(params: Mapping[str, Any], key: str) -> str:
     return json.dumps(params[key], default=str) if key in params else "nothing"
-
-
-def _stds(details: dict[str, Any], name: str) -> dict[str, float]:
-    """The standard deviations over replicas that the evaluation recorded."""
-    replicas = details.get("replicas")
-    stds = {}
-    for metric in METRICS:
-        value = replicas.get(f"{metric}{STD}") if isinstance(replicas, dict) else None
-        if value is None:
-            continue
-        if type(value) not in (int, float) or not 0 <= value < LARGEST_STD:
-            raise InputError(
-                f"{DETAILS_PATH} of {name}: replicas.{metric}{STD} is no possible standard "
-                "deviation"
-            )
-        stds[metric] = float(value)
-    return stds
-
-
-def _text(content: bytes, source: Path) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{source}: not UTF-8 text") from None

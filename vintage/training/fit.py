@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from vintage.base.console import InputError
 from vintage.base.losses import LossRecord
-from vintage.base.memory import keep_freed_memory
+from vintage.base.machine import available_cores, keep_freed_memory
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import Ensemble
 from vintage.network.layers import CheapDropout, ReplicatedLinear
@@ -316,8 +315,7 @@ def _n_threads(n_parts: int) -> int:
     """A thread for each part and core; one where PyTorch uses the cores by itself."""
     if torch.get_num_threads() > 1:
         return 1
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux
-    return min(n_parts, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    return min(n_parts, available_cores())
 
 
 def _nine_digits(value: float) -> float:
