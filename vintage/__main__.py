@@ -94,12 +94,16 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
-    numerics.pin()
-    from vintage.network.checkpoint import read_checkpoint
-    from vintage.predict.export import export_onnx
+    from vintage.predict.locate import located
 
-    ensemble, manifest, schema = read_checkpoint(arguments.model)
-    export_onnx(arguments.path, ensemble, manifest, schema)
+    with located(arguments.model) as model:
+        numerics.pin()
+        from vintage.network.checkpoint import read_checkpoint
+        from vintage.predict.export import export_onnx
+
+        checkpoint = read_checkpoint(model)
+    export_onnx(arguments.path, checkpoint)
+    schema = checkpoint.schema
     console.say(
         f"{console.one_line(arguments.path)}: {len(schema.features)} columns in, "
         f"{len(schema.classes)} classes of {console.one_line(schema.target)!r} out"
@@ -181,13 +185,8 @@ def main() -> None:
     )
     exporting = add(export)
     exporting.add_argument("path", metavar="FILE", type=Path, help="such as model.onnx")
-    exporting.add_argument(
-        "--model",
-        metavar="FOLDER",
-        type=Path,
-        default=Path("data/checkpoint"),
-        help="the checkpoint; data/checkpoint",
-    )
+    model = "a checkpoint's folder or a Git revision; data/checkpoint"
+    exporting.add_argument("--model", default="data/checkpoint", help=model)
     predicting = add(predict)
     predicting.add_argument(
         "table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is standard input, CSV"
@@ -199,11 +198,7 @@ def main() -> None:
         default="-",
         help="CSV, or Parquet if it ends in .parquet; - is standard output, and the default",
     )
-    predicting.add_argument(
-        "--model",
-        default="data/checkpoint",
-        help="a checkpoint's folder, an exported .onnx file, or a Git revision; data/checkpoint",
-    )
+    predicting.add_argument("--model", default="data/checkpoint", help=model)
     predicting.add_argument(
         "--delimiter", default="auto", metavar="CHARACTER", help="of CSV; found, if not given"
     )

@@ -57,7 +57,7 @@ def test_a_value_in_range_is_taken(key: str, value: object) -> None:
         ("split.test_size", 1.0, "auto, or a number above 0 and below 1"),
         ("split.stratify", "yes", "true or false"),
         ("model.hidden", [0], "whole numbers from 1"),
-        ("model.name", "cnn", "mlp"),
+        ("model.name", 3, "the name of a network"),
         ("train.numerics", None, "portable or fast"),
         ("data.ignore", "pH", "a list of column names"),
         ("evaluate.confidence", 1e-300, "a number from 0.5 to 0.9999"),

@@ -65,7 +65,7 @@ class SplitParams(Strict):
 
 
 class ModelParams(Strict):
-    name: Literal["mlp", "tabm"] = Field(description="mlp or tabm")
+    name: str = Field(description="the name of a network, see vintage/network/registry.py")
     hidden: Literal["auto"] | Widths = Field(
         description="auto, or a list of at most 64 whole numbers from 1 to 65536"
     )

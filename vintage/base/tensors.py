@@ -94,6 +94,7 @@ class Schema(Strict):
 
 
 Features = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 
 
 class Examples(NamedTuple):
@@ -107,11 +108,11 @@ class Examples(NamedTuple):
         ids: int64 `[n]`, what identifies a row in whatever order the table stands.
     """
 
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
-    groups: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int64]
+    features: Features
+    labels: Integers
+    rows: Integers
+    groups: Integers
+    ids: Integers
 
 
 def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vintage.base.losses import LossRecord, best_epoch
+from vintage.base.losses import LossRecord
+from vintage.scores.curve import best_epoch
 from vintage.scores.metrics import N_BINS, Floats, Labels, confidence_bins
 
 LONGEST_NAME = 16

@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vintage.base.losses import curve_in_words
 from vintage.base.params import Params
 from vintage.base.recipe import auto_values
 from vintage.base.tensors import Schema
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.show import NAMES, interval, number
-from vintage.report.verdict import few_rows, verdict
+from vintage.report.verdict import curve_in_words, few_rows, verdict
 from vintage.scores.evaluation import Comparison, Evaluation, Paired, Scores
 
 SHOWN_COLUMNS = 20
@@ -166,8 +165,7 @@ def _by_class(results: Results, params: Params) -> Iterator[str]:
 
 
 def _training(results: Results) -> Iterator[str]:
-    epochs = results.evaluation.epochs
-    words = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
+    words = curve_in_words(results.evaluation.epochs)
     yield f"{words[0].upper()}{words[1:]}."
     yield ""
     yield "![Loss by epoch](figures/losses.png)"

@@ -3,8 +3,14 @@
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from vintage.base.losses import curve_in_words
-from vintage.report.verdict import MAJORITY, best_rival, few_rows, model_in_words, verdict
+from vintage.report.verdict import (
+    MAJORITY,
+    best_rival,
+    curve_in_words,
+    few_rows,
+    model_in_words,
+    verdict,
+)
 from vintage.scores.evaluation import Comparison, Evaluation, Scores
 
 WIDTH = 100
@@ -40,9 +46,9 @@ def score_lines(
     yield ""
     if few := few_rows(evaluation):
         yield from textwrap.wrap(few, WIDTH)
-    epochs = evaluation.epochs
-    words = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
-    yield from textwrap.wrap(words, WIDTH)
+    yield from textwrap.wrap(curve_in_words(evaluation.epochs), WIDTH)
+    resolved = (f"{key.partition('.')[2]} {value}" for key, value in evaluation.resolved.items())
+    yield from textwrap.wrap(f"trained with {', '.join(resolved)}", WIDTH)
     yield from FILES
 
 

@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vintage.base.console import one_line
-from vintage.scores.evaluation import RARE_ROWS, Comparison, Evaluation, Scores, rare_classes
+from vintage.scores.evaluation import (
+    RARE_ROWS,
+    Comparison,
+    Epochs,
+    Evaluation,
+    Scores,
+    rare_classes,
+)
 
 MAJORITY = "majority_class"
 LOW_RECALL = 0.5
@@ -62,6 +69,18 @@ def few_rows(evaluation: Evaluation) -> str | None:
         f"classes with fewer than {RARE_ROWS} test rows: {listed(few)}; means over the classes "
         f"{effect}"
     )
+
+
+def curve_in_words(epochs: Epochs) -> str:
+    """Where the training led, and what to do if it ended too early."""
+    if epochs.best is None:
+        return f"no validation rows; the weights are those of the last epoch, {epochs.trained}"
+    if epochs.still_falling:
+        return (
+            f"the validation loss was still falling at the last of {epochs.trained} epochs; more "
+            "of them, or less model.dropout or train.weight_decay, may gain"
+        )
+    return f"best epoch {epochs.best} of {epochs.trained}, where the mean validation loss is lowest"
 
 
 def listed(names: Sequence[str], longest: int = 8) -> str:
