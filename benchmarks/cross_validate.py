@@ -38,7 +38,6 @@ def main() -> None:
     from vintage.table.dataset import load_dataset
     from vintage.table.features import encode_features, fit_features
     from vintage.table.split import split_rows
-    from vintage.training.neighbors import measure_rows
 
     data = load_dataset(params.data, params.split)
     rows = np.arange(len(data.labels))
@@ -67,8 +66,7 @@ def main() -> None:
                     (encoded[train[part]], labels[train[part]])
                     for part in without_val(labels[train], groups[train], params.split)
                 )
-                settled = measure_rows(features, *learn)
-                predicted = predict_network(params, schema, settled, learn, val, encoded[held])
+                predicted = predict_network(params, schema, learn, val, encoded[held])
             else:
                 predicted = predict_baseline(
                     name, features, encoded[train], labels[train], encoded[held], n_classes

@@ -61,41 +61,33 @@ def make_table(path: Path) -> None:
 
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(N_COLUMNS, N_ROWS)).round(6)
-    columns = {f"x{index}": column for index, column in enumerate(numbers)}
-    pyarrow.csv.write_csv(pa.table({**columns, "label": (numbers[0] > 0).astype(int)}), path)
+    columns = {f"f{index}": column for index, column in enumerate(numbers)}
+    pyarrow.csv.write_csv(pa.table({**columns, "class": (numbers[0] > 0).astype(int)}), path)
 
 
 def make_checkpoint(folder: Path) -> None:
     import numpy as np
 
+    from benchmarks.numeric import numeric_schema
     from vintage.base.params import load_params
-    from vintage.base.tensors import Feature, RowCounts, Schema
     from vintage.network.checkpoint import Manifest, write_checkpoint
-    from vintage.network.ensemble import build_ensemble
-    from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
+    from vintage.training.prepare import prepare
 
     params = load_params()
-    seeds = list(range(16))
-    schema = Schema(
-        target="label",
-        classes=["0", "1"],
-        features=[Feature(name=f"x{index}", kind="numeric") for index in range(N_COLUMNS)],
-        rows=RowCounts(train=1000, val=0, test=1, repeated=0),
-    )
-    train = np.random.default_rng(1).normal(size=(1000, N_COLUMNS)).astype(np.float32)
-    rows = TrainRows(len(train), N_COLUMNS)
-    architecture = resolve_architecture(params.model, rows)
-    ensemble = build_ensemble(architecture, schema, seeds, train)
+    settings = params.train.model_copy(update={"replicas": 16})
+    schema = numeric_schema(N_COLUMNS, n_classes=2)
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(1000, N_COLUMNS)).astype(np.float32), rng.integers(0, 2, 1000)
+    training = prepare(params.model, settings, schema, rows, (rows[0][:0], rows[1][:0]))
     manifest = Manifest(
-        model=architecture,
-        recipe=resolve_recipe(params.train, rows),
-        seeds=seeds,
-        best_epochs=[1] * len(seeds),
+        model=training.architecture,
+        recipe=training.recipe,
+        seeds=training.seeds,
+        best_epochs=[1] * len(training.seeds),
         n_epochs=1,
-        still_falling=False,
         numerics="portable",
     )
-    write_checkpoint(folder, ensemble, manifest, schema)
+    write_checkpoint(folder, training.ensemble, manifest, schema)
 
 
 def measure(module: str, *arguments: str) -> tuple[float, float]:

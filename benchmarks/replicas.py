@@ -20,42 +20,32 @@ REPLICAS = 16
 def main() -> None:
     params = load_params()
     reached = numerics.pin(params.train.numerics)
-    import torch
-
     from vintage.base.tensors import read_examples, read_schema
-    from vintage.network.ensemble import build_ensemble
-    from vintage.training.auto import resolve_architecture, resolve_recipe
-    from vintage.training.fit import fit
-    from vintage.training.neighbors import measure_rows
+    from vintage.training.prepare import prepare
 
     tensors = Path("data/tensors")
     schema = read_schema(tensors / "schema.json")
     train, val = (
-        (torch.from_numpy(part.features), torch.from_numpy(part.labels))
+        (part.features, part.labels)
         for part in (read_examples(tensors / f"{n}.safetensors", schema) for n in ("train", "val"))
     )
 
-    rows = measure_rows(schema.features, train[0].numpy(), train[1].numpy())
-    architecture = resolve_architecture(params.model, rows)
-    recipe = resolve_recipe(params.train, rows)
-
-    def train_replicas(seeds: list[int]) -> None:
-        ensemble = build_ensemble(architecture, schema, seeds, train[0].numpy())
-        encoded = [(ensemble.encode(features), labels) for features, labels in (train, val)]
-        fit(ensemble, encoded[0], encoded[1], recipe)
+    def train_replicas(n_replicas: int, seed: int = 0) -> None:
+        settings = params.train.model_copy(update={"seed": seed, "replicas": n_replicas})
+        prepare(params.model, settings, schema, train, val).run()
 
     def together() -> None:
-        train_replicas(list(range(REPLICAS)))
+        train_replicas(REPLICAS)
 
     def one_by_one() -> None:
         for seed in range(REPLICAS):
-            train_replicas([seed])
+            train_replicas(1, seed)
 
     def one() -> None:
-        train_replicas([0])
+        train_replicas(1)
 
     seconds = measure([together, one_by_one, one])
-    console.say(f"{params.train.epochs} epochs on {len(train[1])} rows, numerics {reached}")
+    console.say(f"{params.train.epochs} epochs on {len(train[0])} rows, numerics {reached}")
     console.say("| what | seconds | ratio |")
     console.say("|---|---|---|")
     for name, measured, rival in (

@@ -11,18 +11,15 @@ from pathlib import Path
 
 from vintage.base import console, numerics
 from vintage.base.params import Params, load_params
-from vintage.base.recipe import Architecture
-from vintage.training.auto import TrainRows, resolve_recipe
 
-PLAIN = Architecture(
-    name="mlp",
-    hidden=[64, 32],
-    dropout=0.5,
-    activation="relu",
-    normalize="standard",
-    n_bins=0,
-    scaling_layer=False,
-)
+PLAIN = {
+    "name": "mlp",
+    "hidden": [64, 32],
+    "dropout": 0.5,
+    "activation": "relu",
+    "normalize": "standard",
+    "scaling_layer": False,
+}
 
 ROWS = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000]
 REPLICAS = [1, 2, 4, 8, 16, 32, 64]
@@ -48,24 +45,23 @@ def main() -> None:
 
 def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
     """The fastest of a few trainings, without validation, by their number of epochs."""
-    import torch
+    import numpy as np
 
     from benchmarks.numeric import numeric_schema
-    from vintage.network.ensemble import build_ensemble
-    from vintage.training.fit import fit
+    from vintage.training.auto import TrainRows
+    from vintage.training.prepare import prepare
 
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(n_rows, FEATURES, generator=generator)
-    labels = torch.randint(CLASSES, (n_rows,), generator=generator)
-    seeds, schema = list(range(n_replicas)), numeric_schema(FEATURES, CLASSES)
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((n_rows, FEATURES), dtype=np.float32)
+    rows, none = (features, rng.integers(CLASSES, size=n_rows)), (features[:0], np.arange(0))
+    schema, measured = numeric_schema(FEATURES, CLASSES), TrainRows(n_rows, FEATURES)
+    model = params.model.model_copy(update=PLAIN)
 
     def train(n_epochs: int) -> float:
-        ensemble = build_ensemble(PLAIN, schema, seeds, features.numpy())
-        recipe = resolve_recipe(params.train, TrainRows(n_rows, FEATURES)).model_copy(
-            update={"epochs": n_epochs}
-        )
+        settings = params.train.model_copy(update={"epochs": n_epochs, "replicas": n_replicas})
+        training = prepare(model, settings, schema, rows, none, measured)
         started = time.perf_counter()
-        fit(ensemble, (features, labels), (features[:0], labels[:0]), recipe)
+        training.run()
         return (time.perf_counter() - started) / n_epochs
 
     n_epochs = max(1, round(SHORTEST / train(1)))

@@ -11,11 +11,9 @@ STAGE = Stage("evaluate", follow_params=True)  # ahead of NumPy and PyTorch
 
 from pathlib import Path
 
-import torch
-
 from vintage.base import console
 from vintage.base.files import write_json
-from vintage.base.losses import best_epoch, read_losses
+from vintage.base.losses import read_losses
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
@@ -23,6 +21,7 @@ from vintage.base.tensors import read_examples, unknown_counts
 from vintage.network.checkpoint import read_checkpoint
 from vintage.network.ensemble import choose_device
 from vintage.report.figures import Drawn, write_figures
+from vintage.scores.curve import best_epoch, is_still_falling
 from vintage.scores.evaluation import (
     Evaluation,
     class_table,
@@ -41,7 +40,9 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
 
-    ensemble, manifest, schema = read_checkpoint(CHECKPOINT)
+    device = choose_device(params.train.device, params.train.numerics)
+    checkpoint = read_checkpoint(CHECKPOINT, device)
+    ensemble, manifest, schema = checkpoint
     parts = {
         name: read_examples(TENSORS / f"{name}.safetensors", schema)
         for name in ("train", "val", "test")
@@ -52,12 +53,9 @@ def main() -> None:
             f"{METRICS / 'losses.json'}: counts {len(losses)} epochs, and the checkpoint "
             f"{manifest.n_epochs}; run `dvc repro`"
         )
-    ensemble.to(device := choose_device(params.train.device, params.train.numerics))
-    by_replica = {
-        name: ensemble.predict_proba(torch.from_numpy(part.features).to(device)).cpu().numpy()
-        for name, part in parts.items()
-    }
+    by_replica = {name: checkpoint.predict_proba(part.features) for name, part in parts.items()}
     mean = {name: probabilities.mean(axis=0) for name, probabilities in by_replica.items()}
+    n_allowed = manifest.recipe.epochs if manifest.recipe else None
     test = parts["test"]
     scored = test.labels, mean["test"], test.groups
     confidence = params.evaluate.confidence
@@ -70,7 +68,7 @@ def main() -> None:
         "epochs": {
             "trained": manifest.n_epochs,
             "best": best_epoch(losses),
-            "still_falling": manifest.still_falling,
+            "still_falling": len(losses) == n_allowed and is_still_falling(losses),
         },
         "resolved": resolved_values(manifest.model, manifest.recipe),
         "temperature": round(float(ensemble.temperature), 6),

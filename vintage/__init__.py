@@ -1,4 +1,4 @@
-"""What the pipeline's stages share: functions that compute and know no paths.
+"""What the pipeline's stages and commands are made of; each folder says what belongs in it.
 
 For other programs: `vintage.load("data/checkpoint").predict(frame)`.
 """
@@ -15,10 +15,10 @@ def load(model: "str | PathLike[str]" = "data/checkpoint") -> "Classifier":
     """A trained model as a classifier of scikit-learn's kind.
 
     Args:
-        model: a checkpoint's folder, an exported `.onnx` file, or a Git revision.
+        model: a checkpoint's folder, or a Git revision.
 
     Raises:
-        vintage.base.console.InputError: there is none, or it is cut or foreign.
+        vintage.base.console.InputError: it does not exist, or is cut or foreign.
     """
     from vintage.predict.estimator import Classifier
 

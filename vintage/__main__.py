@@ -16,7 +16,7 @@ Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 COMMANDS: dict[Command, tuple[Argument, ...]] = {}
 CHECKPOINT = "data/checkpoint"
-FOLDER = f"the checkpoint's folder; {CHECKPOINT}"
+MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
 
 
@@ -114,16 +114,20 @@ def compare(arguments: argparse.Namespace) -> int:
 
 @command(
     argument("path", metavar="FILE", type=Path, help="such as model.onnx"),
-    argument("--model", metavar="FOLDER", type=Path, default=Path(CHECKPOINT), help=FOLDER),
+    argument("--model", default=CHECKPOINT, help=MODEL),
 )
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
-    numerics.pin()
-    from vintage.network.checkpoint import read_checkpoint
-    from vintage.predict.export import export_onnx
+    from vintage.predict.locate import located
 
-    ensemble, manifest, schema = read_checkpoint(arguments.model)
-    export_onnx(arguments.path, ensemble, manifest, schema)
+    with located(arguments.model) as model:
+        numerics.pin()
+        from vintage.network.checkpoint import read_checkpoint
+        from vintage.predict.export import export_onnx
+
+        checkpoint = read_checkpoint(model)
+    export_onnx(arguments.path, checkpoint)
+    schema = checkpoint.schema
     console.say(
         f"{console.one_line(arguments.path)}: {len(schema.features)} columns in, "
         f"{len(schema.classes)} classes of {console.one_line(schema.target)!r} out"
@@ -136,11 +140,7 @@ def export(arguments: argparse.Namespace) -> int:
         "table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is CSV from stdin"
     ),
     argument("-o", "--output", metavar="FILE", default="-", help="CSV, or *.parquet; - is stdout"),
-    argument(
-        "--model",
-        default=CHECKPOINT,
-        help=f"a folder, an exported .onnx file or a Git revision; {CHECKPOINT}",
-    ),
+    argument("--model", default=CHECKPOINT, help=MODEL),
     argument("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default"),
     argument("--id", metavar="COLUMN", help="carried into the output as its second column, `id`"),
 )

@@ -61,7 +61,7 @@ def test_a_value_in_range_is_taken(key: str, value: object) -> None:
         ("model.scaling_layer", 1, "auto, true or false"),
         ("split.stratify", "yes", "true or false"),
         ("model.hidden", [0], "auto, or a list of at most 64 whole numbers from 1 to 65536"),
-        ("model.name", "cnn", "mlp"),
+        ("model.name", 3, "the name of a network"),
         ("train.numerics", None, "portable or fast"),
         ("data.ignore", "pH", "a list of column names"),
         ("evaluate.confidence", 1e-300, "a number from 0.5 to 0.9999"),

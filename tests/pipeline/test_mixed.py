@@ -458,18 +458,19 @@ def test_texts_that_mean_missing_are_set(run: Run) -> None:
     assert schema.features[1].offset == 20230101
     found = read_predictions(folder / "metrics/predictions.csv")
 
-    export_onnx(folder / "model.onnx", *read_checkpoint(folder / "data/checkpoint"))
-    for name, source in (("data/checkpoint", "table.csv"), ("model.onnx", "table.parquet")):
-        texts = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
-        columns = dict(zip(["country", "when", "n", "kind"], texts, strict=True))
-        pyarrow.parquet.write_table(pa.table(columns), folder / "table.parquet")
-        predict_table(read_network(folder / name), str(folder / source), str(folder / "new.csv"))
+    export_onnx(folder / "model.onnx", read_checkpoint(folder / "data/checkpoint"))
+    texts = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
+    columns = dict(zip(["country", "when", "n", "kind"], texts, strict=True))
+    pyarrow.parquet.write_table(pa.table(columns), folder / "table.parquet")
+    model = folder / "data/checkpoint"
+    for source in ("table.csv", "table.parquet"):
+        predict_table(read_network(model), str(folder / source), str(folder / "new.csv"))
         with (folder / "new.csv").open(newline="") as file:
             lines = list(csv.DictReader(file))
         new = [[float(lines[row][f"probability_{k}"]) for k in "xy"] for row in found.rows]
         assert np.allclose(new, found.probabilities, rtol=0, atol=1e-6)
-        loaded = Classifier(folder / name).predict_proba(pd.DataFrame(columns))
-        assert np.allclose(loaded[found.rows], found.probabilities, rtol=0, atol=1e-6)
+    loaded = Classifier(model).predict_proba(pd.DataFrame(columns))
+    assert np.allclose(loaded[found.rows], found.probabilities, rtol=0, atol=1e-6)
     cells = {
         "country": np.array([["NA"], ["-"], [""], ["??"]], dtype=object),
         "when": np.array([[20230103.0], [20230104.0], [np.nan], [20230101.0]]),
@@ -478,6 +479,4 @@ def test_texts_that_mean_missing_are_set(run: Run) -> None:
     session = onnxruntime.InferenceSession((folder / "model.onnx").read_bytes())
     stranger = session.run(["probabilities"], cells)[0]
     frame = pd.DataFrame({name: column[:, 0] for name, column in cells.items()})
-    assert np.allclose(
-        Classifier(folder / "data/checkpoint").predict_proba(frame), stranger, atol=1e-6
-    )
+    assert np.allclose(Classifier(model).predict_proba(frame), stranger, atol=1e-6)

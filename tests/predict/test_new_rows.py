@@ -360,10 +360,9 @@ def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
     assert not (project.root / "data/checkpoint").exists()
     for model, problem in {
         "data/checkpoint": "there is no model; run `dvc repro`",
-        "model.onnx": "there is no model",
         "nobody": "no such Git revision or DVC experiment",
         "HEAD~0:": "no such Git revision",
-        "params.yaml": "a model is a folder, a file *.onnx or a Git revision",
+        "params.yaml": "a model is a checkpoint's folder or a Git revision",
     }.items():
         done = project.run(*PREDICT, "data/wine.csv", "--model", model, check=False)
         assert problem in only_error(done)

@@ -159,16 +159,10 @@ def test_the_neighbor_error_of_a_single_class_is_that_of_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "target", "classes", "batch_size"),
-    [(PENGUINS, "species", "clear", 32), (WINE, "quality", "unclear", 800)],
+    ("table", "target", "batch_size"), [(PENGUINS, "species", 32), (WINE, "quality", 800)]
 )
 def test_the_train_stage_tells_clear_classes(
-    run: Run,
-    capsys: pytest.CaptureFixture[str],
-    table: Path,
-    target: str,
-    classes: str,
-    batch_size: int,
+    run: Run, table: Path, target: str, batch_size: int
 ) -> None:
     folder = run(
         table.read_text(encoding="utf-8"),
@@ -176,7 +170,6 @@ def test_the_train_stage_tells_clear_classes(
         "train",
         **{"data.target": target, "train.epochs": 1},
     )
-    assert f"train rows of {classes} classes (" in capsys.readouterr().out
     model = json.loads((folder / "data/checkpoint/model.json").read_text(encoding="utf-8"))
     assert model["recipe"]["batch_size"] == batch_size
 

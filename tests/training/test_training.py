@@ -14,12 +14,14 @@ import yaml
 from torch import nn
 
 from tests.conftest import Project, only_error
-from vintage.base.losses import LossRecord, best_epoch, curve_in_words, read_losses
+from vintage.base.losses import LossRecord, read_losses
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Feature, RowCounts, Schema
 from vintage.network.ensemble import build_ensemble
-from vintage.network.layers import ReplicatedLinear, ScaledLinear, replicate_layer
-from vintage.training.fit import fit, is_still_falling
+from vintage.report.verdict import curve_in_words
+from vintage.scores.curve import best_epoch, is_still_falling
+from vintage.scores.evaluation import Epochs
+from vintage.training.fit import fit
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
 PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
@@ -134,17 +136,6 @@ def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
         assert [record[key] for record in together] == pytest.approx(mean.tolist(), rel=1e-5)
 
 
-def test_a_replica_alone_starts_from_the_same_weights() -> None:
-    model = network(hidden=[8, 4], dropout=0.5)
-    schema, features = numeric_schema(5, 3), np.zeros((4, 5), dtype=np.float32)
-    together = build_ensemble(model, schema, [7, 8, 9], features).state_dict()
-    for replica, seed in enumerate([7, 8, 9]):
-        alone = build_ensemble(model, schema, [seed], features).state_dict()
-        for name, value in alone.items():
-            if name.startswith("layers"):
-                assert (value[0] == together[name][replica]).all()
-
-
 def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
     """Its scale starts at 1, learns six times as fast as the weights, and does not decay."""
     rng = np.random.default_rng(0)
@@ -184,17 +175,6 @@ def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
     assert history.train_losses[:, 1].tolist() == pytest.approx(losses, rel=1e-4)
     found = dict(ensemble.named_parameters())["layers.0.scale"]
     assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)
-
-
-def test_replicas_of_a_scaled_layer_are_the_layers() -> None:
-    layers = [ScaledLinear(3, 2), ScaledLinear(3, 2)]
-    for layer in layers:
-        nn.init.normal_(layer.scale)
-    together, inputs = replicate_layer(layers), torch.randn(5, 3)
-    assert isinstance(together, ReplicatedLinear)
-    for expected, found in zip(layers, together(inputs.expand(2, -1, -1)), strict=True):
-        torch.testing.assert_close(found, expected(inputs))
-    torch.testing.assert_close(together.part(slice(1, 2))(inputs[None])[0], layers[1](inputs))
 
 
 def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Project) -> None:
@@ -289,30 +269,27 @@ def checkpoint(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / "data/checkpoint").iterdir()}
 
 
-def test_the_best_epoch_is_that_of_the_lowest_mean_validation_loss() -> None:
-    def best(*losses: float | None) -> int | None:
-        return best_epoch(
-            [
-                LossRecord(epoch=index + 1, train_loss=1, val_loss=loss)
-                for index, loss in enumerate(losses)
-            ]
-        )
+def records(*losses: float | None) -> list[LossRecord]:
+    return [
+        LossRecord(epoch=index + 1, train_loss=1, val_loss=loss)
+        for index, loss in enumerate(losses)
+    ]
 
-    assert best(3, 1, 2, 1) == 2
-    assert best(3, 2, 1) == 3
-    assert best(None, None) is None
+
+def test_the_best_epoch_is_that_of_the_lowest_mean_validation_loss() -> None:
+    assert best_epoch(records(3, 1, 2, 1)) == 2
+    assert best_epoch(records(3, 2, 1)) == 3
+    assert best_epoch(records(None, None)) is None
 
 
 def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
-    def falling(*losses: float) -> bool:
-        return is_still_falling(torch.tensor(losses))
-
-    assert falling(3, 2, 1)
-    assert falling(*[1 / epoch for epoch in range(1, 21)])
-    assert not falling(*[1 + 1 / epoch for epoch in range(1, 21)])
-    assert not falling(3, 2, 1, 1.03)
-    assert not falling(*[1] * 92, 1.03, *[1] * 7)
-    assert not falling(1)
+    assert is_still_falling(records(3, 2, 1))
+    assert is_still_falling(records(*[1 / epoch for epoch in range(1, 21)]))
+    assert not is_still_falling(records(*[1 + 1 / epoch for epoch in range(1, 21)]))
+    assert not is_still_falling(records(3, 2, 1, 1.03))
+    assert not is_still_falling(records(*[1] * 92, 1.03, *[1] * 7))
+    assert not is_still_falling(records(1))
+    assert not is_still_falling(records(None, None))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +301,9 @@ def test_a_loss_is_still_falling_where_its_last_tenth_lowered_it_most() -> None:
     ],
 )
 def test_a_curve_in_words(curve: tuple[int, int | None, bool], words: str) -> None:
-    assert curve_in_words(*curve).startswith(words)
+    trained, best, still_falling = curve
+    epochs = Epochs(trained=trained, best=best, still_falling=still_falling)
+    assert curve_in_words(epochs).startswith(words)
 
 
 def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
@@ -336,27 +315,21 @@ def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
         assert found["epochs"]["best"] == best
     words = f"est epoch {best} of 100"
     assert words in (reproduced.root / "metrics/report.md").read_text(encoding="utf-8")
-    assert words in reproduced.run("python", "-m", "vintage", "show").stdout
-    assert words in reproduced.stage("train", check=True).stdout
+    shown = reproduced.run("python", "-m", "vintage", "show").stdout
+    assert words in shown
+    assert "weight_decay 2.0" in shown
 
 
-def test_a_checkpoint_of_an_earlier_version_is_read(reproduced: Project) -> None:
-    path = reproduced.root / "data/checkpoint/model.json"
-    manifest = json.loads(path.read_text())
-    path.unlink()
-    path.write_text(json.dumps({**manifest, "settled_epoch": 53}))
-    reproduced.stage("evaluate", check=True)
-
-
-def test_a_training_that_ends_too_early_says_so(split_only: Project) -> None:
-    falling = "the validation loss was still falling at the last of 4 epochs; more of them, or less"
+def test_a_training_that_ends_too_early_is_told_of(split_only: Project) -> None:
     split_only.set_params(**{"train.epochs": 4})
-    assert falling in split_only.stage("train", check=True).stdout
+    split_only.stage("train", check=True)
     split_only.stage("evaluate", check=True)
     evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert evaluation["epochs"] == {
         "trained": 4, "best": 4, "still_falling": True,
     }  # fmt: skip
+    shown = split_only.run("python", "-m", "vintage", "show").stdout
+    assert "the validation loss was still falling at the last of 4 epochs" in shown
 
 
 def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project) -> None:

@@ -64,7 +64,7 @@ class SplitParams(Strict):
 
 
 class ModelParams(Strict):
-    name: Literal["mlp", "tabm"] = Field(description="mlp or tabm")
+    name: str = Field(description="the name of a network, see vintage/network/registry.py")
     hidden: Literal["auto"] | Widths
     dropout: Literal["auto"] | Share
     activation: Literal["auto", "relu", "silu"]

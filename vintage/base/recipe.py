@@ -29,21 +29,28 @@ Normalize = Literal["standard", "piecewise", "none"]
 class Architecture(Strict):
     """A network, see `vintage.base.params.ModelParams`, without `auto`.
 
+    It is stored in the checkpoint: a field that is added needs a default, so that earlier
+    checkpoints are read.
+
     Attributes:
+        name: see `vintage.network.registry`.
         n_bins: of each number, see `vintage.network.encoding.Encoder`; 0 for none.
     """
 
-    name: Literal["mlp", "tabm"]
+    name: str
     hidden: Widths
     dropout: Share
-    activation: Activation
+    activation: Activation = "relu"
     normalize: Normalize
-    n_bins: Annotated[int, Field(ge=0, le=1_000)]
-    scaling_layer: bool
+    n_bins: Annotated[int, Field(ge=0, le=1_000)] = 0
+    scaling_layer: bool = False
 
 
 class Recipe(Strict):
-    """How to train, see `vintage.base.params.TrainParams`, without `auto`."""
+    """How to train, see `vintage.base.params.TrainParams`, without `auto`.
+
+    It is stored in the checkpoint, too.
+    """
 
     seed: Seed
     epochs: Epochs
@@ -53,19 +60,19 @@ class Recipe(Strict):
     patience: Epochs
 
 
-def resolved_values(architecture: Architecture, recipe: Recipe) -> dict[str, str]:
-    """By dotted key, what a training was done with, as params.yaml has it."""
+def resolved_values(architecture: Architecture, recipe: Recipe | None) -> dict[str, str]:
+    """By dotted key, what a training was done with, as params.yaml has it, as far as is known."""
     return {
         f"{section}.{key}": value if isinstance(value, str) else json.dumps(value)
         for section, resolved in (("model", architecture), ("train", recipe))
-        for key, value in resolved.model_dump().items()
+        for key, value in (resolved.model_dump() if resolved else {}).items()
     }
 
 
 def auto_values(
     model: ModelParams, train: TrainParams, resolved: Mapping[str, str]
 ) -> dict[str, str]:
-    """Those of `resolved_values` whose parameter is `auto`."""
+    """The part of `resolved_values` whose parameters are `auto`."""
     given = {"model": model, "train": train}
     return {
         name: value

@@ -93,6 +93,7 @@ class Schema(Strict):
 
 
 Features = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 
 
 class Examples(NamedTuple):
@@ -109,11 +110,11 @@ class Examples(NamedTuple):
         seen: bool `[n]`, of test rows: whether a train or validation row has the same features.
     """
 
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
-    groups: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int64]
+    features: Features
+    labels: Integers
+    rows: Integers
+    groups: Integers
+    ids: Integers
     seen: npt.NDArray[np.bool_] | None = None
 
 

@@ -1,14 +1,17 @@
 """The checkpoint folder: weights, what they are, and the schema; the folder alone can predict."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
+import numpy as np
+import numpy.typing as npt
 import safetensors.torch
+import torch
 from pydantic import Field, model_validator
 
 from vintage.base.files import Strict, read_json, write_bytes, write_json
 from vintage.base.recipe import Architecture, Recipe
-from vintage.base.tensors import Schema, read_schema, write_schema
+from vintage.base.tensors import Features, Schema, read_schema, write_schema
 from vintage.network.ensemble import Ensemble, load_ensemble
 
 _Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -17,31 +20,26 @@ _Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
 class Manifest(Strict):
     """`model.json`: what the weights are and how they came about.
 
+    A field that is added needs a default, so that earlier checkpoints are read.
+
     Attributes:
         model: the architecture.
-        recipe: how the weights were trained.
+        recipe: how the weights were trained; None in the first checkpoints.
         seeds: of each replica's initial weights.
         best_epochs: of each replica, from 1: the epoch whose weights it kept.
         n_epochs: how many were trained.
-        still_falling: whether the last tenth of all the epochs that `recipe` allows lowered the
-            validation loss by more than 2 %.
         numerics: what `vintage.base.numerics.pin` reached.
+        settled_epoch, still_falling: in earlier checkpoints; ignored.
     """
 
     model: Architecture
-    recipe: Recipe
+    recipe: Recipe | None = None
     seeds: Annotated[list[int], Field(min_length=1, max_length=1024)]
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch
-    still_falling: bool
     numerics: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _earlier_checkpoints_are_read(cls, content: Any) -> Any:
-        if isinstance(content, dict):
-            return {key: value for key, value in content.items() if key != "settled_epoch"}
-        return content
+    settled_epoch: Any = Field(default=None, exclude=True)
+    still_falling: Any = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _the_epochs_fit(self) -> Self:
@@ -52,6 +50,25 @@ class Manifest(Strict):
         return self
 
 
+class Checkpoint(NamedTuple):
+    """A trained model: what `vintage predict` needs, and where it came from."""
+
+    ensemble: Ensemble
+    manifest: Manifest
+    schema: Schema
+
+    def predict_proba(self, features: Features) -> npt.NDArray[np.float64]:
+        """float32 `[n, n_features]` -> `[n_replicas, n, n_classes]`.
+
+        A row's prediction does not depend on the others.
+
+        Raises:
+            InputError: the network's output is not finite.
+        """
+        inputs = torch.from_numpy(features).to(self.ensemble.temperature.device)
+        return self.ensemble.predict_proba(inputs).cpu().numpy()
+
+
 def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schema: Schema) -> None:
     """Write `model.safetensors`, `model.json` and `schema.json` into `folder`."""
     state = {name: value.cpu().contiguous() for name, value in ensemble.state_dict().items()}
@@ -60,8 +77,11 @@ def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schem
     write_schema(folder / "schema.json", schema)
 
 
-def read_checkpoint(folder: Path) -> tuple[Ensemble, Manifest, Schema]:
-    """Read what `write_checkpoint` wrote.
+def read_checkpoint(folder: Path, device: torch.device | None = None) -> Checkpoint:
+    """Read what `write_checkpoint` wrote, in this release or an earlier one.
+
+    Args:
+        device: where to predict; None is the CPU.
 
     Raises:
         InputError: a file is missing, cut, foreign, or does not fit the others.
@@ -71,4 +91,4 @@ def read_checkpoint(folder: Path) -> tuple[Ensemble, Manifest, Schema]:
     ensemble = load_ensemble(
         folder / "model.safetensors", manifest.model, schema, n_replicas=len(manifest.seeds)
     )
-    return ensemble, manifest, schema
+    return Checkpoint(ensemble.to(device), manifest, schema)

@@ -1,56 +1,47 @@
-"""Networks by name, many replicas at once, with everything fitted inside them."""
+"""A trained network: what it is fitted to, all its replicas, and what they predict together."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from vintage.base.console import InputError
-from vintage.base.recipe import Activation, Architecture
+from vintage.base.console import InputError, one_line
+from vintage.base.recipe import Architecture
 from vintage.base.tensors import Features, Schema, read_safetensors
 from vintage.network.encoding import Encoder
-from vintage.network.layers import (
-    ReplicatedModule,
-    ReplicatedSequential,
-    ScaledLinear,
-    replicate,
-    replicate_layer,
-)
+from vintage.network.registry import network_of
+from vintage.network.replicas import Replicas, Shape
 
 CHUNK_ROWS = 8192
 BLOCK_ROWS = 1024
 MAX_WEIGHTS = 2**28
 MAX_INPUTS = 2**30
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
-
-Layers = ReplicatedSequential | ReplicatedModule
+POSITIVE = ("encoder.scale", "temperature")
+RENAMED = {"mean": "encoder.mean", "scale": "encoder.scale", "edges": "layers.edges"}
 
 
 class Ensemble(nn.Module):
-    """Replicas of one network, each with its own weights, trained and applied together.
+    """Replicas of one network, trained and applied together.
 
-    The state is complete: beside the weights it holds what the encoder has fitted on the train
-    rows, the bins' `edges` of a `tabm`, and the `temperature` that the logits are divided by for a
-    prediction.
+    The state is complete: beside the weights it holds what was fitted on the train rows, and the
+    `temperature` that the logits are divided by for a prediction.
     """
 
     temperature: Tensor
 
-    def __init__(self, encoder: Encoder, layers: Layers, edges: Tensor | None = None) -> None:
+    def __init__(self, encoder: Encoder, layers: Replicas) -> None:
         super().__init__()
-        self.n_replicas = layers.n_replicas
         self.encoder = encoder
         self.layers = layers
-        self.register_buffer("edges", edges)
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Encoded rows, float32 `[n, n_inputs]` -> logits `[n_replicas * n_members, n, n_classes]`.
+    @property
+    def n_replicas(self) -> int:
+        return self.layers.n_replicas
 
-        The members of a replica, one in an `mlp`, stand together.
-        """
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encoded rows -> logits, see `Replicas.forward`."""
         logits: Tensor = self.layers(inputs)
         return logits
 
@@ -77,8 +68,8 @@ class Ensemble(nn.Module):
         """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one.
 
         Every product is over `BLOCK_ROWS` rows, the last ones filled up with zeros, because its
-        sums depend on their number: so a row has the same prediction in whatever company, with
-        portable numerics to the last bit.
+        sums depend on their number. So a row has the same prediction whatever rows stand beside it,
+        with portable numerics to the last bit.
 
         Raises:
             InputError: features or weights so large that the network's output is not finite.
@@ -108,9 +99,7 @@ class Ensemble(nn.Module):
     def parts(self, size: int) -> list["Ensemble"]:
         """Ensembles of at most `size` replicas each, which share the memory of this one."""
         return [
-            Ensemble(
-                self.encoder, self.layers.part(slice(start, min(start + size, self.n_replicas)))
-            )
+            Ensemble(self.encoder, self.layers.part(slice(start, start + size)))
             for start in range(0, self.n_replicas, size)
         ]
 
@@ -120,106 +109,85 @@ def build_ensemble(
 ) -> Ensemble:
     """An ensemble with what is fitted on the train rows, and initial weights by seed.
 
-    The weights are those of one network each, drawn with its seed.
-
     Args:
         features: the train rows, float32 `[n, n_features]`.
 
     Raises:
-        InputError: the weights or the encoded rows need too much memory, or a `tabm` has no hidden
-            layer, or a scaling layer.
+        InputError: the network cannot be built so, or needs too much memory.
     """
+    network = network_of(architecture.name)
+    if problem := network.problem_of(architecture):
+        raise InputError(f"params.yaml: {problem}")
     encoder = Encoder(schema.features, architecture.n_bins)
-    n_inputs = encoder.n_outputs
-    if len(features) * n_inputs > MAX_INPUTS:
+    if len(features) * encoder.n_outputs > MAX_INPUTS:
         raise InputError(
-            f"params.yaml: the categories make {n_inputs} inputs of the {len(schema.features)} "
-            f"columns, too many for {len(features)} rows; list the columns with the most "
-            "categories in data.ignore"
-        )
-    if architecture.name == "tabm" and not architecture.hidden:
-        raise InputError("params.yaml: model.hidden: found []; a tabm has at least one width")
-    if architecture.name == "tabm" and architecture.scaling_layer:
-        raise InputError(
-            "params.yaml: model.scaling_layer: found true; a tabm has a scale for each member and "
-            "input anyway, so write auto or false"
+            f"params.yaml: the categories make {encoder.n_outputs} inputs of the "
+            f"{len(schema.features)} columns, too many for {len(features)} rows; list the columns "
+            "with the most categories in data.ignore"
         )
     encoder.fit(features, normalize=architecture.normalize != "none")
-    edges = None
-    if architecture.name == "tabm":
-        from vintage.network.tabm import bin_edges
-
-        edges = bin_edges(encoder(torch.from_numpy(features))[:, : encoder.n_numeric].numpy())
-    n_weights = _count_weights(architecture, encoder, len(schema.classes), edges) * len(seeds)
+    shape = _shape(architecture, encoder, schema)
+    fitted = {}
+    if network.fitted:
+        fitted = network.fit(encoder(torch.from_numpy(features))[:, : shape.n_numeric])
+    n_weights = count_weights(network, shape, fitted) * len(seeds)
     if n_weights > MAX_WEIGHTS:
         raise InputError(
             f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
             f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
         )
-    return _with_weights(architecture, encoder, len(schema.classes), seeds, edges)
+    return Ensemble(encoder, network.build(shape, seeds, fitted))
 
 
-def _with_weights(
-    architecture: Architecture,
-    encoder: Encoder,
-    n_classes: int,
-    seeds: Sequence[int],
-    edges: Tensor | None,
+def load_ensemble(
+    path: Path, architecture: Architecture, schema: Schema, n_replicas: int
 ) -> Ensemble:
-    networks = []
-    for seed in seeds:
-        torch.manual_seed(seed)
-        networks.append(_network(architecture, encoder, n_classes, edges))
-    if edges is not None:
-        from vintage.network.tabm import N_MEMBERS
+    """Read the state of an ensemble from safetensors.
 
-        return Ensemble(encoder, replicate(networks, N_MEMBERS), edges)
-    same_place = zip(*(network.children() for network in networks), strict=True)
-    layers = [replicate_layer(layers) for layers in same_place]
-    return Ensemble(encoder, ReplicatedSequential(len(seeds), layers))
+    Raises:
+        InputError: the file is missing, cut, or holds another network.
+    """
+    network = network_of(architecture.name, f"{path.with_name('model.json')}: model.name")
+    if problem := network.problem_of(architecture):
+        raise InputError(f"{path.with_name('model.json')}: {problem}")
+    tensors = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
+    state = {RENAMED.get(name, name): tensor for name, tensor in tensors.items()}
+    # of the first checkpoints, whose tables had no missing cells
+    if "mean" in tensors:
+        state["encoder.median"] = tensors["mean"]
+    encoder = Encoder(schema.features, architecture.n_bins)
+    shape = _shape(architecture, encoder, schema)
+    try:
+        if missing := [name for name in network.fitted if f"layers.{name}" not in state]:
+            raise InputError(f"tensor 'layers.{missing[0]}' is missing")
+        fitted = {name: state[f"layers.{name}"] for name in network.fitted}
+        # before the network is built, which a wrong model.json could make larger than the memory
+        n_weights = count_weights(network, shape, fitted) * n_replicas
+        n_found = sum(t.numel() for name, t in state.items() if name.startswith("layers."))
+        n_found -= sum(tensor.numel() for tensor in fitted.values())
+        if n_found != n_weights:
+            raise InputError(f"holds {n_found} weights, where model.json calls for {n_weights}")
+        ensemble = Ensemble(encoder, network.build(shape, range(n_replicas), fitted))
+        _check_state(state, ensemble.state_dict())
+    except (InputError, ValueError, TypeError, IndexError) as error:
+        reason = one_line(error)[:200]
+        raise InputError(f"{path}: {reason}; delete the checkpoint and run `dvc repro`") from None
+    ensemble.load_state_dict(state)
+    return ensemble
 
 
-def _count_weights(
-    architecture: Architecture, encoder: Encoder, n_classes: int, edges: Tensor | None
-) -> int:
+def count_weights(network: type[Replicas], shape: Shape, fitted: Mapping[str, Tensor]) -> int:
     """Of one replica, without taking the memory for them."""
     with torch.device("meta"):
-        network = _network(architecture, encoder, n_classes, edges)
-    return sum(weight.numel() for weight in network.parameters())
-
-
-def _network(
-    architecture: Architecture, encoder: Encoder, n_classes: int, edges: Tensor | None
-) -> nn.Module:
-    """A single network with initial weights."""
-    if edges is not None:
-        from vintage.network.tabm import TabM  # its packages import scikit-learn
-
-        return TabM(
-            edges,
-            encoder.n_outputs,
-            architecture.hidden,
-            ACTIVATIONS[architecture.activation],
-            architecture.dropout,
-            n_classes,
-        )
-    widths = [encoder.n_outputs, *architecture.hidden, n_classes]
-    layers: list[nn.Module] = []
-    for index, (n_in, n_out) in enumerate(pairwise(widths)):
-        if index:
-            layers.append(ACTIVATIONS[architecture.activation]())
-            if architecture.dropout:
-                layers.append(nn.Dropout(architecture.dropout))
-        is_scaled = architecture.scaling_layer and index == 0
-        layers.append(ScaledLinear(n_in, n_out) if is_scaled else nn.Linear(n_in, n_out))
-    return nn.Sequential(*layers)
+        replicas = network.build(shape, [0], fitted)
+    return sum(weight.numel() for weight in replicas.parameters())
 
 
 def choose_device(device: str, numerics: str) -> torch.device:
-    """The device of `train.device`; `auto` is CUDA where there is one and numerics is `fast`.
+    """The device of `train.device`; `auto` is CUDA where it is available and numerics is `fast`.
 
     Raises:
-        InputError: CUDA is asked for and not there, or not compatible with portable numerics.
+        InputError: CUDA is asked for and not available, or not compatible with portable numerics.
     """
     if device == "cuda" and numerics == "portable":
         raise InputError(
@@ -232,65 +200,23 @@ def choose_device(device: str, numerics: str) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def load_ensemble(
-    path: Path, architecture: Architecture, schema: Schema, n_replicas: int
-) -> Ensemble:
-    """Read the state of an ensemble from safetensors.
+def _shape(architecture: Architecture, encoder: Encoder, schema: Schema) -> Shape:
+    return Shape(architecture, encoder.n_outputs, encoder.n_numeric, len(schema.classes))
 
-    Raises:
-        InputError: the file is missing, cut, or holds another network.
-    """
-    state = {name: torch.from_numpy(value) for name, value in read_safetensors(path).items()}
-    encoder = Encoder(schema.features, architecture.n_bins)
-    n_classes = len(schema.classes)
-    edges = state.get("edges")
-    if problem := _problem_of_edges(edges, architecture, encoder):
-        raise InputError(f"{path}: {problem}; run `dvc repro`")
-    # before the network is built, which a wrong model.json could make larger than the memory
-    n_weights = _count_weights(architecture, encoder, n_classes, edges) * n_replicas
-    n_found = sum(t.numel() for name, t in state.items() if name.startswith("layers."))
-    if n_found != n_weights:
-        raise InputError(
-            f"{path}: holds {n_found} weights, where model.json calls for {n_weights}; delete the "
-            "checkpoint and run `dvc repro`"
-        )
-    ensemble = _with_weights(architecture, encoder, n_classes, range(n_replicas), edges)
-    for name, expected in ensemble.state_dict().items():
+
+def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises InputError for the first tensor that is missing, unknown, or not what it should be."""
+    for name, wanted in expected.items():
         found = state.get(name)
-        if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
-            what = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+        if found is None or found.shape != wanted.shape or found.dtype != torch.float32:
+            what = "is missing" if found is None else f"is {found.dtype} {tuple(found.shape)}"
             raise InputError(
-                f"{path}: tensor {name!r} {what}, where model.json and schema.json call for "
-                f"{tuple(expected.shape)}; delete the checkpoint and run `dvc repro`"
+                f"tensor {name!r} {what}, where model.json and schema.json call for float32 "
+                f"{tuple(wanted.shape)}"
             )
         if not bool(found.isfinite().all()):
-            raise InputError(f"{path}: tensor {name!r} is not finite; run `dvc repro`")
-        if name in ("encoder.scale", "temperature") and not bool((found > 0).all()):
-            raise InputError(f"{path}: tensor {name!r} is not positive; run `dvc repro`")
-    if unknown := sorted(set(state) - set(ensemble.state_dict())):
-        raise InputError(f"{path}: holds a tensor {unknown[0]!r} of no use; run `dvc repro`")
-    ensemble.load_state_dict(state)
-    return ensemble
-
-
-def _problem_of_edges(
-    edges: Tensor | None, architecture: Architecture, encoder: Encoder
-) -> str | None:
-    if architecture.name != "tabm":
-        return None if edges is None else "holds a tensor 'edges' of no use"
-    if architecture.scaling_layer:
-        return "holds a tabm, which has no scaling layer, but model.json has one"
-    from vintage.network.tabm import N_BINS
-
-    shape = (encoder.n_numeric, N_BINS + 1)
-    if (
-        edges is None
-        or edges.shape != shape
-        or edges.dtype != torch.float32
-        or not architecture.hidden
-    ):
-        return f"tensor 'edges' is not float32 of shape {shape}"
-    rising = edges.diff(dim=1)
-    if not bool((rising >= 0).all()) or not bool((rising > 0).any(dim=1).all()):
-        return "tensor 'edges' does not rise"
-    return None
+            raise InputError(f"tensor {name!r} is not finite")
+        if name in POSITIVE and not bool((found > 0).all()):
+            raise InputError(f"tensor {name!r} is not positive")
+    if unknown := sorted(set(state) - set(expected)):
+        raise InputError(f"holds a tensor {unknown[0]!r} of no use")

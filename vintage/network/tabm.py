@@ -7,49 +7,68 @@ NeurIPS 2022. The sizes below are those that the packages recommend.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
-from rtdl_num_embeddings import PiecewiseLinearEmbeddings
-from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
 from torch import Tensor, nn
 
-from vintage.base.tensors import Features
-from vintage.network.layers import CheapDropout
+from vintage.base.recipe import Architecture
+from vintage.network.dropout import CheapDropout
+from vintage.network.replicas import ACTIVATIONS, OneByOne, Shape
 
 N_MEMBERS = 32
 N_BINS = 48
 EMBEDDING_SIZE = 16
 
 
-class TabM(nn.Module):
+class TabM(OneByOne):
+    """Replicas of `SingleTabM`. Each number is embedded by its bin, so no other bins are needed."""
+
+    auto = {"activation": "relu", "normalize": "standard", "scaling_layer": False}  # noqa: RUF012
+    fitted = ("edges",)
+    n_members = N_MEMBERS
+
+    @classmethod
+    def problem_of(cls, architecture: Architecture) -> str | None:
+        if not architecture.hidden:
+            return "model.hidden: found []; a tabm has at least one width"
+        if architecture.scaling_layer:
+            return (
+                "model.scaling_layer: found true; a tabm has a scale for each member and input "
+                "anyway, so write auto or false"
+            )
+        return None
+
+    @classmethod
+    def fit(cls, numbers: Tensor) -> dict[str, Tensor]:
+        return {"edges": bin_edges(numbers)}
+
+    @classmethod
+    def single(cls, shape: Shape, fitted: Mapping[str, Tensor]) -> nn.Module:
+        return SingleTabM(shape, fitted["edges"])
+
+
+class SingleTabM(nn.Module):
     """One network of `N_MEMBERS` members.
 
     Args:
         edges: float32 `[n_numeric, N_BINS + 1]`, see `bin_edges`.
-        n_inputs: of which the first `n_numeric` are numbers to embed.
-        hidden: width of each hidden layer.
-        activation: the class of the module after each.
     """
 
-    def __init__(
-        self,
-        edges: Tensor,
-        n_inputs: int,
-        hidden: Sequence[int],
-        activation: type[nn.Module],
-        dropout: float,
-        n_classes: int,
-    ) -> None:
+    def __init__(self, shape: Shape, edges: Tensor) -> None:
+        # not at the top, because the package imports scikit-learn
+        from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
+
         super().__init__()
-        self.n_numeric = len(edges)
-        n_others = n_inputs - self.n_numeric
-        chunks = [EMBEDDING_SIZE] * self.n_numeric + [1] * n_others
+        model = shape.architecture
+        self.n_numeric = shape.n_numeric
+        chunks = [EMBEDDING_SIZE] * self.n_numeric + [1] * (shape.n_inputs - self.n_numeric)
         self.embeddings = _embeddings(edges) if self.n_numeric else None
         layers: list[nn.Module] = [EnsembleView(k=N_MEMBERS)]
-        for index, (n_in, n_out) in enumerate(pairwise([sum(chunks), *hidden])):
+        for index, (n_in, n_out) in enumerate(pairwise([sum(chunks), *model.hidden])):
             is_first = index == 0
             layers += [
                 LinearBatchEnsemble(
@@ -59,10 +78,11 @@ class TabM(nn.Module):
                     scaling_init=("random-signs", "ones") if is_first else "ones",
                     first_scaling_init_chunks=chunks if is_first else None,
                 ),
-                activation(),
-                CheapDropout(dropout),
+                ACTIVATIONS[model.activation](),
+                CheapDropout(model.dropout),
             ]
-        self.layers = nn.Sequential(*layers, LinearEnsemble(hidden[-1], n_classes, k=N_MEMBERS))
+        last = LinearEnsemble(model.hidden[-1], shape.n_classes, k=N_MEMBERS)
+        self.layers = nn.Sequential(*layers, last)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`[n, n_inputs]` -> logits `[n, N_MEMBERS, n_classes]`."""
@@ -73,17 +93,18 @@ class TabM(nn.Module):
         return logits
 
 
-def bin_edges(numbers: Features) -> Tensor:
+def bin_edges(numbers: Tensor) -> Tensor:
     """The quantiles of each column of the train rows: float32 `[n_columns, N_BINS + 1]`.
 
-    Equal ones are put at the end, which is repeated; a constant column has an edge at 1 besides.
+    Equal ones are put at the end, which is repeated. A constant column gets a second edge, at a
+    distance of 1.
 
     Args:
-        numbers: normalised, float32 `[n, n_columns]`.
+        numbers: normalized, float32 `[n, n_columns]`.
     """
     edges = torch.empty(numbers.shape[1], N_BINS + 1)
     shares = np.linspace(0, 1, N_BINS + 1)
-    for index, column in enumerate(numbers.T):
+    for index, column in enumerate(numbers.numpy().T):
         distinct = np.unique(np.quantile(column.astype(np.float64), shares).astype(np.float32))
         if len(distinct) == 1:
             distinct = np.append(distinct, distinct + 1)
@@ -92,7 +113,9 @@ def bin_edges(numbers: Features) -> Tensor:
     return edges
 
 
-def _embeddings(edges: Tensor) -> PiecewiseLinearEmbeddings:
+def _embeddings(edges: Tensor) -> Any:
+    from rtdl_num_embeddings import PiecewiseLinearEmbeddings
+
     # on their device, whatever the default is: they look at the values
     with warnings.catch_warnings(), torch.device(edges.device):
         warnings.filterwarnings("ignore", message=".*just two bin edges")

@@ -16,10 +16,11 @@ Outputs, in this order: `probabilities`, float32 `[n, n_classes]`, the mean over
 
 Metadata: `schema` and `model`, the JSON of the checkpoint's schema.json and model.json.
 
-The nodes follow `vintage.network.encoding`, `.layers` and `.tabm` one by one, so that the same
-checkpoint gives the same bytes, whatever the version of PyTorch is.
+The nodes follow `vintage.network.encoding` and the network's own `export` one by one, so that the
+same checkpoint gives the same bytes with every version of PyTorch.
 """
 
+import importlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -29,20 +30,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vintage.base.console import InputError, one_line
 from vintage.base.files import write_bytes
 from vintage.base.tensors import Feature, Schema
-from vintage.network.checkpoint import Manifest
+from vintage.network.checkpoint import Checkpoint
 from vintage.network.encoding import Encoder
 from vintage.network.ensemble import Ensemble
-from vintage.network.layers import (
-    CheapDropout,
-    ReplicatedLinear,
-    ReplicatedModule,
-    ReplicatedSequential,
-)
-from vintage.predict.onnx_model import import_optional, input_type
 from vintage.table.cells import BOOLEANS, with_nulls
 from vintage.table.features import Source, encode_features
 
@@ -58,14 +53,27 @@ CELLS = {
 }
 
 
-def export_onnx(path: Path, ensemble: Ensemble, manifest: Manifest, schema: Schema) -> None:
-    """Write the ensemble; InputError if the package `onnx` is missing."""
-    write_bytes(path, onnx_bytes(ensemble, manifest, schema))
+def export_onnx(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the file: equal bytes for equal checkpoints.
+
+    Raises:
+        InputError: the package `onnx` is missing, or the network has no ONNX form.
+    """
+    write_bytes(path, _model(_import_onnx(), checkpoint))
 
 
-def onnx_bytes(ensemble: Ensemble, manifest: Manifest, schema: Schema) -> bytes:
-    """The content of the file: equal bytes for equal checkpoints."""
-    onnx = import_optional("onnx")
+def _import_onnx() -> Any:
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise InputError(
+            f"ONNX needs a package that is optional here ({one_line(error)}): run "
+            "`pip install onnx`"
+        ) from None
+
+
+def _model(onnx: Any, checkpoint: Checkpoint) -> bytes:
+    ensemble, manifest, schema = checkpoint
     helper, kinds = onnx.helper, onnx.TensorProto
     columns = [feature.name for feature in schema.features]
     graph = _Graph(onnx, columns)
@@ -90,7 +98,7 @@ def onnx_bytes(ensemble: Ensemble, manifest: Manifest, schema: Schema) -> bytes:
             [
                 value(
                     feature.name,
-                    getattr(kinds, input_type(feature)),
+                    getattr(kinds, _input_type(feature)),
                     ["n", 1],
                     CELLS[feature.kind],
                 )
@@ -164,12 +172,14 @@ def _logits(graph: _Graph, ensemble: Ensemble, schema: Schema) -> str:
         else _code(graph, feature, schema.missing)
         for feature in schema.features
     ]
-    encoded = graph.node("Concat", *cells, axis=1)
-    numbers, others = _inputs(graph, encoded, ensemble.encoder)
-    if isinstance(ensemble.layers, ReplicatedModule):
-        return _tabm(graph, numbers, others, ensemble.layers)
-    inputs = graph.node("Concat", *numbers, *others, axis=1)
-    return graph.as_kind(_mlp(graph, inputs, ensemble.layers), "DOUBLE")
+    inputs = _inputs(graph, graph.node("Concat", *cells, axis=1), ensemble.encoder)
+    return graph.as_kind(ensemble.layers.export(graph, inputs), "DOUBLE")
+
+
+def _input_type(feature: Feature) -> str:
+    if feature.categories is not None:
+        return "STRING"
+    return "DOUBLE" if feature.offset else "FLOAT"
 
 
 def _number(graph: _Graph, feature: Feature) -> str:
@@ -201,30 +211,29 @@ def _code(graph: _Graph, feature: Feature, missing: Collection[str]) -> str:
     )
 
 
-def _inputs(graph: _Graph, features: str, encoder: Encoder) -> tuple[list[str], list[str]]:
-    """What `Encoder` puts out, `[n, ...]` each: the numbers, if there are any, and the others."""
-    numbers: list[str] = []
-    others = []
+def _inputs(graph: _Graph, features: str, encoder: Encoder) -> str:
+    """What `Encoder` puts out, float32 `[n, n_inputs]`."""
+    parts: list[str] = []
     if encoder.n_numeric:
         cells = graph.node("Gather", features, graph.constant(encoder.numeric), axis=1)
         missing = graph.node("IsNaN", cells)
         filled = graph.node("Where", missing, graph.constant(encoder.median), cells)
         centred = graph.node("Sub", filled, graph.constant(encoder.mean))
         normalized = graph.node("Div", centred, graph.constant(encoder.scale))
-        numbers = [normalized]
+        parts = [normalized]
         if encoder.edges is not None:
-            numbers = [
+            parts = [
                 _drawn_in(graph, normalized),
                 _piecewise_linear(graph, normalized, encoder.edges),
             ]
     if len(encoder.with_missing):
         cells = graph.node("Gather", features, graph.constant(encoder.with_missing), axis=1)
-        others.append(graph.as_kind(graph.node("IsNaN", cells), "FLOAT"))
+        parts.append(graph.as_kind(graph.node("IsNaN", cells), "FLOAT"))
     if not encoder.all_numeric:
         cells = graph.node("Gather", features, graph.constant(encoder.categorical), axis=1)
         equal = graph.node("Equal", cells, graph.constant(encoder.codes))
-        others.append(graph.as_kind(equal, "FLOAT"))
-    return numbers, others
+        parts.append(graph.as_kind(equal, "FLOAT"))
+    return graph.node("Concat", *parts, axis=1)
 
 
 def _drawn_in(graph: _Graph, numbers: str) -> str:
@@ -249,87 +258,3 @@ def _piecewise_linear(graph: _Graph, numbers: str, edges: Tensor) -> str:
 
 def _scalar(graph: _Graph, value: float) -> str:
     return graph.constant(np.array(value, dtype=np.float32))
-
-
-def _mlp(graph: _Graph, inputs: str, layers: ReplicatedSequential) -> str:
-    """`[n, n_in]` -> `[n_replicas, n, n_classes]`."""
-    for layer in layers:
-        if isinstance(layer, ReplicatedLinear):
-            product = graph.node("MatMul", inputs, graph.constant(layer.scaled_weight()))
-            inputs = graph.node("Add", product, graph.constant(layer.bias))
-        elif not isinstance(layer, CheapDropout):
-            inputs = _activation(graph, inputs, layer)
-    return inputs
-
-
-def _activation(graph: _Graph, inputs: str, layer: nn.Module) -> str:
-    if isinstance(layer, nn.ReLU):
-        return graph.node("Relu", inputs)
-    if isinstance(layer, nn.SiLU):
-        return graph.node("Mul", inputs, graph.node("Sigmoid", inputs))
-    raise TypeError(f"no ONNX nodes are known for {layer}")
-
-
-def _tabm(graph: _Graph, numbers: list[str], others: list[str], layers: ReplicatedModule) -> str:
-    """The logarithm of the members' mean probability, double `[n_replicas, n, n_classes]`."""
-    from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
-
-    weights = {name: getattr(layers, name.replace(".", "_")) for name in layers.names}
-    embedded = [_embeddings(graph, name, layers.module, weights) for name in numbers]
-    size = graph.constant(np.array([layers.n_replicas, 1, 1]))
-    embedded += [graph.node("Expand", name, size) for name in others]
-    # [n_replicas, 1, n, n_in], then with the members for the 1
-    inputs = graph.node(
-        "Unsqueeze", graph.node("Concat", *embedded, axis=2), graph.constant(np.array([1]))
-    )
-    for index, layer in enumerate(layers.module.layers.children()):  # type: ignore[union-attr]
-        own = {
-            name.rpartition(".")[2]: weight
-            for name, weight in weights.items()
-            if name.startswith(f"layers.{index}.")
-        }
-        if isinstance(layer, LinearBatchEnsemble):
-            scaled = graph.node("Mul", inputs, graph.constant(own["r"][:, :, None]))
-            shared = own["weight"].transpose(1, 2)[:, None]
-            product = graph.node("MatMul", scaled, graph.constant(shared))
-            scaled = graph.node("Mul", product, graph.constant(own["s"][:, :, None]))
-            inputs = graph.node("Add", scaled, graph.constant(own["bias"][:, :, None]))
-        elif isinstance(layer, LinearEnsemble):
-            product = graph.node("MatMul", inputs, graph.constant(own["weight"]))
-            inputs = graph.node("Add", product, graph.constant(own["bias"][:, :, None]))
-        elif not isinstance(layer, CheapDropout | EnsembleView):
-            inputs = _activation(graph, inputs, layer)
-    by_member = graph.node("Softmax", graph.as_kind(inputs, "DOUBLE"), axis=-1)
-    mean = graph.node("ReduceMean", by_member, graph.constant(np.array([1])), keepdims=0)
-    least = graph.constant(np.array(1e-38))
-    return graph.node("Log", graph.node("Max", mean, least))
-
-
-def _embeddings(graph: _Graph, numbers: str, module: nn.Module, weights: dict[str, Tensor]) -> str:
-    """`[n, n_numeric]` -> `[n_replicas, n, n_numeric * size]`."""
-    linear = {
-        name: graph.constant(weights[f"embeddings.linear0.{name}"][:, :, None])
-        for name in ("weight", "bias")
-    }
-    bins: Any = module.embeddings.impl  # type: ignore[union-attr]
-    by_column = graph.node(
-        "Unsqueeze", graph.node("Transpose", numbers, perm=[1, 0]), graph.constant(np.array([2]))
-    )
-    # [n_numeric, n, n_bins]: how much of each bin lies below the number
-    product = graph.node("Mul", by_column, graph.constant(bins.weight[:, None]))
-    shares = graph.node("Add", product, graph.constant(bins.bias[:, None]))
-    n_numeric, n_bins = bins.weight.shape
-    if n_bins > 1:
-        low = np.zeros((n_numeric, 1, n_bins), dtype=np.float32)
-        high = np.ones_like(low)
-        low[:, :, 0], high[:, :, -1] = -np.inf, np.inf
-        if bins.single_bin_mask is not None:
-            low[bins.single_bin_mask.numpy(), :, -1] = -np.inf
-        shares = graph.node("Min", shares, graph.constant(high))
-        shares = graph.node("Max", shares, graph.constant(low))
-    piecewise = graph.node("MatMul", shares, graph.constant(weights["embeddings.linear.weight"]))
-    straight = graph.node("Mul", by_column, linear["weight"])
-    straight = graph.node("Add", straight, linear["bias"])
-    both = graph.node("Transpose", graph.node("Add", straight, piecewise), perm=[0, 2, 1, 3])
-    size = n_numeric * weights["embeddings.linear.weight"].shape[-1]
-    return graph.node("Reshape", both, graph.constant(np.array([0, 0, size])))

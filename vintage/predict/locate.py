@@ -1,6 +1,6 @@
-"""Where a model lies, and which numerics it asks for.
+"""Where a model is, and which numerics it asks for.
 
-It loads no NumPy, see `vintage.base.numerics`.
+It does not load NumPy, see `vintage.base.numerics`.
 """
 
 import contextlib
@@ -16,27 +16,27 @@ from vintage.repository.dvc_command import run_dvc
 from vintage.repository.git import find_commit
 
 CHECKPOINT = Path("data/checkpoint")
-ONNX = ".onnx"
 
 
 @contextlib.contextmanager
 def located(name: str) -> Iterator[Path]:
-    """The folder or `.onnx` file that `name` is, or the folder with a Git revision's checkpoint.
+    """The checkpoint's folder that `name` is, or a copy of the one in a Git revision.
 
-    The latter is removed at the end, and the workspace is left alone.
+    The copy is removed at the end, and the workspace is left alone.
 
     Raises:
-        InputError: it is nothing of these, or DVC cannot get the checkpoint.
+        InputError: it is neither, or DVC cannot get the checkpoint.
     """
     path = Path(name)
-    if path.is_dir() or (path.is_file() and path.suffix == ONNX):
+    if path.is_dir():
         yield path
         return
-    if path == CHECKPOINT or path.suffix == ONNX:
-        advice = "run `dvc repro` or `dvc pull`, or name another model"
-        raise InputError(f"{name}: there is no model; {advice}")
+    if path == CHECKPOINT:
+        raise InputError(
+            f"{name}: there is no model; run `dvc repro` or `dvc pull`, or name another model"
+        )
     if path.exists():
-        raise InputError(f"{name}: a model is a folder, a file *{ONNX} or a Git revision")
+        raise InputError(f"{name}: a model is a checkpoint's folder or a Git revision")
     try:
         commit = find_commit(name)
     except InputError as error:
@@ -47,8 +47,6 @@ def located(name: str) -> Iterator[Path]:
 
 def numerics_of(model: Path) -> Numerics:
     """How to pin the numerics, so that a model predicts as when it was evaluated."""
-    if model.suffix == ONNX:
-        return "portable"
     manifest = read_json(model / "model.json", dict[str, Any])
     return "fast" if manifest.get("numerics") == "fast" else "portable"
 

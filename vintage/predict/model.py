@@ -1,8 +1,7 @@
-"""A trained network, from a checkpoint or an exported file, and what it predicts for rows."""
+"""A trained network, from a checkpoint, and what it predicts for rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,24 +9,15 @@ import pyarrow as pa
 
 from vintage.base.console import InputError
 from vintage.base.tensors import Features, Schema
-from vintage.predict.locate import ONNX
+from vintage.network.checkpoint import Checkpoint, read_checkpoint
+from vintage.network.ensemble import choose_device
+from vintage.predict.locate import numerics_of
 from vintage.table.cells import with_nulls
 from vintage.table.columnar import plain_table
 from vintage.table.features import Source, encode_features
 from vintage.table.read import column_hint
 
-
-class Network(Protocol):
-    """Whatever has a schema and predicts encoded rows."""
-
-    @property
-    def schema(self) -> Schema: ...
-
-    def predict_proba(self, features: Features) -> npt.NDArray[np.float64]:
-        """float32 `[n, n_features]` -> `[n_replicas, n, n_classes]`.
-
-        A row's prediction does not depend on the others.
-        """
+Network = Checkpoint
 
 
 @dataclass(frozen=True)
@@ -46,19 +36,13 @@ class Predicted:
     spread: npt.NDArray[np.float64] | None
 
 
-def read_network(path: Path) -> Network:
-    """Read a checkpoint's folder, or an exported `.onnx` file.
+def read_network(folder: Path) -> Checkpoint:
+    """Read a checkpoint, to predict on the device that it was evaluated on.
 
     Raises:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
-    if path.suffix == ONNX:
-        from vintage.predict.onnx_model import read_onnx
-
-        return read_onnx(path)
-    from vintage.predict.torch_model import read_torch
-
-    return read_torch(path)
+    return read_checkpoint(folder, choose_device("auto", numerics_of(folder)))
 
 
 def predict(network: Network, features: Features) -> Predicted:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from vintage.base.losses import curve_in_words
 from vintage.base.params import Params
 from vintage.base.recipe import auto_values
 from vintage.base.tensors import Schema
@@ -12,7 +11,7 @@ from vintage.report.figures import FIGURES
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Paired, Rivals
 from vintage.report.tables import interval, number, score_rows
-from vintage.report.verdict import few_rows, listed, verdict
+from vintage.report.verdict import curve_in_words, few_rows, listed, verdict
 from vintage.scores.evaluation import Evaluation, Scores
 from vintage.scores.metrics import METRICS
 
@@ -44,7 +43,7 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
     yield ""
     yield from _summary(results, params)
     evaluation, epochs = results.evaluation, results.evaluation.epochs
-    curve = curve_in_words(epochs.trained, epochs.best, epochs.still_falling)
+    curve = curve_in_words(epochs)
     sections: dict[str, Iterable[str]] = {
         "Scores": _scores(results, params),
         "Beside other models": _beside_baselines(results),

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-from vintage.base.losses import curve_in_words
 from vintage.report.figures import FIGURES
 from vintage.report.rivals import Rivals
 from vintage.report.tables import aligned, score_rows, wrapped
-from vintage.report.verdict import MAJORITY, best_rival, few_rows, model_in_words, verdict
+from vintage.report.verdict import (
+    MAJORITY,
+    best_rival,
+    curve_in_words,
+    few_rows,
+    model_in_words,
+    verdict,
+)
 from vintage.scores.evaluation import Evaluation, Scores
 
 
@@ -36,8 +42,9 @@ def score_lines(
     yield ""
     if few := few_rows(evaluation):
         yield from wrapped(few)
-    epochs = evaluation.epochs
-    yield from wrapped(curve_in_words(epochs.trained, epochs.best, epochs.still_falling))
+    yield from wrapped(curve_in_words(evaluation.epochs))
+    resolved = (f"{key.partition('.')[2]} {value}" for key, value in evaluation.resolved.items())
+    yield from wrapped(f"trained with {', '.join(resolved)}")
     yield "report: metrics/report.md"
     yield from wrapped(f"figures: metrics/figures/{', '.join(FIGURES)}")
 

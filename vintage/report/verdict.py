@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vintage.base.console import one_line
 from vintage.report.rivals import Rivals
-from vintage.scores.evaluation import RARE_ROWS, Evaluation, Scores, rare_classes
+from vintage.scores.evaluation import RARE_ROWS, Epochs, Evaluation, Scores, rare_classes
 
 MAJORITY = "majority_class"
 LOW_RECALL = 0.5
@@ -58,6 +58,18 @@ def few_rows(evaluation: Evaluation) -> str | None:
     few = listed([f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()])
     effect = "have no interval where one is 0" if 0 in rare.values() else "have wide intervals"
     return f"classes with fewer than {RARE_ROWS} test rows: {few}; means over the classes {effect}"
+
+
+def curve_in_words(epochs: Epochs) -> str:
+    """Where the training led, and what to do if it ended too early."""
+    if epochs.best is None:
+        return f"no validation rows; the weights are those of the last epoch, {epochs.trained}"
+    if epochs.still_falling:
+        return (
+            f"the validation loss was still falling at the last of {epochs.trained} epochs; more "
+            "of them, or less model.dropout or train.weight_decay, may gain"
+        )
+    return f"best epoch {epochs.best} of {epochs.trained}, where the mean validation loss is lowest"
 
 
 def listed(names: Sequence[str], longest: int = 8) -> str:

@@ -71,13 +71,13 @@ def _check_training(params: Params) -> Iterator[str]:
     }
     found = {
         "model": manifest.model.model_dump(),
-        "train": manifest.recipe.model_dump(),
+        "train": manifest.recipe.model_dump() if manifest.recipe else {},
         "replicas": {"seeds": manifest.seeds},
     }
     for section, values in expected.items():
         for key, value in values.items():
-            if found[section][key] != value:
+            if (was := found[section].get(key)) != value:
                 yield (
-                    f"{MODEL.parent}: was trained with {section}.{key} {found[section][key]}, and "
+                    f"{MODEL.parent}: was trained with {section}.{key} {was}, and "
                     f"params.yaml and {LOCK_FILE} give {value}; run `dvc repro --force train`"
                 )

@@ -57,8 +57,10 @@ class Epochs(Strict):
     """Of the training.
 
     Attributes:
-        trained, still_falling: see `vintage.network.checkpoint.Manifest`.
-        best: see `vintage.base.losses.best_epoch`.
+        trained: how many there were.
+        best: see `vintage.scores.curve.best_epoch`.
+        still_falling: whether all were trained that `train.epochs` allows, and the last of them
+            still gained, see `vintage.scores.curve.is_still_falling`.
     """
 
     trained: int

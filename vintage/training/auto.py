@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 from vintage.base.params import ModelParams, TrainParams
 from vintage.base.recipe import Activation, Architecture, Normalize, Recipe
+from vintage.network.registry import network_of
 
 Value = TypeVar("Value")
 
@@ -53,16 +54,6 @@ class TrainRows:
     def want_plain(self) -> bool:
         """Whether the recipe is the plain one."""
         return self.are_few and not self.are_clear
-
-    def in_words(self) -> str:
-        if self.neighbor_error is None:
-            return f"{self.n_rows} train rows"
-        classes = "clear" if self.are_clear else "unclear"
-        return (
-            f"{self.n_rows} train rows of {classes} classes (the nearest neighbour is wrong "
-            f"{self.neighbor_error:.2f} times as often as the most frequent class; clear is below "
-            f"{CLEAR_ERROR})"
-        )
 
 
 def auto_batch_size(rows: TrainRows) -> int:
@@ -128,21 +119,21 @@ def auto_dropout(rows: TrainRows) -> float:
     return round(max(0.1, 0.5 * math.sqrt(FEW_ROWS / rows.n_rows)), 3)
 
 
-def auto_activation(name: str, rows: TrainRows) -> Activation:
-    """`relu` in the plain recipe and for a `tabm`, else `silu`, which has no kink.
+def auto_activation(rows: TrainRows) -> Activation:
+    """`relu` in the plain recipe, else `silu`, which has no kink.
 
     Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units, Neural Networks 107, 2018; that
     it gains was found on tables, see docs/quality.md.
     """
-    return "relu" if name == "tabm" or rows.want_plain else "silu"
+    return "relu" if rows.want_plain else "silu"
 
 
-def auto_scaling_layer(name: str, rows: TrainRows) -> bool:
-    """A learned weight for each input, but for the plain recipe and for a `tabm`, which has some.
+def auto_scaling_layer(rows: TrainRows) -> bool:
+    """A learned weight for each input, except in the plain recipe.
 
     Source: Holzmueller, Grinsztajn and Steinwart, Better by Default, NeurIPS 2024.
     """
-    return name != "tabm" and not rows.want_plain
+    return not rows.want_plain
 
 
 def number_of_bins(n_rows: int) -> int:
@@ -155,30 +146,33 @@ def number_of_bins(n_rows: int) -> int:
     return max(8, min(32, round(n_rows ** (1 / 3) / 2)))
 
 
-def auto_normalize(name: str, rows: TrainRows) -> Normalize:
-    """`standard` up to 1,024 rows, for a `tabm`, which has bins of its own, and where the bins
-    would take much memory; else `piecewise`.
+def auto_normalize(rows: TrainRows) -> Normalize:
+    """`standard` up to 1,024 rows and where bins would take much memory; else `piecewise`.
 
     Source: Gorishniy, Rubachev and Babenko, On Embeddings for Numerical Features in Tabular Deep
     Learning, NeurIPS 2022.
     """
     n_binned = rows.n_rows * rows.n_features * number_of_bins(rows.n_rows)
-    is_standard = name == "tabm" or rows.are_few or n_binned > MAX_BINNED
-    return "standard" if is_standard else "piecewise"
+    return "standard" if rows.are_few or n_binned > MAX_BINNED else "piecewise"
 
 
 def resolve_architecture(params: ModelParams, rows: TrainRows) -> Architecture:
-    """The network for the train rows."""
-    normalize = _resolved(params.normalize, auto_normalize(params.name, rows))
-    return Architecture(
-        name=params.name,
-        hidden=_resolved(params.hidden, auto_hidden(rows)),
-        dropout=_resolved(params.dropout, auto_dropout(rows)),
-        activation=_resolved(params.activation, auto_activation(params.name, rows)),
-        normalize=normalize,
-        n_bins=number_of_bins(rows.n_rows) if normalize == "piecewise" else 0,
-        scaling_layer=_resolved(params.scaling_layer, auto_scaling_layer(params.name, rows)),
-    )
+    """The network for the train rows; what the network itself says of `auto` comes first.
+
+    Raises:
+        InputError: no network has this name.
+    """
+    by_rows = {
+        "hidden": auto_hidden(rows),
+        "dropout": auto_dropout(rows),
+        "activation": auto_activation(rows),
+        "normalize": auto_normalize(rows),
+        "scaling_layer": auto_scaling_layer(rows),
+    }
+    auto = {**by_rows, **network_of(params.name).auto}
+    values = {key: _resolved(getattr(params, key), value) for key, value in auto.items()}
+    n_bins = number_of_bins(rows.n_rows) if values["normalize"] == "piecewise" else 0
+    return Architecture(name=params.name, n_bins=n_bins, **values)
 
 
 def resolve_recipe(params: TrainParams, rows: TrainRows) -> Recipe:

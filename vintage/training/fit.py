@@ -1,4 +1,4 @@
-"""The training loop, and what its curves say."""
+"""The training loop."""
 
 import contextlib
 import math
@@ -15,16 +15,13 @@ from vintage.base.console import InputError
 from vintage.base.losses import LossRecord
 from vintage.base.machine import available_cores, keep_freed_memory
 from vintage.base.recipe import Recipe
+from vintage.network.dropout import CheapDropout
 from vintage.network.ensemble import Ensemble
-from vintage.network.layers import CheapDropout, ReplicatedLinear
 from vintage.training.adamw import FusedAdamW
 from vintage.training.resume import ResumeFile
 
-LAST_PART = 0.1  # of the epochs
-LOWERED = 0.02  # of the lowest loss
-TEMPERATURES = 201
 PART_REPLICAS = 8
-SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ScaledLinear` names
+SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
 Report = Callable[[int, float, float | None], None]
 
@@ -42,6 +39,21 @@ class History:
     val_losses: Tensor | None
     best_epochs: Tensor
 
+    def records(self) -> list[LossRecord]:
+        """One record an epoch: the replicas' mean and, from two replicas on, their spread."""
+        columns = {"train_loss": self.train_losses, "val_loss": self.val_losses}
+        n_epochs, n_replicas = self.train_losses.shape
+        records = []
+        for index in range(n_epochs):
+            values: dict[str, float | None] = {}
+            for name, losses in columns.items():
+                row = None if losses is None else losses[index].double().numpy()
+                values[name] = None if row is None else _nine_digits(row.mean())
+                if n_replicas > 1:
+                    values[f"{name}_std"] = None if row is None else _nine_digits(row.std(ddof=1))
+            records.append(LossRecord.model_validate({"epoch": index + 1, **values}))
+        return records
+
 
 class _Part:
     """Some of the replicas with their optimizer; shares its weights' memory with the ensemble."""
@@ -56,11 +68,7 @@ class _Part:
         self.network = network
         self.class_weights = class_weights
         self.ended = False
-        scales = [
-            module.scale
-            for module in network.modules()
-            if isinstance(module, ReplicatedLinear) and module.scale is not None
-        ]
+        scales = network.layers.scales()
         others = [p for p in network.parameters() if all(p is not scale for scale in scales)]
         self.optimizers = [FusedAdamW(others, recipe.learning_rate, recipe.weight_decay)]
         if scales:
@@ -258,50 +266,6 @@ def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
     """
     counts = labels.bincount(minlength=n_classes)
     return (len(labels) / (n_classes * counts)).float()
-
-
-def is_still_falling(losses: Tensor) -> bool:
-    """Whether the last tenth of a curve `[n_epochs]` lowered its lowest value by more than 2 %."""
-    n_before = len(losses) - math.ceil(LAST_PART * len(losses))
-    return bool((losses[:n_before] > losses.min() * (1 + LOWERED)).all()) and n_before > 0
-
-
-def loss_records(history: History) -> list[LossRecord]:
-    """One record an epoch: the replicas' mean and, from two replicas on, their spread."""
-    columns = {"train_loss": history.train_losses, "val_loss": history.val_losses}
-    records = []
-    for index in range(len(history.train_losses)):
-        values: dict[str, float | None] = {}
-        for name, losses in columns.items():
-            row = None if losses is None else losses[index].double().numpy()
-            values[name] = None if row is None else _nine_digits(row.mean())
-            if history.train_losses.shape[1] > 1:
-                values[f"{name}_std"] = None if row is None else _nine_digits(row.std(ddof=1))
-        records.append(LossRecord.model_validate({"epoch": index + 1, **values}))
-    return records
-
-
-def fit_temperature(ensemble: Ensemble, inputs: Tensor, labels: Tensor) -> float:
-    """Set the temperature with the lowest log loss of the mean prediction, from 1/4 to 4.
-
-    It stays 1 where no other is better. Source: Guo, Pleiss, Sun and Weinberger, On Calibration
-    of Modern Neural Networks, ICML 2017.
-
-    Args:
-        inputs, labels: the encoded validation rows, float32 `[n, n_inputs]` and int64 `[n]`.
-    """
-    logits = ensemble.predict_logits(inputs).double()
-    # powers of two at even distances; the middle one is exactly 1
-    exponents = [4 * index / (TEMPERATURES - 1) - 2 for index in range(TEMPERATURES)]
-
-    def log_loss(temperature: float) -> float:
-        probabilities = (logits / temperature).softmax(dim=-1).mean(dim=0)
-        actual = probabilities.gather(1, labels[:, None]).clamp_min(1e-300)
-        return float(-actual.log().mean())
-
-    best = min((log_loss(2.0**e), abs(e), 2.0**e) for e in exponents)[2]
-    ensemble.temperature.fill_(best)
-    return best
 
 
 def _batches(labels: Tensor, size: int, generator: torch.Generator) -> Sequence[Tensor]:

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vintage.base.tensors import Feature, Features
+from vintage.base.tensors import Feature, Features, Integers
 from vintage.network.encoding import Encoder
 from vintage.training.auto import FEW_ROWS, TrainRows
 
 
-def measure_rows(
-    columns: Sequence[Feature], features: Features, labels: npt.NDArray[np.int64]
-) -> TrainRows:
+def measure_rows(columns: Sequence[Feature], features: Features, labels: Integers) -> TrainRows:
     """What `auto` goes by, with the neighbour error where the rows are few.
 
     Args:

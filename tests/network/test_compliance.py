@@ -1,0 +1,225 @@
+"""What every network must keep, whatever is inside: those of the registry, and the smallest one."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.conftest import PARAMS
+from vintage.base.console import InputError
+from vintage.base.params import load_params
+from vintage.base.recipe import Architecture, Recipe
+from vintage.base.tensors import Feature, Features, RowCounts, Schema
+from vintage.network.checkpoint import Checkpoint, Manifest, read_checkpoint, write_checkpoint
+from vintage.network.ensemble import Ensemble, build_ensemble
+from vintage.network.registry import NETWORKS
+from vintage.network.replicas import OneByOne, Shape
+from vintage.predict.export import export_onnx
+from vintage.training.auto import TrainRows, resolve_architecture
+from vintage.training.fit import History, fit
+from vintage.training.resume import ResumeFile
+
+SCHEMA = Schema(
+    target="y",
+    classes=["a", "b"],
+    features=[
+        Feature(name="n", kind="numeric", missing=True),
+        Feature(name="c", kind="categorical", categories=["p", "q"]),
+        Feature(name="t", kind="datetime"),
+    ],
+    rows=RowCounts(train=1, val=0, test=1, repeated=0),
+)
+RECIPE = Recipe(seed=42, epochs=20, batch_size=50, learning_rate=0.02, weight_decay=0.0, patience=0)
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+class Linear(OneByOne):
+    """As little as a network can say of itself."""
+
+    @classmethod
+    def single(cls, shape: Shape, fitted: Mapping[str, Tensor]) -> nn.Module:  # noqa: ARG003
+        layers = nn.Linear(shape.n_inputs, shape.n_classes), nn.Unflatten(1, (1, shape.n_classes))
+        return nn.Sequential(*layers)
+
+
+@pytest.fixture(params=[*NETWORKS, "linear"])
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setitem(NETWORKS, "linear", Linear)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield request.param
+    torch.set_num_threads(n_threads)
+
+
+def rows(n_rows: int, seed: int = 1) -> Features:
+    draw = np.random.default_rng(seed)
+    columns = [draw.normal(size=n_rows), draw.integers(0, 2, n_rows), draw.normal(9, 4, n_rows)]
+    features = np.stack(columns, axis=1).astype(np.float32)
+    features[::9, 0] = np.nan
+    return features
+
+
+def labels_of(features: Features) -> Tensor:
+    return torch.from_numpy((features[:, 1] + features[:, 2] > 9.5).astype(np.int64))
+
+
+def build(name: str, *seeds: int, dropout: float = 0.1) -> Ensemble:
+    model = Architecture(name=name, hidden=[8, 6], dropout=dropout, normalize="standard")
+    return build_ensemble(model, SCHEMA, seeds, rows(200))
+
+
+def train(ensemble: Ensemble, device: str = "cpu", **options: Any) -> History:
+    features = rows(200)
+    ensemble.to(device)
+    inputs = ensemble.encode(torch.from_numpy(features).to(device))
+    part = inputs, labels_of(features).to(device)
+    return fit(ensemble, part, part, RECIPE, **options)
+
+
+def checkpoint_of(name: str, ensemble: Ensemble) -> Checkpoint:
+    n_replicas = ensemble.n_replicas
+    manifest = Manifest(
+        model=Architecture(name=name, hidden=[8, 6], dropout=0.1, normalize="standard"),
+        recipe=RECIPE,
+        seeds=list(range(n_replicas)),
+        best_epochs=[1] * n_replicas,
+        n_epochs=1,
+        numerics="portable",
+    )
+    return Checkpoint(ensemble, manifest, SCHEMA)
+
+
+def assert_equal(a: Ensemble, b: Ensemble) -> None:
+    expected = b.state_dict()
+    assert set(a.state_dict()) == set(expected)
+    for key, value in a.state_dict().items():
+        assert torch.equal(value, expected[key]), key
+
+
+def test_shapes(name: str) -> None:
+    ensemble = build(name, 0, 1, 2)
+    inputs = ensemble.encode(torch.from_numpy(rows(40)))
+    assert ensemble(inputs).shape == (3 * ensemble.layers.n_members, 40, 2)
+    assert ensemble.predict_logits(inputs).shape == (3, 40, 2)
+    assert {len(weight) for weight in ensemble.parameters()} == {3}
+    probabilities = ensemble.predict_proba(torch.from_numpy(rows(40)))
+    assert probabilities.shape == (3, 40, 2)
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(3, 40, dtype=torch.float64))
+
+
+def test_parts_share_the_memory_of_their_replicas(name: str) -> None:
+    ensemble = build(name, 0, 1, 2)
+    inputs = ensemble.encode(torch.from_numpy(rows(40)))
+    parts = ensemble.parts(2)
+    assert [part.n_replicas for part in parts] == [2, 1]
+    with torch.no_grad():
+        for weight in parts[1].parameters():
+            weight.add_(0.1)
+    together = torch.cat([part.predict_logits(inputs) for part in parts])
+    torch.testing.assert_close(ensemble.predict_logits(inputs), together)
+
+
+def test_seeds(name: str) -> None:
+    ensemble = build(name, 7, 8)
+    train(ensemble)
+    again = build(name, 7, 8)
+    train(again)
+    assert_equal(ensemble, again)
+    other = ensemble.predict_proba(torch.from_numpy(rows(9)))
+    assert not torch.equal(other[0], other[1])
+
+
+def test_a_replica_of_many_is_the_replica_alone(name: str) -> None:
+    together = build(name, 7, 8, 9, dropout=0.0)
+    for replica, seed in enumerate((7, 8, 9)):
+        weights = dict(build(name, seed, dropout=0.0).named_parameters())
+        for key, weight in together.named_parameters():
+            assert torch.equal(weight[replica], weights[key][0])
+    history = train(together)
+    alone = build(name, 8, dropout=0.0)
+    losses = train(alone).train_losses[:, 0]
+    torch.testing.assert_close(history.train_losses[:, 1], losses, rtol=1e-4, atol=1e-5)
+
+
+def test_a_resumed_training_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
+    undisturbed = build(name, 7, 8)
+    expected = train(undisturbed)
+
+    def disturb(epoch: int, *_: float | None) -> None:
+        time.sleep(0.15 * (epoch == 7))  # long enough for the state to be saved
+        if epoch == 12:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(build(name, 7, 8), resume=ResumeFile(path, "key"), report=disturb)
+    resumed, epochs = build(name, 7, 8), []
+    history = train(
+        resumed, resume=ResumeFile(path, "key"), report=lambda epoch, *_: epochs.append(epoch)
+    )
+    assert epochs == list(range(8, 21))
+    assert_equal(resumed, undisturbed)
+    assert torch.equal(history.train_losses, expected.train_losses)
+
+
+def test_the_checkpoint_is_complete(name: str, tmp_path: Path) -> None:
+    ensemble = build(name, 7, 8)
+    train(ensemble)
+    ensemble.temperature.fill_(1.7)
+    written = checkpoint_of(name, ensemble)
+    write_checkpoint(tmp_path / "a", *written)
+    found = read_checkpoint(tmp_path / "a")
+    features = rows(50, seed=3)
+    assert (found.predict_proba(features) == written.predict_proba(features)).all()
+    write_checkpoint(tmp_path / "b", *found)
+    for file in ("model.safetensors", "model.json", "schema.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_it_learns_on_every_device(name: str) -> None:
+    test = rows(500, seed=2)
+    found = []
+    for device in DEVICES:
+        ensemble = build(name, 0, 1)
+        train(ensemble, device)
+        found.append(checkpoint_of(name, ensemble).predict_proba(test).mean(axis=0))
+        assert (found[-1].argmax(axis=1) == labels_of(test).numpy()).mean() > 0.9
+        np.testing.assert_allclose(found[-1], found[0], atol=0.05)
+
+
+def test_a_row_has_the_same_prediction_in_any_company(name: str) -> None:
+    ensemble, features = build(name, 0, 1), torch.from_numpy(rows(1500))
+    together = ensemble.predict_proba(features)
+    for place in (0, 3, 1023, 1024, 1499):
+        alone = ensemble.predict_proba(features[place : place + 1])
+        assert torch.equal(alone[:, 0], together[:, place])
+
+
+def test_an_export_predicts_the_same_or_is_refused(name: str, tmp_path: Path) -> None:
+    ensemble = build(name, 0, 1)
+    train(ensemble)
+    checkpoint, file = checkpoint_of(name, ensemble), tmp_path / "model.onnx"
+    if "export" not in vars(NETWORKS[name]):
+        with pytest.raises(InputError, match=f"a {name} cannot be exported as ONNX; "):
+            export_onnx(file, checkpoint)
+        assert not file.exists()
+        return
+    export_onnx(file, checkpoint)
+    features = rows(50, seed=3)
+    cells = {"n": features[:, :1], "t": features[:, 2:]}
+    cells["c"] = np.array(["p", "q"], dtype=object)[features[:, 1:2].astype(int)]
+    (found,) = onnxruntime.InferenceSession(file).run(["replica_probabilities"], cells)
+    np.testing.assert_allclose(found, checkpoint.predict_proba(features), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [100, 5000])
+def test_it_can_be_what_auto_makes_of_it(name: str, n_rows: int) -> None:
+    params = load_params(PARAMS).model.model_copy(update={"name": name})
+    architecture = resolve_architecture(params, TrainRows(n_rows, 3))
+    assert build_ensemble(architecture, SCHEMA, [0], rows(20)).n_replicas == 1

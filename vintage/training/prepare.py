@@ -1,0 +1,92 @@
+"""From rows to a trained ensemble: what the train stage does between reading and writing."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vintage.base.params import ModelParams, TrainParams
+from vintage.base.recipe import Architecture, Recipe
+from vintage.base.tensors import Features, Integers, Schema
+from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
+from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
+from vintage.training.calibration import fit_temperature
+from vintage.training.fit import History, Report, balanced_weights, fit
+from vintage.training.neighbors import measure_rows
+from vintage.training.resume import ResumeFile
+
+Rows = tuple[Features, Integers]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is about to start, or has ended.
+
+    Attributes:
+        ensemble: with initial weights until `run`.
+        seeds: of each replica's initial weights.
+        train, val: encoded rows float32 `[n, n_inputs]` and labels int64 `[n]`, on one device.
+        class_weights: see `vintage.training.fit.fit`.
+        is_calibrated: whether to fit the temperature on the validation rows.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    seeds: list[int]
+    ensemble: Ensemble
+    train: tuple[Tensor, Tensor]
+    val: tuple[Tensor, Tensor]
+    class_weights: Tensor | None
+    is_calibrated: bool
+
+    def run(self, resume: ResumeFile | None = None, report: Report = lambda *_: None) -> History:
+        """Train and calibrate the ensemble; see `vintage.training.fit.fit`."""
+        history = fit(
+            self.ensemble, self.train, self.val, self.recipe, self.class_weights, resume, report
+        )
+        if self.is_calibrated and len(self.val[1]):
+            fit_temperature(self.ensemble, *self.val)
+        return history
+
+
+def prepare(
+    model: ModelParams,
+    train: TrainParams,
+    schema: Schema,
+    train_rows: Rows,
+    val_rows: Rows,
+    measured: TrainRows | None = None,
+) -> Training:
+    """Resolve `auto`, build the ensemble, and encode the rows on its device.
+
+    Args:
+        train_rows, val_rows: features float32 `[n, n_features]`, as the tensor files hold them, and
+            labels int64 `[n]`; the validation rows may be empty.
+        measured: what `auto` goes by, if it is known.
+
+    Raises:
+        InputError: the parameters do not fit each other, the rows or the machine.
+    """
+    device = choose_device(train.device, train.numerics)
+    measured = measured or measure_rows(schema.features, *train_rows)
+    architecture = resolve_architecture(model, measured)
+    seeds = [train.seed + replica for replica in range(train.replicas)]
+    ensemble = build_ensemble(architecture, schema, seeds, train_rows[0]).to(device)
+    encoded, val_encoded = (
+        (
+            ensemble.encode(torch.from_numpy(features).to(device)),
+            torch.from_numpy(labels).to(device),
+        )
+        for features, labels in (train_rows, val_rows)
+    )
+    is_balanced = train.class_weight == "balanced"
+    return Training(
+        architecture=architecture,
+        recipe=resolve_recipe(train, measured),
+        seeds=seeds,
+        ensemble=ensemble,
+        train=encoded,
+        val=val_encoded,
+        class_weights=balanced_weights(encoded[1], len(schema.classes)) if is_balanced else None,
+        is_calibrated=train.calibration == "temperature",
+    )
