@@ -12,8 +12,8 @@ from vintage.base.console import InputError
 from vintage.base.tensors import Features, Schema
 from vintage.predict.locate import ONNX
 from vintage.table.cells import with_nulls
-from vintage.table.columnar import plain_table
 from vintage.table.features import Source, encode_features
+from vintage.table.plain import plain_table
 from vintage.table.read import column_hint
 
 
