@@ -41,7 +41,7 @@ def test_a_wide_table(tmp_path: Path, n_rows: int) -> None:
 def test_a_header_line_too_long(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     path.write_text(",".join(f"{'c' * 100}{index}" for index in range(20_000)) + "\n")
-    assert "the first line may be longer than 1 MB" in refusal(path)
+    assert "the first line is longer than 1 MB" in refusal(path)
 
 
 def test_a_wide_parquet_table(tmp_path: Path) -> None:
@@ -60,10 +60,9 @@ def test_more_cells_than_memory_holds(tmp_path: Path) -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from vintage.predict.batches import open_parts, regrouped
 from vintage.base.console import InputError
 from vintage.predict.model import encode
-from vintage.table.read import read_table
+from vintage.table.read import open_table, read_table, regrouped
 from vintage.base.tensors import Feature, RowCounts, Schema
 
 path, how = Path(sys.argv[1]), sys.argv[2]
@@ -74,7 +73,7 @@ try:
     if how == "whole":
         read_table(path)
     else:
-        with open_parts(str(path)) as parts:
+        with open_table(path) as parts:
             tables = regrouped(parts.batches(["a"], ["a"]), 8192)
             print(sum(len(encode(path, table, schema)) for table in tables), "rows")
 except InputError as error:
@@ -102,13 +101,6 @@ def same_text_in_every_row(n_rows: int, form: str) -> Bomb:
     return write
 
 
-def one_batch_of_zeros(folder: Path) -> Path:
-    path = folder / "t.arrow"
-    columns = {name: np.zeros(75_000_000) for name in ("a", "kind")}
-    pyarrow.feather.write_feather(pa.table(columns), path, "zstd", chunksize=75_000_000)
-    return path
-
-
 def runs_of_one_number(folder: Path) -> Path:
     path = folder / "t.parquet"
     columns = {name: np.ones(75_000_000) for name in ("a", "kind")}
@@ -134,21 +126,17 @@ def zipped(line: str) -> Bomb:
 @pytest.mark.parametrize(
     ("bomb", "how", "said", "megabytes"),
     [
-        (zipped("1,1\n"), "whole", "are decoded; if that is right, save it as CSV without", 400),
+        (zipped("1,1\n"), "whole", "are decoded; if that is right, save it as CSV without", 1600),
         (same_text_in_every_row(40_000, "parquet"), "whole", "are decoded; if that", 1600),
         (same_text_in_every_row(40_000, "arrow"), "whole", "are decoded; if that is right", 1600),
         (runs_of_one_number, "whole", "are decoded; if that is right, save it as CSV", 1600),
-        (one_batch_of_zeros, "whole", "are decoded; if that is right, save it as CSV", 400),
-        (one_batch_of_zeros, "in parts", "are decoded; if that is right, save it as CSV", 400),
-        (same_text_in_every_row(40_000, "parquet"), "in parts", "40000 rows", 500),
-        (same_text_in_every_row(40_000, "arrow"), "in parts", "40000 rows", 500),
         (zipped(f"1{' ' * 800_000},1\n"), "in parts", " rows", 500),
     ],
 )
 def test_a_small_file_that_is_a_huge_table(
     tmp_path: Path, bomb: Bomb, how: str, said: str, megabytes: int
 ) -> None:
-    """Its bytes are counted before they are decoded, and new rows come in bounded parts."""
+    """Its bytes are counted while they are decoded, and new rows come in bounded parts."""
     path = bomb(tmp_path)
     assert path.stat().st_size < 20_000_000
     done = subprocess.run(
@@ -163,12 +151,6 @@ def test_a_small_file_that_is_a_huge_table(
     assert len(printed) == 1
     assert said in printed[0]
     assert int(peak) < megabytes
-
-
-def test_a_cell_longer_than_16_megabytes(tmp_path: Path) -> None:
-    table = pa.table({"a": ["x" * 2**24 + "x", "y"], "kind": ["x", "y"]})
-    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    assert "column 'a' holds a cell of 16,777,217 bytes" in refusal(tmp_path / "t.parquet")
 
 
 def test_a_million_classes_by_mistake(tmp_path: Path) -> None:
@@ -202,15 +184,15 @@ def test_a_target_of_too_many_values(
 @pytest.mark.parametrize(
     ("head", "filling", "expected"),
     [
-        (b"", b"\n", "no header with rows below it"),
-        (b"", b",", "the first line may be longer than 1 MB"),
-        (b"", b"x", "the first line may be longer than 1 MB"),
-        (b"", b"\0", "the first line may be longer than 1 MB"),
-        (b"", b'"', "the first line may be longer than 1 MB"),
+        (b"", b"\n", "is empty; it needs a header and rows"),
+        (b"", b",", "the first line is longer than 1 MB"),
+        (b"", b"x", "the first line is longer than 1 MB"),
+        (b"", b"\0", "the first line is longer than 1 MB"),
+        (b"", b'"', "the first line is longer than 1 MB"),
         (b"a,kind\n", b"\n", "has a header but no rows"),
-        (b"a,kind\n", b",", "a row is longer than 1 MB"),
+        (b"a,kind\n", b",", "a row is longer than 16 MB"),
         (b"a,kind\n", b",\n", "column 'kind' is empty"),
-        (b'a,kind\n1,"', b"x\n", "a row is longer than 1 MB"),
+        (b'a,kind\n1,"', b"x\n", "a row is longer than 16 MB"),
     ],
 )
 def test_a_huge_file_without_a_table(

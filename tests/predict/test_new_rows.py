@@ -27,10 +27,11 @@ from tests.conftest import ROOT, Project, environment, only_error
 from tests.processes import start
 from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
-from vintage.predict import batches
 from vintage.predict.model import encode
 from vintage.predict.new_rows import CHUNK_ROWS
 from vintage.predict.output import float_texts
+from vintage.table import csv_rules
+from vintage.table.read import open_table, regrouped
 
 PREDICT = (sys.executable, "-m", "vintage", "predict")
 SEPARATED = {"wine": ";", "penguins": "\t"}
@@ -278,7 +279,7 @@ def test_a_header_alone(wine: Project, tmp_path: Path) -> None:
     for end in ("", "\n", "\r\n\r\n"):
         path = tmp_path / "new.csv"
         path.write_bytes((header + end).encode())
-        with batches.open_parts(str(path)) as parts:
+        with open_table(str(path)) as parts:
             assert parts.names == header.split(",")
             assert not list(parts.batches(["pH"], ["pH"]))
     lines = predict(wine, "-", stdin=header.encode()).splitlines()
@@ -287,7 +288,7 @@ def test_a_header_alone(wine: Project, tmp_path: Path) -> None:
     path.write_bytes(b"")
     with (
         pytest.raises(InputError, match="is empty; it needs a header and rows"),
-        batches.open_parts(str(path)),
+        open_table(str(path)),
     ):
         pass
 
@@ -513,8 +514,8 @@ def test_a_column_of_any_type_is_taken_or_refused(tmp_path: Path, case: str, for
     schema = Schema(target="kind", classes=["a", "b"], features=[feature], rows=rows)
 
     def encoded() -> Features:
-        with batches.open_parts(str(path)) as parts:
-            return encode(path, next(batches.regrouped(parts.batches(["c"], []), 9)), schema)
+        with open_table(str(path)) as parts:
+            return encode(path, next(regrouped(parts.batches(["c"], []), 9)), schema)
 
     if case in TAKEN:
         assert encoded().max() < 4
@@ -551,15 +552,15 @@ def test_blocks_of_whole_rows(rng: random.Random, monkeypatch: pytest.MonkeyPatc
     for _ in range(5000):
         text = "".join(rng.choices('"",;\n\rab', k=rng.randint(1, 20)))
         size = rng.randint(1, 6)
-        monkeypatch.setattr(batches, "BLOCK_BYTES", size)
+        monkeypatch.setattr(csv_rules, "BLOCK_BYTES", size)
         file = io.BytesIO(text.encode())
         try:
             expected = rows_of(text)
         except csv.Error:
             with pytest.raises(InputError, match="a cell in quotation marks goes wrong"):
-                list(batches.whole_rows(Path("t"), file, file.read(size), ","))
+                list(csv_rules.whole_rows(Path("t"), file, file.read(size), ","))
             continue
-        blocks = list(batches.whole_rows(Path("t"), file, file.read(size), ","))
+        blocks = list(csv_rules.whole_rows(Path("t"), file, file.read(size), ","))
         assert [row for block in blocks for row in rows_of(block.decode())] == expected, text
 
 
@@ -570,8 +571,8 @@ def test_a_block_is_text_where_a_cell_is_no_plain_number(tmp_path: Path) -> None
     path = tmp_path / "t.csv.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
         file.write("a,b\n" + "".join(f"{value},x\n" for value in values))
-    with batches.open_parts(str(path)) as parts:
-        tables = list(batches.regrouped(parts.batches(["a"], ["a"]), 10_000))
+    with open_table(str(path)) as parts:
+        tables = list(regrouped(parts.batches(["a"], ["a"]), 10_000))
     types = [str(table["a"].type) for table in tables]
     assert set(types) == {"double", "binary"}
     assert types.count("double") > types.count("binary")

@@ -13,8 +13,8 @@ from vintage.network.checkpoint import Checkpoint, read_checkpoint
 from vintage.network.ensemble import choose_device
 from vintage.predict.locate import numerics_of
 from vintage.table.cells import with_nulls
-from vintage.table.columnar import plain_table
 from vintage.table.features import Source, encode_features
+from vintage.table.plain import plain_table
 from vintage.table.read import column_hint
 
 Network = Checkpoint

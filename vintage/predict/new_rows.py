@@ -5,9 +5,8 @@ What comes out is described in `vintage.predict.output`.
 
 import contextlib
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,17 +20,17 @@ from vintage.base.console import InputError, one_line, warn
 from vintage.base.machine import available_cores
 from vintage.base.numerics import Numerics
 from vintage.base.tensors import Features, Schema, unknown_counts
-from vintage.predict.batches import Parts, open_parts, regrouped
+from vintage.base.threads import in_order
 from vintage.predict.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.predict.output import STDOUT, Output, check_output, open_output
 from vintage.table.cells import Place, is_text, not_utf8, text_of, typed, with_nulls
 from vintage.table.features import check_type
-from vintage.table.read import column_hint
+from vintage.table.formats import Format
+from vintage.table.read import column_hint, open_table, regrouped
 
 CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**22  # of a chunk's features or its probabilities, 32 MB as float64
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -54,7 +53,7 @@ def predict_table(
     Raises:
         InputError: whatever is wrong with the table.
     """
-    with open_parts(source, delimiter, network.schema.missing) as parts:
+    with open_table(source, delimiter, network.schema.missing) as parts:
         check_output(source, output)
         unused = check_columns(parts.path, parts.names, network.schema)
         if id_column is not None and id_column not in parts.names:
@@ -92,7 +91,7 @@ class _Chunk(Generic[Result]):
 
 def _predict_parts(
     network: Network,
-    parts: Parts,
+    parts: Format,
     result: Output,
     bar: "tqdm[Any]",
     numerics: Numerics,
@@ -128,7 +127,7 @@ def _predict_parts(
     unknown: Counter[str] = Counter()
     types: dict[str, str] = {}
     n_rows = 0
-    for chunk in _in_order(predicted, chunks, n_threads):
+    for chunk in in_order(predicted, chunks, n_threads):
         result.write(chunk.result)
         unknown.update(chunk.unknown)
         for name, kind in chunk.types.items():
@@ -203,34 +202,8 @@ def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
         first += table.num_rows
 
 
-def _in_order(
-    function: Callable[[Item], Result], items: Iterator[Item], n_threads: int
-) -> Iterator[Result]:
-    """The results of items, computed on threads, a few ahead. The first error ends them."""
-    with ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        failure: Exception | None = None
-        try:
-            while True:
-                try:
-                    waiting.append(pool.submit(function, next(items)))
-                except StopIteration:
-                    break
-                except Exception as error:  # after what comes before it
-                    failure = error
-                    break
-                if len(waiting) > n_threads + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if failure:
-            raise failure
-
-
 @contextlib.contextmanager
-def _bar(parts: Parts, output: str) -> Iterator["tqdm[Any]"]:
+def _bar(parts: Format, output: str) -> Iterator["tqdm[Any]"]:
     """A bar on a terminal, unless the rows are shown there."""
     is_seen = sys.stderr.isatty() and not (output == STDOUT and sys.stdout.isatty())
     with tqdm(total=parts.total, unit=parts.unit, unit_scale=True, disable=not is_seen) as bar:

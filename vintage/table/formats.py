@@ -1,0 +1,264 @@
+"""The formats of tables: each is a class here, by the ends of its files' names in `FORMATS`.
+
+A table is read in batches, in the order of its rows, so it need not fit in memory.
+"""
+
+import gzip
+import itertools
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from vintage.base.threads import in_order
+from vintage.table.cells import as_numbers, is_text, with_nulls
+from vintage.table.csv_rules import (
+    BLOCK_BYTES,
+    check_start,
+    find_delimiter,
+    read_header,
+    whole_rows,
+)
+from vintage.table.plain import is_flat, plain_table
+from vintage.table.refusals import refusals
+
+STDIN = Path("standard input")
+BATCH_ROWS = 1 << 13
+BATCH_CELLS = 1 << 22
+
+
+@dataclass(frozen=True)
+class CsvOptions:
+    """How to read CSV.
+
+    Attributes:
+        delimiter: one character, or `auto`.
+        missing: texts that mean a missing number, besides a blank cell.
+    """
+
+    delimiter: str
+    missing: Collection[str]
+
+
+class Format(ABC):
+    """An open table.
+
+    Attributes:
+        path: for errors.
+        names: of all columns.
+        total: of `position` at the end, or None if it is not known.
+        unit: of both.
+    """
+
+    path: Path
+    names: list[str]
+    total: int | None
+    unit: str
+
+    @abstractmethod
+    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
+        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`."""
+
+    def numeric_names(self) -> list[str]:
+        """Columns of text that begin with numbers."""
+        return []
+
+    @abstractmethod
+    def batches(
+        self, names: Sequence[str], numeric: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows in batches of some thousands, with the columns `names` in plain types.
+
+        Args:
+            numeric: columns of text to be read as float64. A batch in which a cell of such a column
+                is not a number has text in all columns, as if none had been asked for.
+        """
+
+    @abstractmethod
+    def position(self) -> int:
+        """How far the table was read."""
+
+
+class Csv(Format):
+    """Text in UTF-8, also compressed with gzip.
+
+    Blocks of whole rows are parsed by pyarrow. Its own reader of streams would call Python from
+    another thread, even while Python ends.
+    """
+
+    unit = "B"
+
+    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
+        self.path = path
+        is_piped = path == STDIN
+        self.file = sys.stdin.buffer if is_piped else stack.enter_context(path.open("rb"))
+        self.total = None if is_piped else path.stat().st_size
+        self.n_bytes = 0
+        self.null_values = ["", *csv.missing]
+        is_zipped = path.suffix.lower() == ".gz"
+        content = cast(IO[bytes], gzip.GzipFile(fileobj=self.file)) if is_zipped else self.file
+        start = content.read(BLOCK_BYTES)
+        check_start(path, start)
+        self.delimiter = find_delimiter(start) if csv.delimiter == "auto" else csv.delimiter
+        self.names = read_header(path, start, self.delimiter)
+        blocks = whole_rows(path, content, start, self.delimiter)
+        self.first = next(blocks, b"")
+        self.blocks = itertools.chain([self.first], blocks)
+
+    def position(self) -> int:
+        return self.n_bytes if self.total is None else self.file.tell()
+
+    def numeric_names(self) -> list[str]:
+        with refusals(self.path):
+            table = self._read(self.first, self.names, (), None)
+        numeric = []
+        for name in self.names:
+            cells = with_nulls(table[name], self.null_values)
+            numbers = None if pa.types.is_binary(cells.type) else as_numbers(cells)
+            if numbers is not None and numbers.null_count < len(numbers):
+                numeric.append(name)
+        return numeric
+
+    def batches(
+        self, names: Sequence[str], numeric: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        def parsed(numbered: tuple[bytes, list[str] | None]) -> tuple[int, pa.Table]:
+            block, header = numbered
+            try:
+                return len(block), self._read(block, names, numeric, header)
+            except pa.ArrowInvalid:  # not a number, or a row of another length: text tells where
+                return len(block), self._read(block, names, (), header)
+
+        headers = itertools.chain([None], itertools.repeat(self.names))
+        blocks = zip(self.blocks, headers, strict=False)
+        tables = in_order(parsed, blocks, os.cpu_count() or 1)
+        n_above = 0
+        while True:
+            with refusals(self.path, n_above):
+                n_bytes, table = next(tables, (0, None))
+            if table is None:
+                return
+            self.n_bytes += n_bytes
+            n_above += table.num_rows + (n_above == 0)  # with the header
+            yield from table.to_batches()
+
+    def _read(
+        self,
+        block: bytes,
+        names: Sequence[str],
+        numeric: Collection[str],
+        header: list[str] | None,
+    ) -> pa.Table:
+        kinds = {name: pa.float64() if name in numeric else pa.binary() for name in names}
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,  # with threads, a wrong row has no number
+                block_size=len(block) + 1,
+                column_names=header,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.delimiter, newlines_in_values=True
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=kinds, include_columns=list(names), null_values=self.null_values
+            ),
+        )
+
+
+class Columnar(Format):
+    """A file whose columns have types. Those of lists and the like come without their cells."""
+
+    unit = "rows"
+    schema: pa.Schema
+
+    @property
+    def names(self) -> list[str]:  # type: ignore[override]
+        names: list[str] = self.schema.names
+        return names
+
+    def position(self) -> int:
+        return self.n_read
+
+    def batches(
+        self,
+        names: Sequence[str],
+        numeric: Collection[str] = (),  # noqa: ARG002
+    ) -> Iterator[pa.RecordBatch]:
+        self.n_read = 0
+        flat = [name for name in names if is_flat(self.schema.field(name).type)]
+        n_rows = int(np.clip(BATCH_CELLS // max(len(flat), 1), 1, BATCH_ROWS))
+        stored = self.stored(flat, n_rows)
+        while True:
+            with refusals(self.path):
+                batch = next(stored, None)
+            if batch is None:
+                return
+            for start in range(0, batch.num_rows, n_rows):
+                part = pa.Table.from_batches([batch.slice(start, n_rows)])
+                plain = plain_table(self.path, part)
+                columns = [
+                    plain[name]
+                    if name in flat
+                    else pa.nulls(part.num_rows, self.schema.field(name).type)
+                    for name in names
+                ]
+                self.n_read += part.num_rows
+                yield from pa.table(columns, names=list(names)).to_batches()
+
+    @abstractmethod
+    def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows with these columns as stored; `n_rows` is a wish."""
+
+
+class Parquet(Columnar):
+    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+        self.path = path
+        file = stack.enter_context(pyarrow.parquet.ParquetFile(path))
+        self.schema = file.schema_arrow
+        self.total = file.metadata.num_rows
+        # a text that many rows have is stored once, and so it is kept in a batch
+        texts = [field.name for field in self.schema if is_text(field.type)]
+        self.file = stack.enter_context(
+            pyarrow.parquet.ParquetFile(path, metadata=file.metadata, read_dictionary=texts)
+        )
+
+    def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+        for batch in self.file.iter_batches(n_rows, columns=names):
+            yield batch.select(names)
+
+
+class Arrow(Columnar):
+    """Arrow's file format, which is Feather's of version 2."""
+
+    total = None
+
+    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+        self.path = path
+        self.content = stack.enter_context(pa.memory_map(str(path))).read_buffer()
+        self.schema = pa.ipc.open_file(self.content).schema
+
+    def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        fields = [self.schema.get_field_index(name) for name in names]
+        options = pa.ipc.IpcReadOptions(included_fields=fields)
+        file = pa.ipc.open_file(self.content, options=options)
+        for index in range(file.num_record_batches):
+            yield file.get_batch(index).select(names)
+
+
+FORMATS: dict[str, type[Format]] = {
+    ".parquet": Parquet,
+    ".pq": Parquet,
+    ".arrow": Arrow,
+    ".feather": Arrow,
+}  # any other is CSV
