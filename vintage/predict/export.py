@@ -43,8 +43,8 @@ from vintage.network.layers import (
     ReplicatedSequential,
 )
 from vintage.predict.onnx_model import import_optional, input_type
-from vintage.table.cells import BOOLEANS, with_nulls
-from vintage.table.features import Source, encode_features
+from vintage.table.cells import BOOLEANS, Place, with_nulls
+from vintage.table.features import encode_features
 
 # of early 2023, which every onnxruntime since 1.14 reads
 IR_VERSION = 8
@@ -185,7 +185,7 @@ def _code(graph: _Graph, feature: Feature, missing: Collection[str]) -> str:
     categories = feature.categories or []
     spellings = [*categories, "", *missing, *BOOLEANS, *(f"{name}.0" for name in categories)]
     texts = {feature.name: with_nulls(pa.chunked_array([spellings], pa.string()), missing)}
-    codes = encode_features(texts, [feature], Source("", np.arange(len(spellings))))[:, 0]
+    codes = encode_features(texts, [feature], Place("", np.arange(len(spellings))))[:, 0]
     known = {
         text: float(code)
         for text, code in zip(spellings, codes, strict=True)
