@@ -42,7 +42,7 @@ def main() -> None:
     data = load_dataset(params.data, params.split)
     rows = np.arange(len(data.labels))
     if arguments.rows == "development":
-        split = split_rows(data.labels, data.groups, data.classes, params.split, data.order)
+        split = split_rows(data, params.split)
         rows = np.setdiff1d(rows, split.test)
     labels = data.labels[rows]
     groups = np.unique(data.groups[rows], return_inverse=True)[1]
@@ -51,8 +51,8 @@ def main() -> None:
     n_classes = len(data.classes)
     predictions = {name: np.zeros((ROUNDS, len(labels), n_classes)) for name in models}
     for round_, train, held in folds(labels, groups):
-        features, dropped = fit_features(data.columns, rows[train], params.data.kinds, data.source)
-        encoded = encode_features(data.columns, features, data.source)[rows]
+        features, dropped = fit_features(data.columns, rows[train], params.data.kinds, data.place)
+        encoded = encode_features(data.columns, features, data.place)[rows]
         schema = Schema(
             target=params.data.target,
             classes=data.classes,

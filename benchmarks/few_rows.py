@@ -100,8 +100,8 @@ def load(table: Table, params: Params) -> tuple["Schema", "Split", "Features", "
     source = {"path": str(csv_path(table)), "target": table.target, "ignore": list(table.ignore)}
     sizes = params.split.model_copy(update={"test_size": TEST_SIZE})
     data = load_dataset(params.data.model_copy(update=source), sizes)
-    split = split_rows(data.labels, data.groups, data.classes, sizes, data.order)
-    columns, dropped = fit_features(data.columns, split.train, {}, data.source)
+    split = split_rows(data, sizes)
+    columns, dropped = fit_features(data.columns, split.train, {}, data.place)
     counts = {part: len(getattr(split, part)) for part in ("train", "val", "test")}
     schema = Schema(
         target=table.target,
@@ -110,7 +110,7 @@ def load(table: Table, params: Params) -> tuple["Schema", "Split", "Features", "
         dropped=sorted(dropped),
         rows=RowCounts(**counts, repeated=0),
     )
-    return schema, split, encode_features(data.columns, columns, data.source), data.labels
+    return schema, split, encode_features(data.columns, columns, data.place), data.labels
 
 
 if __name__ == "__main__":

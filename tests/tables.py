@@ -74,8 +74,8 @@ def encode(
     params = data_params(path, **changes)
     data = load_dataset(params, split or split_params())
     rows = np.arange(len(data.labels)) if train is None else np.array(train, dtype=np.int64)
-    features, dropped = fit_features(data.columns, rows, params.kinds, data.source)
-    return Encoded(data, features, dropped, encode_features(data.columns, features, data.source))
+    features, dropped = fit_features(data.columns, rows, params.kinds, data.place)
+    return Encoded(data, features, dropped, encode_features(data.columns, features, data.place))
 
 
 def write(folder: Path, text: str | bytes, name: str = "table.csv") -> Path:

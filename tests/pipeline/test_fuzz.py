@@ -86,7 +86,7 @@ def prepare(path: Path, target: str) -> Encoded:
     write_schema(path.parent / "schema.json", schema)
     assert read_schema(path.parent / "schema.json") == schema
     data = table.data
-    examples = Examples(table.values, data.labels, data.source.rows, data.groups, data.ids)
+    examples = Examples(table.values, data.labels, data.place.rows, data.groups, data.ids)
     write_examples(path.parent / "part.safetensors", examples)
     found = read_examples(path.parent / "part.safetensors", schema)
     assert examples_as_bytes(found) == examples_as_bytes(examples)
@@ -211,9 +211,10 @@ def category_by_rule(cell: str) -> str:
     name = cell.strip(WHITE)
     if name in TRUTH:
         return name.lower()
-    if NUMBER.fullmatch(name) and abs(float(name)) < 2**53:
-        return number_name(float(name))
-    return name
+    whole = name.removesuffix(".0")
+    digits = whole.removeprefix("-")
+    is_whole = digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0")
+    return whole if is_whole and len(digits) <= 15 else name
 
 
 def number_name(value: float) -> str:
@@ -282,7 +283,7 @@ def check_against_rules(content: bytes, target: str, path: Path) -> None:
     for name, values in features.items():
         assert np.array_equal(table.column(name), values, equal_nan=True), name
     assert table.targets == names
-    assert table.data.source.rows.tolist() == rows
+    assert table.data.place.rows.tolist() == rows
     assert len(set(table.data.classes)) == len(table.data.classes)
 
 

@@ -90,7 +90,7 @@ def test_columns_of_any_type_have_a_hash() -> None:
 
 
 def test_ids_of_a_column_are_its_own() -> None:
-    place = Place("t.csv", "id", np.arange(3))
+    place = Place("t.csv", np.arange(3), "id")
     assert len(set(ids_of_column(pa.chunked_array([["a", "b", "3"]]), place))) == 3
     with pytest.raises(InputError, match="column 'id', row 2: 'a' is the id of an earlier row"):
         ids_of_column(pa.chunked_array([["a", "b", "a"]]), place)

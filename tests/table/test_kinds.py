@@ -79,7 +79,7 @@ def test_kinds_set_by_hand(tmp_path: Path) -> None:
         ({"city": "numeric"}, "column 'city', row 0: 'Rome' is not a number"),
         ({"day": "numeric"}, "column 'day', row 0: '2024-01-01' is not a number"),
         ({"city": "datetime"}, "column 'city', row 0: 'Rome' is no time in ISO 8601"),
-        ({"whole": "datetime"}, "column 'whole' is of type double, not times; see data.kinds"),
+        ({"whole": "datetime"}, "column 'whole', row 0: '1' is no time in ISO 8601"),
     ],
 )
 def test_a_wrong_kind_is_refused(tmp_path: Path, kinds: dict[str, str], expected: str) -> None:
@@ -89,8 +89,28 @@ def test_a_wrong_kind_is_refused(tmp_path: Path, kinds: dict[str, str], expected
 def test_categories_of_huge_numbers_are_told_apart(tmp_path: Path) -> None:
     path = write(tmp_path, "id,kind\n9007199254740992,a\n9007199254740993,b\n007,a\n")
     table = encode(path, kinds={"id": "categorical"})
-    assert table.features[0].categories == ["7", "9007199254740992", "9007199254740993"]
+    assert table.features[0].categories == ["007", "9007199254740992", "9007199254740993"]
     assert len(set(table.data.twins)) == 3
+
+
+@pytest.mark.parametrize("other", ["7", "N7"])
+def test_a_category_keeps_its_spelling(tmp_path: Path, other: str) -> None:
+    """As a zip code does, whether all of its column look like numbers or not."""
+    cells = ["01234", "1234", "1.10", "1.1", "1e3", other]
+    path = write(
+        tmp_path, "zip,kind\n" + "".join(f"{c},{'ab'[i % 2]}\n" for i, c in enumerate(cells))
+    )
+    table = encode(path, kinds={"zip": "categorical"})
+    assert table.features[0].categories == sorted(cells)
+    assert table.data.twins.tolist() == list(range(6))
+
+
+def test_a_wrong_name_of_a_kind_is_refused(tmp_path: Path) -> None:
+    error = refusal(write(tmp_path, MIXED), kinds={"n": "number"})
+    assert error == (
+        "params.yaml: data.kinds: found {'n': 'number'}; allowed is numeric, datetime, categorical "
+        "by column, such as {year: categorical}, or {}"
+    )
 
 
 def test_a_category_is_the_same_however_it_is_written(tmp_path: Path) -> None:
@@ -221,7 +241,7 @@ def test_rows_without_a_target_are_left_out(
     text = "n,kind\n" + "".join(f"{10 - i},{cell}\n" for i, cell in enumerate(cells))
     table = encode(write(tmp_path, text))
     assert table.data.classes == classes
-    assert table.data.source.rows.tolist() == rows
+    assert table.data.place.rows.tolist() == rows
     assert table.data.n_unlabelled == 5 - len(rows)
     assert table.values[:, 0].tolist() == [10 - row for row in rows]
 
@@ -377,7 +397,7 @@ def test_columns_that_are_ignored_are_of_any_type(tmp_path: Path) -> None:
     assert table.values.tolist() == [[1], [3]]
 
 
-@pytest.mark.parametrize("same", ["P1,P1 ", "P1,\tP1", "1.0,1", "TRUE,true", "007,7"])
+@pytest.mark.parametrize("same", ["P1,P1 ", "P1,\tP1", "1.0,1", "TRUE,true"])
 def test_a_group_is_the_same_however_it_is_written(tmp_path: Path, same: str) -> None:
     """As a category is, so that no group is on two sides."""
     one, other = same.split(",")

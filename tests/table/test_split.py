@@ -7,15 +7,16 @@ from sklearn.model_selection import train_test_split
 
 from tests.tables import split_params
 from vintage.base.console import InputError
-from vintage.table.features import twin_keys
-from vintage.table.split import Split, auto_test_size, split_rows
+from vintage.table.kinds import twin_keys
+from vintage.table.split import Rows, Split, auto_test_size, split_rows
 from vintage.table.twins import duplicate_groups
 
 
 def split(labels: list[int], groups: list[int], **changes: object) -> Split:
     ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     names = [str(label) for label in range(max(labels) + 1)]
-    return split_rows(np.array(labels, dtype=np.int64), ids, names, split_params(**changes))
+    rows = Rows(labels=np.array(labels, dtype=np.int64), classes=names, groups=ids)
+    return split_rows(rows, split_params(**changes))
 
 
 @given(
@@ -93,9 +94,13 @@ def test_auto_test_size(n_rows: int, size: float) -> None:
 def by_order(order: list[float], **changes: object) -> Split:
     n_rows = len(order)
     labels = np.arange(n_rows, dtype=np.int64) % 2
-    return split_rows(
-        labels, np.arange(n_rows), ["a", "b"], split_params(**changes), np.array(order, dtype=float)
+    rows = Rows(
+        labels=labels,
+        classes=["a", "b"],
+        groups=np.arange(n_rows),
+        order=np.array(order, dtype=float),
     )
+    return split_rows(rows, split_params(order_by="when", **changes))
 
 
 @given(

@@ -33,17 +33,12 @@ Column = Annotated[str, Field(min_length=1, description="the name of a column")]
 ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
 
 
-Kind = Literal["numeric", "categorical", "datetime"]
-
-
 class DataParams(Strict):
     path: str = Field(min_length=1, description="the path of a CSV, Parquet or Arrow file")
     target: Column
     id: ColumnOrNone
     ignore: list[str] = Field(description="a list of column names, [] for none")
-    kinds: dict[str, Kind] = Field(
-        description="numeric, categorical or datetime by column, such as {year: categorical}, or {}"
-    )
+    kinds: dict[str, str] = Field(description="kinds by column, such as {year: categorical}, or {}")
     missing: list[str] = Field(
         description='a list of texts that mean a missing cell, such as ["NA", "-"], [] for none'
     )

@@ -6,7 +6,7 @@ stranger can be wrong, but cannot run.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +25,19 @@ _Count = Annotated[int, Field(ge=0)]
 class Feature(Strict):
     """A column of the table, and how its cells are stored as float32.
 
-    A number as it is, a date-time as days since 2000-01-01, NaN where they are missing; `offset` is
-    subtracted from either in float64, before they are rounded. A category
-    as its place in `categories`; then come a code for missing, if train rows have it, and one for
-    every category that no train row has.
+    Without `categories`, a cell is stored as a number less `offset`, and NaN where it is missing.
+    With them, it is stored as its place among them; behind them come a code for missing, if a train
+    row's cell is, and one for every category that no train row has.
 
     Attributes:
+        kind: a name in `vintage.table.kinds`.
         missing: whether a cell is missing in a train row.
-        categories: of a categorical column, as text.
-        offset: of numbers so far from 0 that float32 does not tell them apart as they are.
+        offset: of numbers so far from 0 that float32 does not tell them apart as they are; it is
+            subtracted in float64.
     """
 
     name: str
-    kind: Literal["numeric", "datetime", "categorical"]
+    kind: str
     missing: bool = False
     categories: Annotated[list[str], Field(min_length=1)] | None = None
     offset: float = 0.0
@@ -48,8 +48,6 @@ class Feature(Strict):
 
     @model_validator(mode="after")
     def _the_categories_fit(self) -> Self:
-        if (self.categories is not None) != (self.kind == "categorical"):
-            raise ValueError(f"feature {self.name!r} is {self.kind}; see its categories")
         if self.categories is not None and self.offset:
             raise ValueError(f"feature {self.name!r} is categorical and has an offset")
         if len(set(self.categories or [])) < len(self.categories or []):

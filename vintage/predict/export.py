@@ -38,8 +38,8 @@ from vintage.base.tensors import Feature, Schema
 from vintage.network.checkpoint import Checkpoint
 from vintage.network.encoding import Encoder
 from vintage.network.ensemble import Ensemble
-from vintage.table.cells import BOOLEANS, with_nulls
-from vintage.table.features import Source, encode_features
+from vintage.table.cells import BOOLEANS, Place, with_nulls
+from vintage.table.features import encode_features
 
 # of early 2023, which every onnxruntime since 1.14 reads
 IR_VERSION = 8
@@ -195,7 +195,7 @@ def _code(graph: _Graph, feature: Feature, missing: Collection[str]) -> str:
     categories = feature.categories or []
     spellings = [*categories, "", *missing, *BOOLEANS, *(f"{name}.0" for name in categories)]
     texts = {feature.name: with_nulls(pa.chunked_array([spellings], pa.string()), missing)}
-    codes = encode_features(texts, [feature], Source("", np.arange(len(spellings))))[:, 0]
+    codes = encode_features(texts, [feature], Place("", np.arange(len(spellings))))[:, 0]
     known = {
         text: float(code)
         for text, code in zip(spellings, codes, strict=True)

@@ -12,8 +12,8 @@ from vintage.base.tensors import Features, Schema
 from vintage.network.checkpoint import Checkpoint, read_checkpoint
 from vintage.network.ensemble import choose_device
 from vintage.predict.locate import numerics_of
-from vintage.table.cells import with_nulls
-from vintage.table.features import Source, encode_features
+from vintage.table.cells import Place, with_nulls
+from vintage.table.features import encode_features
 from vintage.table.plain import plain_table
 from vintage.table.read import column_hint
 
@@ -71,7 +71,7 @@ def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Featu
     plain = plain_table(path, table.select([feature.name for feature in schema.features]))
     columns = {name: with_nulls(plain[name], schema.missing) for name in plain.column_names}
     rows = np.arange(first, first + plain.num_rows)
-    return encode_features(columns, schema.features, Source(str(path), rows, is_new=True))
+    return encode_features(columns, schema.features, Place(str(path), rows, is_new=True))
 
 
 def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vintage.base.console import InputError, one_line, warn
@@ -23,9 +22,10 @@ from vintage.base.tensors import Features, Schema, unknown_counts
 from vintage.base.threads import in_order
 from vintage.predict.model import Network, Predicted, check_columns, encode, listed, predict
 from vintage.predict.output import STDOUT, Output, check_output, open_output
-from vintage.table.cells import Place, is_text, not_utf8, text_of, typed, with_nulls
+from vintage.table.cells import Place, is_text, utf8_text, with_nulls
 from vintage.table.features import check_type
 from vintage.table.formats import Format
+from vintage.table.kinds import kind_of
 from vintage.table.read import column_hint, open_table, regrouped
 
 CHUNK_ROWS = 8192
@@ -104,7 +104,7 @@ def _predict_parts(
     numeric = [
         feature.name
         for feature in schema.features
-        if feature.kind == "numeric" and feature.name != result.id_column
+        if not kind_of(feature).is_text and feature.name != result.id_column
     ]
 
     def predicted(numbered: tuple[int, pa.Table]) -> _Chunk[Any]:
@@ -114,7 +114,7 @@ def _predict_parts(
         if result.id_column is not None:
             rows = np.arange(first, first + table.num_rows)
             ids = _as_texts(
-                table[result.id_column], Place(str(parts.path), result.id_column, rows, True)
+                table[result.id_column], Place(str(parts.path), rows, result.id_column, True)
             )
         content = result.content(first, _predict(network, features, parts.path, first), ids)
         unknown = unknown_counts(features, schema.features)
@@ -147,36 +147,21 @@ def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str
 
     A chunk cannot tell that another one's are of the other type.
     """
-    types = {}
+    types: dict[str, str] = {}
     for codes, feature in zip(features.T, schema.features, strict=True):
         column = with_nulls(table[feature.name], schema.missing)
-        known = codes[~np.isnan(codes)]
-        if not is_text(column.type) or not len(known):
-            continue
-        if feature.kind == "datetime":
-            types[feature.name] = f"times {'with' if _has_zone(column) else 'without'} a zone"
-        elif feature.kind == "numeric":
-            may_be_true = bool(np.isin(known.astype(np.float64) + feature.offset, (0, 1)).all())
-            is_true = may_be_true and pa.types.is_boolean(typed(column).type)
-            types[feature.name] = "truth values" if is_true else "numbers"
+        if is_text(column.type):
+            known = codes[~np.isnan(codes)].astype(np.float64) + feature.offset
+            variant = kind_of(feature).variant(column, known) if len(known) else None
+            types |= {feature.name: variant} if variant else {}
     return types
 
 
 def _as_texts(column: pa.ChunkedArray, place: Place) -> pa.Array:
     """The cells of a column as text, as it stands there."""
     check_type(column, place)
-    texts = text_of(column) if is_text(column.type) else column.cast(pa.string())
-    if pa.types.is_binary(texts.type):
-        raise not_utf8(texts, place)
+    texts = utf8_text(column, place) if is_text(column.type) else column.cast(pa.string())
     return texts.cast(pa.string()).combine_chunks()
-
-
-def _has_zone(column: pa.ChunkedArray) -> bool:
-    try:
-        pc.ascii_trim_whitespace(column).cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        return True
-    return False
 
 
 def _predict(network: Network, features: Features, path: Path, first: int) -> Predicted:

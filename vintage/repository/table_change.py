@@ -70,5 +70,5 @@ def _rows(revision: Revision) -> tuple[Ids, Hashes]:
         return row_ids(contents), contents
     if column not in table.column_names:
         raise InputError(f"{path} of {revision.name} has no column {column!r}")
-    place = Place(str(path), str(column), np.arange(table.num_rows))
+    place = Place(str(path), np.arange(table.num_rows), str(column))
     return ids_of_column(with_nulls(table[column], missing), place), contents

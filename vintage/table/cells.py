@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ MICROSECONDS_A_DAY = 86_400_000_000
 
 WHITE = " \t\n\r\v\f"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,14}))\.0", re.ASCII)
 BOOLEANS = {
     "true": True,
     "True": True,
@@ -30,28 +31,35 @@ BOOLEANS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell stands, for errors.
+    """Where cells stand, for errors.
 
     Attributes:
-        rows: int64, the number in the table of each cell's row.
-        is_new: whether the rows come to a trained model, which settles what is allowed.
+        path: of the file.
+        rows: int64 `[n]`, the number in the file of each cell's row.
+        is_new: whether a trained model meets the rows, so that no parameter can be set any more.
     """
 
     path: str
-    column: str
     rows: npt.NDArray[np.int64]
+    column: str = ""
     is_new: bool = False
+
+    def at(self, column: str) -> "Place":
+        return replace(self, column=column)
+
+    def take(self, places: npt.NDArray[np.int64]) -> "Place":
+        return replace(self, rows=self.rows[places])
 
     def error(self, index: Any, problem: str) -> InputError:
         row = int(self.rows[index])
         return InputError(f"{self.path}: column {self.column!r}, row {row}: {problem}")
 
+    def column_error(self, problem: str) -> InputError:
+        return InputError(f"{self.path}: column {self.column!r} {problem}")
+
     def advice(self, before_training: str) -> str:
         """What to set in params.yaml, unless it is too late for that."""
         return "" if self.is_new else before_training
-
-    def column_error(self, problem: str) -> InputError:
-        return InputError(f"{self.path}: column {self.column!r} {problem}")
 
 
 def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
@@ -89,6 +97,21 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
 
 
+def utf8_text(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
+    """A column of text as string; InputError if a cell is not UTF-8."""
+    text = text_of(column)
+    if pa.types.is_binary(text.type):
+        row = first_failure(text, lambda cells: not pa.types.is_binary(text_of(cells).type))
+        raise place.error(row, "the cell is not UTF-8; save the table as UTF-8")
+    return text
+
+
+def as_floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Numbers as float64 `[n]`, NaN where a cell is missing."""
+    floats: npt.NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+    return floats
+
+
 def as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """As float64; None if some cell is no number."""
     try:
@@ -107,6 +130,8 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     Text is ISO 8601, such as `2024-02-29`, `2024-02-29 23:59:59.5` or `2024-02-29T23:59:59+01:00`.
     A time without a zone counts as UTC.
     """
+    if pa.types.is_binary(column.type):
+        return None
     if is_text(column.type):
         text = pc.ascii_trim_whitespace(column)
         for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
@@ -160,14 +185,14 @@ def value_name(value: Any) -> str:
 def category_name(value: Any) -> str:
     """A category as text, whatever file and column type it comes from.
 
-    White space around it does not count; `1.0` and `01` are the number 1, and `TRUE` is `true`.
+    Text keeps its spelling, as in the zip code 01234, but for white space around it, truth values,
+    and the `.0` that some programs write behind whole numbers: `1.0` is 1 and `TRUE` is true.
     """
     name = value_name(value).strip(WHITE)
     if name in BOOLEANS:
         return value_name(BOOLEANS[name])
-    if NUMBER.fullmatch(name) and abs(number := float(name)) < EXACT:
-        return value_name(number)
-    return name
+    whole = WHOLE.fullmatch(name)
+    return whole[1] if whole else name
 
 
 def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -189,11 +214,6 @@ def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bo
         else:
             high = middle
     return low
-
-
-def not_utf8(column: pa.ChunkedArray, place: Place) -> InputError:
-    row = first_failure(column, lambda cells: not pa.types.is_binary(text_of(cells).type))
-    return place.error(row, "the cell is not UTF-8; save the table as UTF-8")
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vintage.base.console import InputError, Problems
+from vintage.base.console import InputError, Problems, one_line
 from vintage.base.params import DataParams, SplitParams
 from vintage.table.cells import Place, typed, with_nulls
-from vintage.table.features import Columns, Source, check_type, twin_keys
+from vintage.table.features import Columns, check_type
 from vintage.table.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
+from vintage.table.kinds import KINDS, twin_keys
 from vintage.table.read import column_hint, read_table
+from vintage.table.split import Rows
 from vintage.table.target import (
     encode_groups,
     encode_order,
@@ -28,36 +30,25 @@ Ids = npt.NDArray[np.int64]
 Encoded = TypeVar("Encoded")
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Rows):
     """The rows of a table that have a target.
 
     Attributes:
-        columns: the features' cells, typed.
-        source: the file and the rows' numbers in it.
-        labels: int64 `[n]`, places in `classes`.
+        columns: the features' cells; text of a kind that is set by hand as it is written, and other
+            text as numbers or truth values where all of it is.
+        place: the file and the rows' numbers in it.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
         has_wide: whether some numbers were compared in 64 bits for that, see `twin_keys`.
-        groups: int64 `[n]`, from 0 without gaps: rows that are to share a side.
         ids: int64 `[n]`, what identifies a row, see `vintage.table.identity`.
-        keys: uint64 `[n]`, what decides a row's side where `split.by` is `hash`: a hash of its
-            features or of its group; None elsewhere.
-        order: float64 `[n]`, by `split.order_by`.
-        parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
         n_unlabelled: how many rows of the table have no target.
     """
 
     columns: Columns
-    source: Source
-    labels: Ids
-    classes: list[str]
+    place: Place
     twins: Ids
     has_wide: bool
-    groups: Ids
     ids: Ids
-    keys: Hashes | None
-    order: npt.NDArray[np.float64] | None
-    parts: Ids | None
     n_unlabelled: int
 
 
@@ -67,30 +58,30 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
+    _check_kinds(data)
     roles = _roles(data, split)
-    categorical = [name for name, kind in data.kinds.items() if kind == "categorical"]
-    table = read_table(
-        Path(data.path), data.delimiter, [*roles.values(), *categorical], data.missing
-    )
+    as_text = {name for name, kind in data.kinds.items() if KINDS[kind].is_text}
+    table = read_table(Path(data.path), data.delimiter, {*roles.values(), *as_text}, data.missing)
     problems = Problems()
     problems.found.extend(_wrong_names(data, roles, table.column_names))
     problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
-    _check_types(data, roles, names, table)
-    ids = _ids(table, data)
+    all_rows = Place(data.path, np.arange(table.num_rows))
+    _check_types(all_rows, roles, names, table)
+    ids = _ids(table, data, all_rows)
     used = [*names, *dict.fromkeys(roles.values())]
     table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
     labelled = labelled_rows(table[data.target])
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
         table, ids = table.take(labelled), ids[labelled]
-    source = Source(data.path, labelled)
+    place = all_rows.take(labelled)
 
     def encoded(key: str, encode: Callable[[pa.ChunkedArray, Place], Encoded]) -> Encoded | None:
         with problems.noted():
-            return encode(table[roles[key]], source.place(roles[key])) if key in roles else None
+            return encode(table[roles[key]], place.at(roles[key])) if key in roles else None
         return None
 
     target = encoded("data.target", encode_target)
@@ -99,38 +90,54 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     parts = encoded("split.column", encode_parts)
     problems.refuse()
     assert target is not None
-    labels, classes = target
-    columns = {name: typed(table[name], exact=name in categorical) for name in names}
-    keys = [twin_keys(column) for column in columns.values()]
+    columns = {name: table[name] if name in as_text else typed(table[name]) for name in names}
+    keys = [
+        twin_keys(column, KINDS.get(data.kinds.get(name, ""))) for name, column in columns.items()
+    ]
     twins, has_wide = duplicate_groups(keys), any(key.dtype == np.float64 for key in keys)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
+    by = sorted(names) if split.group_by == "duplicates" else [split.group_by]
+
+    def keys_of_rows() -> Hashes:
+        if split.group_by == "none":
+            return ids.view(np.uint64)
+        return row_hashes((table[name] for name in by), table.num_rows)
+
     return Dataset(
-        columns=columns,
-        source=source,
-        labels=labels,
-        classes=classes,
-        twins=twins,
-        has_wide=has_wide,
+        labels=target[0],
+        classes=target[1],
         groups=groups,
-        ids=ids,
-        keys=_keys(table, names, ids, split) if split.by == "hash" else None,
+        keys=keys_of_rows,
         order=order,
         parts=parts,
+        columns=columns,
+        place=place,
+        twins=twins,
+        has_wide=has_wide,
+        ids=ids,
         n_unlabelled=n_unlabelled,
     )
 
 
+def _check_kinds(data: DataParams) -> None:
+    if not set(data.kinds.values()) <= set(KINDS):
+        raise InputError(
+            f"params.yaml: data.kinds: found {one_line(data.kinds)[:100]}; allowed is "
+            f"{', '.join(KINDS)} by column, such as {{year: categorical}}, or {{}}"
+        )
+
+
 def _roles(data: DataParams, split: SplitParams) -> dict[str, str]:
-    """By key of params.yaml, the columns that are no features."""
+    """By key of params.yaml, the columns that are not features."""
     columns = {
+        "data.target": data.target,
         "data.id": data.id,
         "split.group_by": split.group_by if split.group_by != "duplicates" else "none",
         "split.order_by": split.order_by,
         "split.column": split.column,
     }
-    named = {key: name for key, name in columns.items() if name != "none"}
-    return {"data.target": data.target, **named}
+    return {key: name for key, name in columns.items() if name != "none" or key == "data.target"}
 
 
 def _wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]) -> Iterator[str]:
@@ -148,30 +155,22 @@ def _wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]
 
 
 def _check_types(
-    data: DataParams, roles: dict[str, str], features: Sequence[str], table: pa.Table
+    place: Place, roles: dict[str, str], features: Sequence[str], table: pa.Table
 ) -> None:
-    source = Source(data.path, np.arange(table.num_rows))
     problems = Problems()
     for key, name in roles.items():
         kind = table[name].type
         if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-            with problems.noted():
-                raise source.place(name).column_error(f"is of type {kind}, which {key} cannot take")
+            problems.found += (
+                place.at(name).column_error(f"is of type {kind}, which {key} cannot take").args
+            )
     for name in features:
         with problems.noted():
-            check_type(table[name], source.place(name))
+            check_type(table[name], place.at(name))
     problems.refuse()
 
 
-def _ids(table: pa.Table, data: DataParams) -> Ids:
+def _ids(table: pa.Table, data: DataParams, place: Place) -> Ids:
     if data.id == "none":
         return row_ids(table_hashes(table, data.missing))
-    column = with_nulls(table[data.id], data.missing)
-    return ids_of_column(column, Place(data.path, data.id, np.arange(table.num_rows)))
-
-
-def _keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
-    if split.group_by == "none":
-        return ids.view(np.uint64)
-    names = sorted(features) if split.group_by == "duplicates" else [split.group_by]
-    return row_hashes((table[name] for name in names), table.num_rows)
+    return ids_of_column(with_nulls(table[data.id], data.missing), place.at(data.id))

@@ -17,6 +17,7 @@ from vintage.base.tensors import MISSING
 from vintage.table.cells import (
     NUMBER,
     Place,
+    as_floats,
     category_name,
     is_missing,
     is_number,
@@ -109,8 +110,7 @@ def _cells(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if pa.types.is_null(cells.type):
         return np.full(len(cells), np.nan)
     if is_number(cells.type):
-        numbers: npt.NDArray[np.float64] = cells.cast(pa.float64(), safe=False).to_numpy()
-        return numbers
+        return as_floats(cells)
     if not (is_text(cells.type) or is_time(cells.type) or pa.types.is_boolean(cells.type)):
         # a foreign type, of a column that is ignored
         return _text_hashes([repr(value) for value in cells.to_pylist()])

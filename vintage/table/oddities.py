@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from vintage.base.params import DataParams
 from vintage.base.tensors import Feature, Features
-from vintage.table.cells import EXACT, as_days, category_name, is_number, typed
+from vintage.table.cells import EXACT, as_days, as_floats, category_name, is_number, typed
 from vintage.table.dataset import Dataset
-from vintage.table.features import is_far
 from vintage.table.forms import form_of
+from vintage.table.kinds import is_far
 from vintage.table.sharing import Shared
 
 SAMPLE = 5_000
@@ -109,14 +109,14 @@ def _losses(
     if numbers is None:
         return
     numbers = numbers.filter(pa.array(known))
-    wide = numbers.cast(pa.float64(), safe=False).to_numpy()
+    wide = as_floats(numbers)
     n_lost = int(((wide != 0) & (np.abs(wide) < np.finfo(np.float32).tiny)).sum())
     if n_lost and not feature.offset:
         yield (
             f"holds numbers nearer to 0 than 32 bits hold exactly in {n_lost} of {len(values)} "
             "train rows: multiply it by a constant"
         )
-    is_whole = feature.kind == "numeric" and bool((wide == np.floor(wide)).all())
+    is_whole = is_number(cells.type) and bool((wide == np.floor(wide)).all())
     low, high = float(wide.min()), float(wide.max())
     if is_whole and is_far(low, high) and max(abs(low), abs(high)) >= EXACT:
         yield (
@@ -130,7 +130,7 @@ def _losses(
     )
     if n_read - n_stored <= (0 if is_whole else MERGED * n_read):
         return
-    what = "times" if feature.kind == "datetime" else "numbers"
+    what = "numbers" if is_number(cells.type) else "times"
     yield (
         f"holds {n_read} different {what} in {len(values)} train rows, of which 32 bits tell "
         f"{n_stored} apart: subtract a constant, or set its kind to categorical in data.kinds"
@@ -139,7 +139,7 @@ def _losses(
 
 def _is_identifier(data: Dataset, feature: Feature, shared: Shared) -> bool:
     n_train = len(shared.split.train)
-    if n_train < FEW or feature.missing or feature.kind == "datetime":
+    if n_train < FEW or feature.missing:
         return False
     if feature.categories is not None:
         return len(feature.categories) == n_train
@@ -154,7 +154,7 @@ def _is_identifier(data: Dataset, feature: Feature, shared: Shared) -> bool:
 def _is_whole(cells: pa.ChunkedArray) -> bool:
     if not is_number(cells.type):
         return False
-    wide = cells.cast(pa.float64(), safe=False).to_numpy()
+    wide = as_floats(cells)
     return bool((wide == np.floor(wide)).all()) and float(np.abs(wide).max()) < EXACT
 
 

@@ -6,18 +6,25 @@ is drawn again where it tears such twins apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from vintage.base.groups import joined_groups
-from vintage.base.params import Kind, SplitParams
-from vintage.base.tensors import Examples, Feature, Features, is_known
+from vintage.base.params import DataParams, SplitParams
+from vintage.base.tensors import (
+    Examples,
+    Feature,
+    Features,
+    RowCounts,
+    Schema,
+    is_known,
+)
 from vintage.table.dataset import Dataset
-from vintage.table.features import encode_features, fit_features
-from vintage.table.split import Split, ready_made_split, split_rows
+from vintage.table.features import encode_features, fit_features, missing_counts
+from vintage.table.split import Split, rule_of, split_rows
 from vintage.table.twins import duplicate_groups, equal_rows, torn_rows
 
 Ids = npt.NDArray[np.int64]
@@ -52,7 +59,7 @@ class Shared:
         return int(np.isin(self.twins[self.split.test], self.twins[self.split.train]).sum())
 
 
-def share_out(data: Dataset, kinds: Mapping[str, Kind], params: SplitParams) -> Shared:
+def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> Shared:
     """Split the rows, fit the features on the train rows, and encode all rows.
 
     Where twins are to stay together, groups that turn out to hold twins of each other are joined,
@@ -61,16 +68,13 @@ def share_out(data: Dataset, kinds: Mapping[str, Kind], params: SplitParams) -> 
     Raises:
         InputError: the split is impossible, or a column cannot be a feature.
     """
-    together = params.group_by == "duplicates" and data.parts is None
+    together = params.group_by == "duplicates" and rule_of(params).joins_groups
     groups, n_draws = data.groups, 0
     while True:
         n_draws += 1
-        if data.parts is not None:
-            split = ready_made_split(data.parts, data.labels, data.classes)
-        else:
-            split = split_rows(data.labels, groups, data.classes, params, data.order, data.keys)
-        features, dropped = fit_features(data.columns, split.train, kinds, data.source)
-        values = encode_features(data.columns, features, data.source)
+        split = split_rows(replace(data, groups=groups), params)
+        features, dropped = fit_features(data.columns, split.train, kinds, data.place)
+        values = encode_features(data.columns, features, data.place)
         known = is_known(values, features)
         # otherwise rows are equal as stored if, and only if, they are so as read in 32 bits
         may_differ = dropped or data.has_wide or any(feature.offset for feature in features)
@@ -85,7 +89,7 @@ def share_out(data: Dataset, kinds: Mapping[str, Kind], params: SplitParams) -> 
 
 def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
     """The rows of each part, as they are stored."""
-    rows = data.source.rows
+    rows = data.place.rows
     first = np.empty(int(shared.groups.max()) + 1, dtype=np.int64)
     first[shared.groups[::-1]] = rows[::-1]  # of several values the last one stays
     train_and_val = np.concatenate([shared.split.train, shared.split.val])
@@ -103,6 +107,21 @@ def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
             else None,
         )
     return examples
+
+
+def schema_of(data: Dataset, shared: Shared, params: DataParams) -> Schema:
+    """What the numbers of the examples mean."""
+    counts = {name: len(places) for name, places in shared.split.parts.items()}
+    n_repeated = len(shared.twins) - int(shared.twins.max()) - 1
+    return Schema(
+        target=params.target,
+        classes=data.classes,
+        features=shared.features,
+        dropped=sorted(shared.dropped),
+        missing=params.missing,
+        missing_cells=missing_counts(data.columns, shared.features),
+        rows=RowCounts(repeated=n_repeated, **counts),
+    )
 
 
 def _least(groups: Ids, numbers: Ids) -> Ids:

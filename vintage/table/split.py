@@ -1,6 +1,6 @@
-"""Who goes to train, validation and test: whole groups, so that no twin crosses over."""
+"""Who goes to train, validation and test: whole groups, by one of `RULES`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +11,75 @@ from vintage.base.console import InputError
 from vintage.base.params import SplitParams
 from vintage.table.identity import Hashes, mixed
 
-Indices = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers, each int64 and ascending, and the classes too rare to be held out."""
+    """The rows of each part by their places, each int64 and ascending.
 
-    train: Indices
-    val: Indices
-    test: Indices
-    train_only: list[int]
+    Attributes:
+        train_only: the classes too rare to be held out.
+    """
+
+    train: Ids
+    val: Ids
+    test: Ids
+    train_only: Sequence[int] = ()
 
     @property
-    def parts(self) -> dict[str, Indices]:
+    def parts(self) -> dict[str, Ids]:
         return {"train": self.train, "val": self.val, "test": self.test}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a rule may look at.
+
+    Attributes:
+        labels: int64 `[n]`, places in `classes`.
+        groups: int64 `[n]`, from 0 without gaps: rows that are to share a part.
+        keys: gives uint64 `[n]`, a hash of each row's features or group.
+        order: float64 `[n]`, by `split.order_by`.
+        parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
+    """
+
+    labels: Ids
+    classes: list[str]
+    groups: Ids
+    keys: Callable[[], Hashes] | None = None
+    order: npt.NDArray[np.float64] | None = None
+    parts: Ids | None = None
+
+    @property
+    def n_groups(self) -> int:
+        return int(self.groups.max()) + 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to share out rows.
+
+    Attributes:
+        share: raises InputError if the parameters leave a part empty, or a class without train row.
+        remark: what the stage says of it.
+        joins_groups: whether groups are to share a part.
+    """
+
+    share: Callable[[Rows, SplitParams], Split]
+    remark: str = ""
+    joins_groups: bool = True
+
+
+def rule_of(params: SplitParams) -> Rule:
+    if params.column != "none":
+        return RULES["column"]
+    return RULES["order_by" if params.order_by != "none" else params.by]
+
+
+def split_rows(rows: Rows, params: SplitParams) -> Split:
+    """Share out whole groups; `val_size` and `test_size` are shares of all groups."""
+    return rule_of(params).share(rows, params)
 
 
 def auto_test_size(n_rows: int) -> float:
@@ -37,97 +91,66 @@ def auto_test_size(n_rows: int) -> float:
     return 100_000 / n_rows
 
 
-def split_rows(
-    labels: npt.NDArray[np.int64],
-    groups: Indices,
-    classes: Sequence[str],
-    params: SplitParams,
-    order: npt.NDArray[np.float64] | None = None,
-    keys: Hashes | None = None,
-) -> Split:
-    """Share out whole groups: at random with scikit-learn's `train_test_split`, by `order`, or by
-    a hash of their `keys`.
+def _shuffled(rows: Rows, params: SplitParams) -> Split:
+    """At random, with scikit-learn's `train_test_split`.
 
-    At random, they are stratified by their class, which is a group's most frequent label. Where
-    stratification is asked for, a class with a single group cannot be on both sides and goes to
-    train. By order, the latest groups are the test part and those before them the validation part;
-    a group is as late as its latest row. Groups of equal times share a part, which begins at the
-    time that comes nearest to its size.
-
-    Args:
-        labels: int64 `[n_rows]`.
-        groups: int64 `[n_rows]`, numbered from 0 without gaps.
-        classes: the name of each label, for errors.
-        params: `val_size` and `test_size` are shares of all groups.
-        order: float64 `[n_rows]`, such as times.
-        keys: uint64 `[n_rows]`, what is hashed; of a group, the smallest counts.
-
-    Raises:
-        InputError: the sizes leave a part empty or too small to hold every class.
+    Stratified by a group's most frequent label, if asked for. Then a class with a single group
+    cannot be in two parts and goes to train.
     """
-    size = auto_test_size(len(labels)) if params.test_size == "auto" else params.test_size
-    if size + params.val_size >= 1:
-        raise InputError(
-            f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
-            "leave nothing to train on; their sum must be below 1"
-        )
-    if order is not None:
-        return _split_by_order(labels, groups, classes, order, (size, params.val_size))
-    if keys is not None:
-        return _split_by_hash(labels, groups, classes, keys, params.seed, (size, params.val_size))
-    group_labels = majority_labels(labels, groups)
-    n_groups = len(group_labels)
+    n_test, n_val = _sizes(rows, params)
+    group_labels = majority_labels(rows.labels, rows.groups)
     rest, test, train_only = hold_out(
-        "test_size", np.arange(n_groups), group_labels, int(np.ceil(size * n_groups)), params
+        "test_size", np.arange(rows.n_groups), group_labels, n_test, params
     )
-    val = np.empty(0, dtype=np.int64)
-    if params.val_size:
-        n_val = int(np.ceil(params.val_size * n_groups))
-        rest, val, rare = hold_out("val_size", rest, group_labels, n_val, params)
+    part = np.zeros(rows.n_groups, dtype=np.int64)
+    part[test] = 2
+    if n_val:
+        _, val, rare = hold_out("val_size", rest, group_labels, n_val, params)
+        part[val] = 1
         train_only = sorted({*train_only, *rare})
-    part = np.zeros(n_groups, dtype=np.int64)
-    part[val], part[test] = 1, 2
     advice = "set split.stratify to true, another split.seed or smaller sizes"
-    return _split_of(part[groups], labels, classes, advice, train_only)
+    return _split_of(part[rows.groups], rows, advice, train_only)
 
 
-def ready_made_split(
-    parts: Indices, labels: npt.NDArray[np.int64], classes: Sequence[str]
-) -> Split:
-    """The split that a column of the table tells.
+def _hashed(rows: Rows, params: SplitParams) -> Split:
+    """A group's part follows from its smallest key and the seed: rows that come move no other."""
+    assert rows.keys is not None
+    key = np.full(rows.n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(key, rows.groups, rows.keys())
+    seeded = mixed(key ^ mixed(np.array([params.seed + 1], dtype=np.uint64)))
+    place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
+    test, val = _shares(rows, params)
+    part = np.where(place < test, 2, np.where(place < test + val, 1, 0))
+    for index, size, name in ((1, val, "val_size"), (2, test, "test_size")):
+        if size and not (part == index).any():
+            raise InputError(
+                f"params.yaml: split.by: hash leaves no group for split.{name}; take a larger one, "
+                "another split.seed, or split.by: shuffle"
+            )
+    advice = "take another split.seed or split.by: shuffle, or leave that class out"
+    return _split_of(part[rows.groups], rows, advice)
 
-    Args:
-        parts: int64 `[n_rows]`: 0 for train, 1 for validation, 2 for test.
 
-    Raises:
-        InputError: no test row, or a class without a train row.
+def _ordered(rows: Rows, params: SplitParams) -> Split:
+    """The latest groups are the test part, and those before them the validation part.
+
+    A group is as late as its latest row. Groups of equal times share a part, which begins at the
+    time that comes nearest to its size.
     """
-    if not (parts == 2).any():
-        raise InputError("params.yaml: split.column names no row of part 'test'")
-    return _split_of(parts, labels, classes, "correct the column of split.column")
-
-
-def _split_by_order(
-    labels: npt.NDArray[np.int64],
-    groups: Indices,
-    classes: Sequence[str],
-    order: npt.NDArray[np.float64],
-    sizes: tuple[float, float],
-) -> Split:
-    n_groups = int(groups.max()) + 1
-    latest = np.full(n_groups, -np.inf)
-    np.maximum.at(latest, groups, order)
+    n_test, n_val = _sizes(rows, params)
+    assert rows.order is not None
+    latest = np.full(rows.n_groups, -np.inf)
+    np.maximum.at(latest, rows.groups, rows.order)
     times, counts = np.unique(latest, return_counts=True)
-    n_sides = 2 + (sizes[1] > 0)
-    if len(times) < n_sides:
+    n_parts = 2 + (n_val > 0)
+    if len(times) < n_parts:
         raise InputError(
             f"params.yaml: the groups by split.order_by have {len(times)} different times, and "
-            f"{n_sides} parts need one each, because equal times stay together"
+            f"{n_parts} parts need one each, because equal times stay together"
         )
-    n_test, n_val = (int(np.ceil(size * n_groups)) for size in sizes)
     n_before = np.cumsum(counts)[:-1]  # groups before each time but the first
-    # each part begins at the time nearest to its size, and leaves the others one at least
-    test = _nearest(n_before[n_sides - 2 :], n_groups - n_test) + n_sides - 2
+    # each part begins at the time nearest to its size, and leaves the others at least one
+    test = _nearest(n_before[n_parts - 2 :], rows.n_groups - n_test) + n_parts - 2
     part = np.zeros(len(times), dtype=np.int64)
     part[test + 1 :] = 2
     if n_val:
@@ -135,59 +158,65 @@ def _split_by_order(
         part[val + 1 : test + 1] = 1
     part = part[np.searchsorted(times, latest)]
     advice = "with split.order_by, take smaller sizes, or leave that class out"
-    return _split_of(part[groups], labels, classes, advice)
+    return _split_of(part[rows.groups], rows, advice)
 
 
-def _split_by_hash(
-    labels: npt.NDArray[np.int64],
-    groups: Indices,
-    classes: Sequence[str],
-    keys: Hashes,
-    seed: int,
-    sizes: tuple[float, float],
-) -> Split:
-    """A group's side follows from its key and the seed alone: rows that come move no other row."""
-    n_groups = int(groups.max()) + 1
-    key = np.full(n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(key, groups, keys)
-    seeded = mixed(key ^ mixed(np.array([seed + 1], dtype=np.uint64)))
-    place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
-    part = np.where(place < sizes[0], 2, np.where(place < sum(sizes), 1, 0))
-    for index, name in ((1, "val_size"), (2, "test_size")):
-        if sizes[2 - index] and not (part == index).any():
-            raise InputError(
-                f"params.yaml: split.by: hash leaves no group for split.{name}; take a larger one, "
-                "another split.seed, or split.by: shuffle"
-            )
-    advice = "take another split.seed or split.by: shuffle, or leave that class out"
-    return _split_of(part[groups], labels, classes, advice)
+def _ready_made(rows: Rows, params: SplitParams) -> Split:  # noqa: ARG001
+    """As a column of the table says."""
+    assert rows.parts is not None
+    if not (rows.parts == 2).any():
+        raise InputError("params.yaml: split.column names no row of part 'test'")
+    return _split_of(rows.parts, rows, "correct the column of split.column")
 
 
-def _nearest(values: Indices, wanted: int) -> int:
+RULES = {
+    "shuffle": Rule(_shuffled),
+    "hash": Rule(
+        _hashed,
+        "split.by: hash: each row's side is its own, so the shares are met within chance and the "
+        "classes are not stratified",
+    ),
+    "order_by": Rule(_ordered),
+    "column": Rule(_ready_made, joins_groups=False),
+}
+
+
+def _shares(rows: Rows, params: SplitParams) -> tuple[float, float]:
+    """The shares of the test and the validation part."""
+    size = auto_test_size(len(rows.labels)) if params.test_size == "auto" else params.test_size
+    if size + params.val_size >= 1:
+        raise InputError(
+            f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
+            "leave nothing to train on; their sum must be below 1"
+        )
+    return size, params.val_size
+
+
+def _sizes(rows: Rows, params: SplitParams) -> tuple[int, int]:
+    """How many groups these are."""
+    test, val = _shares(rows, params)
+    return int(np.ceil(test * rows.n_groups)), int(np.ceil(val * rows.n_groups))
+
+
+def _nearest(values: Ids, wanted: int) -> int:
     """The place of the value nearest to `wanted`, the first of equally near ones."""
     return int(np.abs(values - wanted).argmin())
 
 
-def _split_of(
-    parts: Indices,
-    labels: npt.NDArray[np.int64],
-    classes: Sequence[str],
-    advice: str,
-    train_only: Sequence[int] = (),
-) -> Split:
-    train_labels = set(labels[parts == 0].tolist())
-    for label, name in enumerate(classes):
+def _split_of(parts: Ids, rows: Rows, advice: str, train_only: Sequence[int] = ()) -> Split:
+    train_labels = set(rows.labels[parts == 0].tolist())
+    for label, name in enumerate(rows.classes):
         if label not in train_labels:
             raise InputError(
                 f"params.yaml: this split leaves no row of class {name!r} in train; {advice}"
             )
     train, val, test = (np.flatnonzero(parts == index) for index in range(3))
-    return Split(train, val, test, list(train_only))
+    return Split(train, val, test, train_only)
 
 
 def hold_out(
-    key: str, groups: Indices, group_labels: npt.NDArray[np.int64], n_held: int, params: SplitParams
-) -> tuple[Indices, Indices, list[int]]:
+    key: str, groups: Ids, group_labels: Ids, n_held: int, params: SplitParams
+) -> tuple[Ids, Ids, list[int]]:
     """Split `groups` into the rest and `n_held` held-out ones; also name the classes kept back."""
     labels = group_labels[groups]
     counts = np.bincount(labels)
@@ -196,12 +225,11 @@ def hold_out(
     pool, kept_back = groups[~is_rare], groups[is_rare]
     if not len(pool):
         raise InputError(
-            "params.yaml: no class has two groups, so that none can be held out; set another "
+            "params.yaml: no class has two groups, so none can be held out; set another "
             "data.target or split.group_by"
         )
     n_classes = int((counts > 1).sum()) if params.stratify else 1
-    n_rest = len(pool) - n_held
-    if min(n_held, n_rest) < n_classes:
+    if min(n_held, len(pool) - n_held) < n_classes:
         raise InputError(
             f"params.yaml: split.{key} holds out {n_held} of {len(pool)} groups, and each side "
             f"needs at least {n_classes}, one for each class; change split.{key}"
@@ -216,7 +244,7 @@ def hold_out(
     return np.concatenate([rest, kept_back]), held, rare.tolist()
 
 
-def majority_labels(labels: npt.NDArray[np.int64], groups: Indices) -> npt.NDArray[np.int64]:
+def majority_labels(labels: Ids, groups: Ids) -> Ids:
     """The most frequent label of each group, the lowest of equally frequent ones."""
     if int(groups.max()) + 1 == len(groups):  # each of one row, which is quicker
         return labels[np.argsort(groups)]

@@ -11,15 +11,15 @@ import pyarrow.compute as pc
 from vintage.table.cells import (
     Place,
     as_days,
+    as_floats,
     category_names,
     first,
     is_missing,
     is_number,
     is_text,
     is_time,
-    not_utf8,
-    text_of,
     typed,
+    utf8_text,
     value_name,
 )
 
@@ -68,29 +68,26 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
 
     Cells have the same one if they are equal numbers or name one category.
     """
-    column = _distinct_values(column, place)
     empty = is_missing(column)
     if empty.any():
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")
     if is_text(column.type):
-        names, places = category_names(column)
+        names, places = category_names(utf8_text(column, place))
         return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
+    column = _distinct_values(column, place)
     encoded = pc.index_in(column, value_set=pc.unique(column))
     return encoded.to_numpy().astype(np.int64)
 
 
 def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     """Numbers or times to sort by: float64 `[n]`."""
-    column = typed(column)
-    if pa.types.is_binary(column.type):
-        raise not_utf8(column, place)
+    if is_text(column.type):
+        column = typed(utf8_text(column, place))
     times = as_days(column) if is_text(column.type) or is_time(column.type) else None
     if times is None and not is_number(column.type):
         raise place.column_error("holds neither numbers nor times in ISO 8601; see split.order_by")
-    order: npt.NDArray[np.float64] = (
-        (column if times is None else times).cast(pa.float64(), safe=False).to_numpy()
-    )
+    order = as_floats(column if times is None else times)
     if not np.isfinite(order).all():
         row = int(np.argmin(np.isfinite(order)))
         raise place.error(row, "the cell is empty or not finite; when was it?")
@@ -101,9 +98,7 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
     """A ready-made split as places in `PARTS`: int64 `[n]`."""
     if not is_text(column.type):
         raise place.column_error(f"is of type {column.type}; it takes {', '.join(PARTS)}")
-    column = text_of(column)
-    if pa.types.is_binary(column.type):
-        raise not_utf8(column, place)
+    column = utf8_text(column, place)
     parts = pc.index_in(pc.ascii_trim_whitespace(column), value_set=pa.array(PARTS, column.type))
     if parts.null_count:
         row = first(pc.is_null(parts))
@@ -114,10 +109,9 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
 
 
 def _distinct_values(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
-    """A target or group column in a form in which equal values are equal."""
-    column = typed(column, exact=True)
-    if pa.types.is_binary(column.type):
-        raise not_utf8(column, place)
+    """A column in a form in which equal values are equal."""
+    if is_text(column.type):
+        column = typed(utf8_text(column, place), exact=True)
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         return pc.add(column.cast(pa.float64(), safe=False), 0.0)  # makes -0.0 equal to 0.0
     return column
