@@ -71,8 +71,14 @@ class ReplicatedLinear(nn.Module):
 
     def __init__(self, linears: Sequence[nn.Linear], is_scaling: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.stack([each.weight.detach().T for each in linears]))
-        self.bias = nn.Parameter(torch.stack([each.bias.detach()[None] for each in linears]))
+        n_out, n_in = linears[0].weight.shape
+        self.weight = nn.Parameter(torch.empty(len(linears), n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(len(linears), 1, n_out))
+        # not by `stack`, which imports PyTorch's compiler on the meta device, for a second
+        with torch.no_grad():
+            for replica, linear in enumerate(linears):
+                self.weight[replica].copy_(linear.weight.T)
+                self.bias[replica].copy_(linear.bias)
         self.scale = nn.Parameter(torch.ones_like(self.weight[..., :1])) if is_scaling else None
 
     def scaled_weight(self) -> Tensor:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,8 @@ def value_name(value: Any) -> str:
     """A value as text: whole numbers without a point, truth values in lower case."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Decimal) and abs(value) < EXACT:
+        value = float(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return str(int(value))
     return str(value)

@@ -162,17 +162,22 @@ def resolve_architecture(params: ModelParams, rows: TrainRows) -> Architecture:
     Raises:
         InputError: no network has this name.
     """
-    by_rows = {
-        "hidden": auto_hidden(rows),
-        "dropout": auto_dropout(rows),
+    auto = {
         "activation": auto_activation(rows),
         "normalize": auto_normalize(rows),
         "scaling_layer": auto_scaling_layer(rows),
+        **network_of(params.name).auto,
     }
-    auto = {**by_rows, **network_of(params.name).auto}
-    values = {key: _resolved(getattr(params, key), value) for key, value in auto.items()}
-    n_bins = number_of_bins(rows.n_rows) if values["normalize"] == "piecewise" else 0
-    return Architecture(name=params.name, n_bins=n_bins, **values)
+    normalize = _resolved(params.normalize, auto["normalize"])
+    return Architecture(
+        name=params.name,
+        hidden=_resolved(params.hidden, auto_hidden(rows)),
+        dropout=_resolved(params.dropout, auto_dropout(rows)),
+        activation=_resolved(params.activation, auto["activation"]),
+        normalize=normalize,
+        n_bins=number_of_bins(rows.n_rows) if normalize == "piecewise" else 0,
+        scaling_layer=_resolved(params.scaling_layer, auto["scaling_layer"]),
+    )
 
 
 def resolve_recipe(params: TrainParams, rows: TrainRows) -> Recipe:
