@@ -88,6 +88,14 @@ def test_a_missing_key_is_named(key: str) -> None:
         parse_params(params)
 
 
+def test_a_number_that_python_cannot_print_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = PARAMS.read_text(encoding="utf-8").replace("data/wine.csv", f"0x{'f' * 4000}", 1)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"data.path: found a number of too many digits; allowed"):
+        load_params(path)
+
+
 @pytest.mark.parametrize("key", ["train.momentum", "extra"])
 def test_an_unknown_key_is_named(key: str) -> None:
     with pytest.raises(InputError, match=f"{key} is not a known key; known are "):

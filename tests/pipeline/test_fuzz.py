@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import conftest
-from tests.conftest import Project, only_error
+from tests.conftest import Project
 from tests.fuzzing import EXAMPLES, cases, damaged
 from tests.tables import Encoded, encode
 from vintage.base.console import InputError
@@ -464,7 +464,10 @@ def test_the_split_stage_on_bad_input(small: Project, data: st.DataObject) -> No
     if done.returncode == 0:
         assert done.stderr == ""
     else:
-        only_error(done)
+        assert done.returncode == 2, done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert lines
+        assert all(line.startswith("error: ") for line in lines), done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -183,8 +183,14 @@ def _problem(sections: list[str], name: str, problem: "ErrorDetails") -> str:
         return f"{key} is not a known key; did you mean {guess.removeprefix(within)}?"
     if problem["type"] == "missing":
         return f"{key} is missing; it takes {_allowed(sections, name)}"
-    found = one_line(reprlib.repr(problem["input"]))[:100]
-    return f"{key}: found {found}; allowed is {_allowed(sections, name)}"
+    return f"{key}: found {_shown(problem['input'])}; allowed is {_allowed(sections, name)}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return one_line(reprlib.repr(value))[:100]
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        return "a number of too many digits"
 
 
 def _allowed(sections: list[str], name: str) -> str:
