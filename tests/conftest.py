@@ -106,7 +106,9 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    # what `make test` and pytest set for their children would change what a command prints
+    own = ("MAKE", "MFLAGS", "PYTHON", "PYTEST")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     return inherited | GIT_USER | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
