@@ -147,11 +147,10 @@ def export(arguments: argparse.Namespace) -> int:
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
-    from vintage.predict.locate import located, numerics_of
+    from vintage.predict.locate import located
 
     with located(arguments.model) as model:
-        pinned = numerics_of(model)
-        numerics.pin(pinned)
+        numerics.pin()
         keep_freed_memory()
         from vintage.predict.model import read_network
 
@@ -159,9 +158,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from vintage.predict.new_rows import predict_table
 
     delimiter = arguments.delimiter.replace("\\t", "\t")
-    predict_table(
-        network, arguments.table, arguments.output, delimiter, pinned, id_column=arguments.id
-    )
+    predict_table(network, arguments.table, arguments.output, delimiter, id_column=arguments.id)
     return 0
 
 

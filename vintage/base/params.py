@@ -15,12 +15,14 @@ from pydantic import BaseModel, Field, ValidationError
 
 from vintage.base.console import InputError, one_line
 from vintage.base.files import Strict, parse_yaml, read_bytes
+from vintage.base.numerics import Numerics
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PARAMS_PATH = Path("params.yaml")
 MOST_SAID = 600  # characters on what is wrong
+SUCCESSORS = {"train.numerics": {"portable": "exact"}}  # of values of earlier releases
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -29,6 +31,7 @@ LearningRate = Annotated[float, Field(gt=0, le=1000)]
 WeightDecay = Annotated[float, Field(ge=0, le=1000)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
+Device = Literal["auto", "cpu", "cuda"]
 Column = Annotated[str, Field(min_length=1, description="the name of a column")]
 ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
 
@@ -77,8 +80,8 @@ class TrainParams(Strict):
     patience: Literal["auto"] | Epochs
     class_weight: Literal["none", "balanced"]
     calibration: Literal["temperature", "none"]
-    device: Literal["auto", "cpu", "cuda"]
-    numerics: Literal["portable", "fast"]
+    device: Device
+    numerics: Numerics
 
 
 class IntervalParams(Strict):
@@ -172,7 +175,11 @@ def _problem(sections: list[str], name: str, problem: "ErrorDetails") -> str:
         return f"{key} is not a known key; did you mean {guess.removeprefix(within)}?"
     if problem["type"] == "missing":
         return f"{key} is missing; it takes {_allowed(sections, name)}"
-    return f"{key}: found {_shown(problem['input'])}; allowed is {_allowed(sections, name)}"
+    found = _shown(problem["input"])
+    for earlier, successor in SUCCESSORS.get(key, {}).items():
+        if problem["input"] == earlier:
+            found += f", whose successor is {successor}"
+    return f"{key}: found {found}; allowed is {_allowed(sections, name)}"
 
 
 def _shown(value: object) -> str:

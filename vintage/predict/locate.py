@@ -1,4 +1,4 @@
-"""Where a model is, and which numerics it asks for.
+"""Where a model is.
 
 It does not load NumPy, see `vintage.base.numerics`.
 """
@@ -7,11 +7,8 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vintage.base.console import InputError
-from vintage.base.files import read_json
-from vintage.base.numerics import Numerics
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.git import find_commit
 
@@ -43,12 +40,6 @@ def located(name: str) -> Iterator[Path]:
         raise InputError(f"{error}; there is no folder of this name either") from None
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
         yield _fetch(name, commit, Path(folder) / "checkpoint")
-
-
-def numerics_of(model: Path) -> Numerics:
-    """How to pin the numerics, so that a model predicts as when it was evaluated."""
-    manifest = read_json(model / "model.json", dict[str, Any])
-    return "fast" if manifest.get("numerics") == "fast" else "portable"
 
 
 def _fetch(name: str, commit: str, folder: Path) -> Path:

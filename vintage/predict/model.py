@@ -10,8 +10,6 @@ import pyarrow as pa
 from vintage.base.console import InputError
 from vintage.base.tensors import Features, Schema
 from vintage.network.checkpoint import Checkpoint, read_checkpoint
-from vintage.network.ensemble import choose_device
-from vintage.predict.locate import numerics_of
 from vintage.table.cells import Place, with_nulls
 from vintage.table.features import encode_features
 from vintage.table.plain import plain_table
@@ -42,7 +40,7 @@ def read_network(folder: Path) -> Checkpoint:
     Raises:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
-    return read_checkpoint(folder, choose_device("auto", numerics_of(folder)))
+    return read_checkpoint(folder)
 
 
 def predict(network: Network, features: Features) -> Predicted:

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from vintage.base.console import InputError, one_line, warn
 from vintage.base.machine import available_cores
-from vintage.base.numerics import Numerics
 from vintage.base.tensors import Features, Schema, unknown_counts
 from vintage.base.threads import in_order
 from vintage.predict.model import Network, Predicted, check_columns, encode, listed, predict
@@ -39,7 +38,6 @@ def predict_table(
     source: str,
     output: str,
     delimiter: str = "auto",
-    numerics: Numerics = "portable",
     id_column: str | None = None,
 ) -> None:
     """Predict each row of `source` and write it to `output`; `-` is standard input or output.
@@ -47,7 +45,6 @@ def predict_table(
     What is said beside goes to standard error. A file is complete or not there.
 
     Args:
-        numerics: with portable ones, on a thread for each core.
         id_column: a column whose cells are carried into the output, as text.
 
     Raises:
@@ -68,7 +65,7 @@ def predict_table(
             open_output(output, network.schema, id_column) as result,
             _bar(parts, output) as bar,
         ):
-            unknown = _predict_parts(network, parts, result, bar, numerics)
+            unknown = _predict_parts(network, parts, result, bar)
     if unknown:
         counts = ", ".join(f"{count} of column {name!r}" for name, count in unknown.items())
         warn(f"{parts.path}: cells with a category that no train row has: {counts}")
@@ -94,7 +91,6 @@ def _predict_parts(
     parts: Format,
     result: Output,
     bar: "tqdm[Any]",
-    numerics: Numerics,
 ) -> Counter[str]:
     """Predict and write all rows; by column, how many cells hold an unknown category."""
     schema = network.schema
@@ -122,12 +118,10 @@ def _predict_parts(
 
     n_together = _chunk_rows(network, len(schema.features))
     chunks = _numbered(regrouped(parts.batches(names, numeric), n_together))
-    # with other numerics, each product is shared out to threads
-    n_threads = available_cores() if numerics == "portable" else 1
     unknown: Counter[str] = Counter()
     types: dict[str, str] = {}
     n_rows = 0
-    for chunk in in_order(predicted, chunks, n_threads):
+    for chunk in in_order(predicted, chunks, available_cores()):
         result.write(chunk.result)
         unknown.update(chunk.unknown)
         for name, kind in chunk.types.items():

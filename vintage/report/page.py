@@ -182,7 +182,7 @@ def _limits(results: Results) -> Iterator[str]:
         "- The more often you look at these scores while you choose parameters, the more they "
         "flatter; choose by the validation scores."
     )
-    if results.evaluation.numerics != "portable":
+    if results.evaluation.numerics != "exact":
         yield (
             f"- The numerics were `{results.evaluation.numerics}`: another machine may give "
             "other digits."
