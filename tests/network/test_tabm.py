@@ -23,7 +23,6 @@ MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standar
 
 def test_the_prediction_is_the_mean_of_the_members() -> None:
     ensemble, features = build("tabm", 0, 1), torch.from_numpy(rows(40))
-    ensemble.eval()
     with torch.no_grad():
         members = ensemble(ensemble.encode(features))
     assert members.shape == (2 * N_MEMBERS, 40, 2)

@@ -158,12 +158,12 @@ class _Linear(torch.autograd.Function):
         return outputs if bias is None else outputs.add_(bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         grad = grads[0].contiguous()
         of_inputs = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         of_weight, of_bias = product_over_rows(inputs, grad)
-        return of_inputs, of_weight, of_bias
+        return of_inputs, of_weight, of_bias if ctx.needs_input_grad[2] else None
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -315,7 +315,10 @@ class _Activation(torch.autograd.Function):
 
 
 def silu(x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`x * sigmoid(x) * mask`; the relative error is at most 10 u, that of its slope 2^-20."""
+    """`x * sigmoid(x) * mask`; the relative error is at most 10 u.
+
+    The error of its slope is at most (|x| + 10) u.
+    """
     share = sigmoid(x.detach())
     slope = share.neg().add_(1).mul_(x.detach()).add_(1).mul_(share)
     if mask is not None:
