@@ -407,8 +407,7 @@ SCIKIT_LEARN = """
 import csv, sys
 import vintage
 assert not {"numpy", "torch", "sklearn"} & set(sys.modules)
-from vintage.base import console, numerics
-numerics.pin()
+from vintage.base import console
 import numpy as np, pandas as pd, pyarrow as pa
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
