@@ -1,6 +1,6 @@
 # make repro   install, mend what a crash left, run the pipeline, show the scores
 # make test    install, run every test and check
-# make check   check what the pipeline put out
+# make check   check the outputs of the pipeline
 # make stale   name the stages whose inputs are not those in dvc.lock
 PYTHON ?= python3
 VENV := .venv

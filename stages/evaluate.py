@@ -12,8 +12,8 @@ STAGE = Stage("evaluate")  # ahead of NumPy and PyTorch
 from pathlib import Path
 
 from vintage.base import console
-from vintage.base.files import write_json
-from vintage.base.losses import read_losses
+from vintage.base.files import read_json, write_json
+from vintage.base.losses import LossRecord
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
@@ -45,7 +45,7 @@ def main() -> None:
         name: read_examples(TENSORS / f"{name}.safetensors", schema)
         for name in ("train", "val", "test")
     }
-    losses = read_losses(METRICS / "losses.json")
+    losses = read_json(METRICS / "losses.json", list[LossRecord])
     if len(losses) != manifest.n_epochs:
         raise console.InputError(
             f"{METRICS / 'losses.json'}: counts {len(losses)} epochs, and the checkpoint "

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from vintage.base.losses import write_losses
+from vintage.base.files import write_json
 from vintage.base.params import ModelParams, TrainParams, load_params
 from vintage.base.tensors import read_examples, read_schema
 from vintage.network.checkpoint import Manifest, write_checkpoint
@@ -55,7 +55,7 @@ def main() -> None:
         numerics=params.train.numerics,
     )
     write_checkpoint(CHECKPOINT, training.ensemble, manifest, schema)
-    write_losses(LOSSES, history.records())
+    write_json(LOSSES, [record.model_dump(exclude_unset=True) for record in history.records()])
     resume.remove()
 
 

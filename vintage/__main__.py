@@ -57,7 +57,7 @@ def show(_: argparse.Namespace) -> int:
 
 @command()
 def check(_: argparse.Namespace) -> int:
-    """Check what the pipeline put out; exit code 1 if something is wrong."""
+    """Check the outputs of the pipeline; exit code 1 if something is wrong."""
     numerics.pin()
     from vintage.base.params import load_params
     from vintage.repository.check import check
@@ -74,7 +74,7 @@ def check(_: argparse.Namespace) -> int:
 
 @command()
 def mend(_: argparse.Namespace) -> int:
-    """Mend what a kill or a full disk did to DVC's own files."""
+    """Repair DVC's own files after a crash or a full disk."""
     from vintage.repository.mend import mend
 
     for line in mend(Path()):
@@ -98,7 +98,7 @@ def stale(_: argparse.Namespace) -> int:
     argument("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric"),
 )
 def compare(arguments: argparse.Namespace) -> int:
-    """Tell whether B's predictions are better than A's, metric by metric."""
+    """Compare the predictions of B with those of A, metric by metric."""
     numerics.pin()
     from vintage.repository.compare import FORMATS, compare_revisions, is_worse
     from vintage.repository.revisions import read_revision

@@ -9,7 +9,7 @@ import yaml
 from tests.conftest import PARAMS, ROOT, Project, only_error
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml
-from vintage.base.params import Params, load_params, parse_params, reference_lines
+from vintage.base.params import Params, load_params, parse_params
 
 DEFAULTS: dict[str, dict[str, Any]] = load_params(PARAMS).model_dump()
 
@@ -227,16 +227,6 @@ def test_every_key_of_params_yaml_is_commented() -> None:
     settings = [line for line in lines if re.match(r"  \w+:", line)]
     assert len(settings) == len(every_key())
     assert all(" # " in line for line in settings)
-
-
-def test_every_key_is_in_the_reference() -> None:
-    header, _, *rows = reference_lines(PARAMS)
-    assert header == "| key | allowed | meaning |"
-    assert [row.split("`")[1] for row in rows] == every_key()
-    assert (
-        "| `train.epochs` | a whole number from 1 to 1000000 | passes over the train rows |"
-    ) in rows
-    assert all(row.count("|") == 4 for row in rows)
 
 
 def test_dvc_yaml_knows_the_same_keys() -> None:

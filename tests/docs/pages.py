@@ -10,12 +10,14 @@ lines that are left out. A command without output beneath it only has to succeed
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
 from tests.conftest import Project, environment
+from vintage.base.params import allowed_values
 
 LEFT_OUT = "..."
 BLOCK = re.compile(
@@ -182,3 +184,17 @@ def headings_of(page: str) -> list[str]:
 
 def pages(root: Path) -> list[Path]:
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def reference_lines(params: Path) -> Iterator[str]:
+    """A Markdown table of all parameters: what each may be, and its comment in `params`."""
+    yield "| key | allowed | meaning |"
+    yield "|---|---|---|"
+    section = ""
+    for line in params.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"(\w+):$", line):
+            section = match[1]
+        elif match := re.match(r"  (\w+): .*?(?: # (.*))?$", line):
+            name, comment = match.groups(default="")
+            cells = (f"`{section}.{name}`", allowed_values()[section, name], comment)
+            yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

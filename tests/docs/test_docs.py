@@ -20,10 +20,11 @@ from tests.docs.pages import (
     headings_of,
     links_of,
     pages,
+    reference_lines,
     run,
     with_renewed,
 )
-from vintage.base.params import reference_lines
+from vintage.base.params import allowed_values
 
 # a user may have taken docs/ away, and put a page of their own in README's place
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="docs/ was removed")
@@ -126,7 +127,10 @@ def test_every_command_is_documented() -> None:
 def test_the_reference_of_parameters_is_generated() -> None:
     text, head, _ = TEXTS["docs/params.md"].partition("| key | allowed | meaning |\n")
     assert head
-    new = text + "\n".join(reference_lines(PARAMS)) + "\n"
+    lines = list(reference_lines(PARAMS))
+    assert len(lines) == 2 + sum(len(key) == 2 for key in allowed_values())
+    assert all(line.count("|") == 4 for line in lines)
+    new = text + "\n".join(lines) + "\n"
     if "UPDATE_DOCS" in os.environ:
         (ROOT / "docs/params.md").write_text(new, encoding="utf-8")
     else:

@@ -52,7 +52,7 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
         ["baseline", "evaluate", "report"],
     ),
     "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
-    "split.seed": (edit("params.yaml", "seed: 42 # draws who", "seed: 7 # draws who"), EVERYTHING),
+    "split.seed": (edit("params.yaml", "42 # of the random", "7 # of the random"), EVERYTHING),
     "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
     "numbers written as other text": (rewrite_numbers, ["split"]),
     "a template of dvc plots": (edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'), []),

@@ -29,7 +29,7 @@ LIES: dict[str, tuple[str, Edit, str]] = {
     ),
     "the seed of the training": (
         "train",
-        lambda project: project.edit("params.yaml", "seed: 42 # initial", "seed: 7 # initial"),
+        lambda project: project.edit("params.yaml", "42 # of initial", "7 # of initial"),
         r"data/checkpoint: was trained with replicas\.seeds \[42, 43,",
     ),
     "a cell of the table": (
@@ -44,7 +44,7 @@ LIES: dict[str, tuple[str, Edit, str]] = {
     ),
     "a parameter of the split": (
         "split",
-        lambda project: project.edit("params.yaml", "seed: 42 # draws who", "seed: 7 # draws who"),
+        lambda project: project.edit("params.yaml", "42 # of the random", "7 # of the random"),
         r"data/tensors/train\.safetensors: is not what data/wine\.csv and params\.yaml give",
     ),
 }

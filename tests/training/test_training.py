@@ -14,7 +14,8 @@ import yaml
 from torch import nn
 
 from tests.conftest import Project, only_error
-from vintage.base.losses import LossRecord, read_losses
+from vintage.base.files import read_json
+from vintage.base.losses import LossRecord
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Feature, RowCounts, Schema
 from vintage.network.ensemble import build_ensemble
@@ -307,7 +308,7 @@ def test_a_curve_in_words(curve: tuple[int, int | None, bool], words: str) -> No
 
 
 def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
-    losses = read_losses(reproduced.root / "metrics/losses.json")
+    losses = read_json(reproduced.root / "metrics/losses.json", list[LossRecord])
     lowest = min(record.val_loss or 0 for record in losses)
     best = next(record.epoch for record in losses if record.val_loss == lowest)
     for name in ("evaluation", "details"):

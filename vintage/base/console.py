@@ -11,45 +11,18 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
-MOST_PROBLEMS = 20  # that are shown
 
 
 class InputError(Exception):
     """Wrong input. Each argument is one line: what is wrong, where, and what would be right."""
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__(*problems)
-
     def __str__(self) -> str:
         return "; ".join(self.args)
-
-
-class Problems:
-    """Wrong inputs that do not depend on each other, to be named at once."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    @contextlib.contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note an InputError, and go on after the block."""
-        try:
-            yield
-        except InputError as error:
-            self.found += error.args
-
-    def refuse(self) -> None:
-        """Raise an InputError of all that was noted, if anything was."""
-        if len(self.found) > MOST_PROBLEMS:
-            n_more = len(self.found) - MOST_PROBLEMS
-            raise InputError(*self.found[:MOST_PROBLEMS], f"and {n_more} more problems")
-        if self.found:
-            raise InputError(*self.found)
 
 
 class Terminated(BaseException):  # as KeyboardInterrupt: `except Exception` must not catch it
@@ -101,7 +74,8 @@ def listen() -> None:
 
 def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Say what went wrong in one line, and exit; a traceback only for a fault of the program."""
-    no_memory = "error: not enough memory; use a smaller table, batch_size or number of replicas"
+    if isinstance(error, RuntimeError) and "allocate" in str(error):  # PyTorch's way to say so
+        error = MemoryError()
     match error:
         case InputError():
             message, code = "\n".join(f"error: {one_line(each)}" for each in error.args), 2
@@ -111,9 +85,8 @@ def _end(kind: type[BaseException], error: BaseException, traceback: TracebackTy
             where = f"{error.filename}: " if error.filename else ""
             message, code = one_line(f"error: {where}{error.strerror or error}"), 1
         case MemoryError():
-            message, code = no_memory, 1
-        case RuntimeError() if "allocate" in str(error):  # PyTorch's way to say so
-            message, code = no_memory, 1
+            hint = "use a smaller table, batch_size or number of replicas"
+            message, code = f"error: not enough memory; {hint}", 1
         case KeyboardInterrupt():
             message, code = "interrupted; run the same command again to continue", 130
         case Terminated():

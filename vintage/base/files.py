@@ -14,11 +14,7 @@ from vintage.base.console import InputError, one_line
 
 
 def check_regular(path: Path) -> None:
-    """Refuse a folder, and a pipe or a device, which may have no end; a missing file passes.
-
-    Raises:
-        InputError: the path exists and is not a regular file.
-    """
+    """InputError if the path is a folder, or a pipe or a device, which may have no end."""
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is a folder, a pipe or a device, not a file")
 
@@ -47,9 +43,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def remove_temporaries(path: Path) -> None:
@@ -67,8 +62,7 @@ def write_json(path: Path, content: Any) -> None:
 def parse_yaml(content: bytes, source: str) -> Any:
     """Read YAML 1.2, as DVC does; PyYAML, which reads YAML 1.1, takes `no` and `010` otherwise.
 
-    Raises:
-        InputError: it is not YAML; the error names `source`.
+    InputError, which names `source`, if it is not YAML.
     """
     try:
         return YAML(typ="safe").load(content.decode("utf-8"))
@@ -91,11 +85,7 @@ Content = TypeVar("Content")
 
 
 def read_json(path: Path, kind: type[Content]) -> Content:
-    """Read a JSON file that the pipeline wrote, and check that it is of `kind`.
-
-    Raises:
-        InputError: the file is missing, cut, not JSON, or of another kind.
-    """
+    """Read a JSON file of the pipeline; InputError if it is missing, cut, or not of `kind`."""
     try:
         return parse_json(read_bytes(path), str(path), kind)
     except FileNotFoundError:

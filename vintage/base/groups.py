@@ -11,13 +11,8 @@ Ids = npt.NDArray[np.int64]
 def joined_groups(a: Ids, b: Ids) -> Ids:
     """Join the rows that share a number in `a` or in `b`, directly or through other rows.
 
-    Args:
-        a: int64 `[n]`.
-        b: int64 `[n]`.
-
-    Returns:
-        int64 `[n]`: `a` itself if it equals `b`, otherwise numbers from 0 without gaps, in the
-        order of the smallest number of `a` in each group.
+    All are int64 `[n]`. The result is `a` itself if it equals `b`, otherwise numbers from 0 without
+    gaps, in the order of the smallest number of `a` in each group.
     """
     if np.array_equal(a, b):
         return a

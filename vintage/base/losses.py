@@ -1,11 +1,10 @@
 """`losses.json`: the losses of every epoch."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from vintage.base.files import Strict, read_json, write_json
+from vintage.base.files import Strict
 
 Loss = Annotated[float, Field(ge=0, le=1e39)]  # the largest float32 is below 1e39
 
@@ -23,12 +22,3 @@ class LossRecord(Strict):
     val_loss: Loss | None
     train_loss_std: Loss | None = None
     val_loss_std: Loss | None = None
-
-
-def write_losses(path: Path, records: list[LossRecord]) -> None:
-    write_json(path, [record.model_dump(exclude_unset=True) for record in records])
-
-
-def read_losses(path: Path) -> list[LossRecord]:
-    """Read what `write_losses` wrote; InputError if it is missing or anything else."""
-    return read_json(path, list[LossRecord])

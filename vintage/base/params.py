@@ -1,28 +1,24 @@
 """`params.yaml`, strict and typed: an unknown, missing or impossible value is refused.
 
-A parameter is one line of its section's class here. What an error says is allowed, and what the
-reference lists, follows from its type; a `description` says it where the type cannot.
+A parameter is one line of its section's class here. What an error says is allowed, and what
+docs/params.md lists, follows from its type; a `description` says it where the type cannot.
 """
 
 import difflib
-import re
 import reprlib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vintage.base.console import InputError, one_line
 from vintage.base.files import Strict, parse_yaml, read_bytes
 from vintage.base.numerics import Numerics
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
 PARAMS_PATH = Path("params.yaml")
 MOST_SAID = 600  # characters on what is wrong
-SUCCESSORS = {"train.numerics": {"portable": "exact"}}  # of values of earlier releases
+SUCCESSORS = {("train.numerics", "'portable'"): "exact"}  # of values of earlier releases
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -34,6 +30,8 @@ Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 Device = Literal["auto", "cpu", "cuda"]
 Column = Annotated[str, Field(min_length=1, description="the name of a column")]
 ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
+
+Key = tuple[str, ...]  # a section, or a section and a name
 
 
 class DataParams(Strict):
@@ -131,55 +129,49 @@ def parse_params(content: Any, source: Path = PARAMS_PATH) -> Params:
         raise InputError(f"{source}: {_describe(error)}") from None
 
 
-def reference_lines(path: Path = PARAMS_PATH) -> Iterator[str]:
-    """A Markdown table of all keys: what each may be, and its comment in the file at `path`."""
-    yield "| key | allowed | meaning |"
-    yield "|---|---|---|"
-    section = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"(\w+):$", line):
-            section = match[1]
-        elif match := re.match(r"  (\w+): .*?(?: # (.*))?$", line):
-            cells = (f"`{section}.{match[1]}`", _allowed([section], match[1]), match[2] or "")
-            yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
-
-
 def _describe(error: ValidationError) -> str:
     """Every wrong key, what was found there and what is allowed, as far as it fits a line."""
-    problems: dict[str, str] = {}
+    problems: dict[Key, str] = {}
     meant = set()
     for problem in error.errors(include_url=False):
         # pydantic's location goes on into list items and branches of a union
-        *sections, name = (str(part) for part in problem["loc"][:2])
-        key = ".".join([*sections, name])
-        if problem["type"] == "extra_forbidden" and (guess := _guess(sections, name)):
+        key = tuple(map(str, problem["loc"][:2]))
+        name = ".".join(key)
+        if key not in allowed_values():
+            guess = _guess(key)
             meant.add(guess)
-        problems.setdefault(key, _problem(sections, name, problem))
-    said = [problem for key, problem in problems.items() if key not in meant]
-    line = said[0]
-    for index, other in enumerate(said[1:], start=1):
+            said = f"{one_line(name)[:100]} is not a known key; "
+            if guess is None:
+                said += f"known are {', '.join(_names_beside(key))}"
+            else:
+                said += f"did you mean {'.'.join(guess).removeprefix('.'.join([*key[:-1], '']))}?"
+        elif problem["type"] == "missing":
+            said = f"{name} is missing; it takes {allowed_values()[key]}"
+        else:
+            found = _shown(problem["input"])
+            if (name, found) in SUCCESSORS:
+                found += f", whose successor is {SUCCESSORS[name, found]}"
+            said = f"{name}: found {found}; allowed is {allowed_values()[key]}"
+        problems.setdefault(key, said)
+    line, *others = [said for key, said in problems.items() if key not in meant]
+    for index, other in enumerate(others):
         if len(line) + len(other) > MOST_SAID:
-            return f"{line}. And {len(said) - index} more"
+            return f"{line}. And {len(others) - index} more"
         line += f"{'' if line.endswith('?') else '.'} {other}"
     return line
 
 
-def _problem(sections: list[str], name: str, problem: "ErrorDetails") -> str:
-    key = one_line(".".join([*sections, name]))[:100]
-    fields = _model_of(sections).model_fields
-    if name not in fields:
-        guess = _guess(sections, name)
-        if guess is None:
-            return f"{key} is not a known key; known are {', '.join(fields)}"
-        within = ".".join([*sections, ""])
-        return f"{key} is not a known key; did you mean {guess.removeprefix(within)}?"
-    if problem["type"] == "missing":
-        return f"{key} is missing; it takes {_allowed(sections, name)}"
-    found = _shown(problem["input"])
-    for earlier, successor in SUCCESSORS.get(key, {}).items():
-        if problem["input"] == earlier:
-            found += f", whose successor is {successor}"
-    return f"{key}: found {found}; allowed is {_allowed(sections, name)}"
+def _guess(key: Key) -> Key | None:
+    """The key that was meant by an unknown one: one spelled alike, or of another section."""
+    alike = difflib.get_close_matches(key[-1][:100], _names_beside(key), n=1, cutoff=0.7)
+    if alike:
+        return (*key[:-1], *alike)
+    return next((known for known in allowed_values() if known[1:] == key[1:] != ()), None)
+
+
+def _names_beside(key: Key) -> list[str]:
+    """The known names in the section of `key`, or the sections."""
+    return [known[-1] for known in allowed_values() if known[:-1] == key[:-1]]
 
 
 def _shown(value: object) -> str:
@@ -189,9 +181,16 @@ def _shown(value: object) -> str:
         return "a number of too many digits"
 
 
-def _allowed(sections: list[str], name: str) -> str:
-    """What a key takes, in words."""
-    return _in_words(_model_of(sections).model_json_schema()["properties"][name])
+@cache
+def allowed_values() -> dict[Key, str]:
+    """What each section and parameter takes, in words."""
+    allowed: dict[Key, str] = {}
+    schema = Params.model_json_schema(ref_template="{model}")
+    for section, reference in schema["properties"].items():
+        allowed[section,] = "a section"
+        fields = schema["$defs"][reference["$ref"]]["properties"]
+        allowed |= {(section, name): _in_words(field) for name, field in fields.items()}
+    return allowed
 
 
 def _in_words(schema: dict[str, Any]) -> str:
@@ -204,27 +203,22 @@ def _in_words(schema: dict[str, Any]) -> str:
 
 def _options(schema: dict[str, Any]) -> list[str]:
     """What stands between the commas and the `or` of `_in_words`."""
-    values: list[str]
     match schema:
         case {"description": words}:
-            values = [words]
+            return [words]
         case {"anyOf": branches}:
-            values = [words for branch in branches for words in _options(branch)]
+            return [words for branch in branches for words in _options(branch)]
         case {"enum": values}:
-            pass
+            return list(values)
         case {"const": value}:
-            values = [value]
+            return [value]
         case {"type": "boolean"}:
-            values = ["true", "false"]
+            return ["true", "false"]
         case {"type": "array", "items": items, "maxItems": most}:
-            values = [f"a list of at most {most} whole numbers {_range(items)}"]
-        case {"type": "integer"}:
-            values = [f"a whole number {_range(schema)}"]
-        case {"type": "number"}:
-            values = [f"a number {_range(schema)}"]
-        case _:
-            values = ["a section"]
-    return values
+            noun, schema = f"list of at most {most} whole numbers", items
+        case {"type": kind}:
+            noun = {"integer": "whole number", "number": "number"}[kind]
+    return [f"a {noun} {_range(schema)}"]
 
 
 def _range(schema: dict[str, Any]) -> str:
@@ -233,25 +227,5 @@ def _range(schema: dict[str, Any]) -> str:
     highest, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     if lowest is None:
         return f"above {above} and {'below' if highest is None else 'at most'} {highest or below}"
-    return (
-        f"from {lowest} {'up to, not including,' if highest is None else 'to'} {highest or below}"
-    )
-
-
-def _guess(sections: list[str], name: str) -> str | None:
-    """The dotted key that was meant by an unknown one: one spelled alike, or of another section."""
-    alike = difflib.get_close_matches(name[:100], _model_of(sections).model_fields, n=1, cutoff=0.7)
-    if alike:
-        return ".".join([*sections, *alike])
-    elsewhere = (s for s in Params.model_fields if sections and name in _model_of([s]).model_fields)
-    return next((f"{section}.{name}" for section in elsewhere), None)
-
-
-def _model_of(sections: list[str]) -> type[BaseModel]:
-    """The model of a section; of the whole file, if there is none."""
-    if not sections:
-        return Params
-    annotation = Params.model_fields[sections[0]].annotation
-    assert isinstance(annotation, type)
-    assert issubclass(annotation, BaseModel)
-    return annotation
+    to = "up to, not including," if highest is None else "to"
+    return f"from {lowest} {to} {highest or below}"

@@ -4,7 +4,7 @@ A tensor file is safetensors with the fields of `Examples`. It never holds code:
 stranger can be wrong, but cannot run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -92,6 +92,7 @@ class Schema(Strict):
 
 Features = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+Tensors = dict[str, npt.NDArray[Any]]
 
 
 class Examples(NamedTuple):
@@ -118,21 +119,24 @@ class Examples(NamedTuple):
 
 def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
     """By column, how many cells hold a category that no train row has; without zeros."""
-    counts = {
-        feature.name: int((features[:, index] == feature.unknown_code).sum())
-        for index, feature in enumerate(columns)
-        if feature.categories is not None
-    }
-    return {name: count for name, count in counts.items() if count}
+    counts = ((name, int(cells.sum())) for name, cells in _unknown_cells(features, columns))
+    return {name: count for name, count in counts if count}
 
 
 def is_known(features: Features, columns: Sequence[Feature]) -> npt.NDArray[np.bool_]:
-    """The rows without an unknown category, whose stored features tell all of them: bool `[n]`."""
+    """Which rows have no unknown category, and so equal features only if their cells are equal."""
     known = np.ones(len(features), dtype=np.bool_)
-    for index, feature in enumerate(columns):
-        if feature.categories is not None:
-            known &= features[:, index] != feature.unknown_code
+    for _, cells in _unknown_cells(features, columns):
+        known &= ~cells
     return known
+
+
+def _unknown_cells(
+    features: Features, columns: Sequence[Feature]
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    for column, feature in zip(features.T, columns, strict=True):
+        if feature.categories is not None:
+            yield feature.name, column == feature.unknown_code
 
 
 def write_schema(path: Path, schema: Schema) -> None:
@@ -151,7 +155,7 @@ def write_examples(path: Path, examples: Examples) -> None:
 
 def examples_as_bytes(examples: Examples) -> bytes:
     """The content of a tensor file."""
-    return safetensors.numpy.save(_tensors(examples))
+    return safetensors.numpy.save({k: v for k, v in examples._asdict().items() if v is not None})
 
 
 def read_examples(path: Path, schema: Schema) -> Examples:
@@ -163,23 +167,13 @@ def read_examples(path: Path, schema: Schema) -> Examples:
         InputError: the file is missing, cut, of another format, or does not fit the schema.
     """
     tensors = read_safetensors(path)
-    required = [name for name in Examples._fields if name not in Examples._field_defaults]
-    if not set(required) <= set(tensors) <= set(Examples._fields):
-        raise InputError(
-            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}, not "
-            f"{', '.join(Examples._fields)}; delete it and run `dvc repro`"
-        )
-    examples = Examples(**tensors)
-    problem = _problem(examples, schema)
-    n_rows = getattr(schema.rows, path.stem, len(examples.rows))
-    if not problem and len(examples.rows) != n_rows:
-        problem = f"holds {len(examples.rows)} rows, and the schema says {n_rows}"
-    if problem:
+    n_rows = getattr(schema.rows, path.stem, None)
+    if problem := next(_problems(tensors, schema, n_rows), None):
         raise InputError(f"{path}: {problem}; delete it and run `dvc repro`")
-    return examples
+    return Examples(**tensors)
 
 
-def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+def read_safetensors(path: Path) -> Tensors:
     """All tensors of a safetensors file; InputError if it is missing, cut or of another format."""
     check_regular(path)
     try:
@@ -195,33 +189,29 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         ) from None
 
 
-def _tensors(examples: Examples) -> dict[str, npt.NDArray[Any]]:
-    return {name: tensor for name, tensor in examples._asdict().items() if tensor is not None}
-
-
-def _problem(examples: Examples, schema: Schema) -> str | None:
-    features, labels = examples.features, examples.labels
-    n_features, n_classes = len(schema.features), len(schema.classes)
-    tensors = _tensors(examples)
+def _problems(tensors: Tensors, schema: Schema, n_rows: int | None) -> Iterator[str]:
+    """What is wrong with a tensor file; each check relies on those before it."""
+    required = [name for name in Examples._fields if name not in Examples._field_defaults]
+    if not set(required) <= set(tensors) <= set(Examples._fields):
+        yield f"holds {', '.join(sorted(tensors)) or 'nothing'}, not {', '.join(Examples._fields)}"
     for name, tensor in tensors.items():
         expected = {"features": "float32", "seen": "bool"}.get(name, "int64")
         if tensor.dtype != expected:
-            return f"{name} is {tensor.dtype}, not {expected}"
+            yield f"{name} is {tensor.dtype}, not {expected}"
+    features, labels = tensors["features"], tensors["labels"]
+    n_features, n_classes = len(schema.features), len(schema.classes)
     if features.ndim != 2 or features.shape[1] != n_features:
-        return f"features have shape {features.shape}, and the schema names {n_features} columns"
+        yield f"features have shape {features.shape}, and the schema names {n_features} columns"
     for name, column in tensors.items():
         if name != "features" and column.shape != (len(features),):
-            return f"{len(features)} feature rows, but {name} {column.shape}"
+            yield f"{len(features)} feature rows, but {name} {column.shape}"
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
-        return f"labels reach from {labels.min()} to {labels.max()}, of {n_classes} classes"
-    return _problem_of_features(features, schema)
-
-
-def _problem_of_features(features: Features, schema: Schema) -> str | None:
+        yield f"labels reach from {labels.min()} to {labels.max()}, of {n_classes} classes"
     if np.isinf(features).any():
-        return "features are not all finite"
+        yield "features are not all finite"
     for column, feature in zip(features.T, schema.features, strict=True):
-        is_code = np.isin(column, np.arange(feature.unknown_code + 1))
-        if feature.categories is not None and not is_code.all():
-            return f"column {feature.name!r} holds a code of no category"
-    return None
+        codes = np.arange(feature.unknown_code + 1)
+        if feature.categories is not None and not np.isin(column, codes).all():
+            yield f"column {feature.name!r} holds a code of no category"
+    if n_rows not in (None, len(features)):
+        yield f"holds {len(features)} rows, and the schema says {n_rows}"

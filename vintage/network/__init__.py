@@ -1,5 +1,5 @@
-"""What is trained: the networks, the encoding before their first layer, and the checkpoint.
+"""What is trained: the networks, the encoding of their inputs, and the checkpoint.
 
-A network belongs here, in a file of its own. How it is trained belongs into `training`, and no text
-for people belongs here, because each edit trains anew.
+Each network belongs here, in a file of its own. How it is trained belongs in `training`. Text for
+people belongs elsewhere, because each edit here trains again.
 """

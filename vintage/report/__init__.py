@@ -1,5 +1,5 @@
-"""What is told: differences between models and how sure they are, figures, the report.
+"""One model against another: paired differences and how sure they are, figures, the report.
 
-Text and figures for people belong here. Scores belong into `scores`; what reads other revisions
-belongs into `repository`.
+Text and figures for people belong here. Scores belong in `scores`; code that reads other revisions
+belongs in `repository`.
 """

@@ -1,4 +1,5 @@
-"""The repository seen from outside: its revisions, what is stored in it, whether that is right.
+"""Commands on Git and DVC: compare revisions, check outputs, name stale stages, mend after a crash.
 
-What asks Git or DVC belongs here. What a stage uses does not: no stage depends on this group.
+Code that asks Git or DVC belongs here. No stage depends on this group, so code that a stage uses
+belongs elsewhere.
 """

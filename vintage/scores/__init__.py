@@ -1,5 +1,5 @@
-"""How good predictions are: the metrics, their intervals, the baselines, the files that hold them.
+"""How good one model's predictions are: metrics, intervals, baselines, and the files of scores.
 
-What concerns one model's scores belongs here. Differences between models, figures and sentences
-belong into `report`.
+Scores of one model belong here. Differences between models, figures and sentences belong in
+`report`.
 """

@@ -1,5 +1,5 @@
-"""From a table in a file to rows on three sides: reading, kinds of columns, groups, the split.
+"""From a table in a file to train, validation and test rows: reading, kinds of columns, the split.
 
-All that knows about CSV, Parquet, cells or twins belongs here. Networks do not: numbers and their
-schema are what leaves this group.
+Everything about CSV, Parquet, cells or twins belongs here. Networks do not: this group produces
+numbers and their schema.
 """

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vintage.base.console import InputError, Problems, one_line
+from vintage.base.console import InputError, one_line
 from vintage.base.params import DataParams, SplitParams
 from vintage.table.cells import Place, typed, with_nulls
 from vintage.table.features import Columns, check_type
 from vintage.table.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
 from vintage.table.kinds import KINDS, twin_keys
 from vintage.table.read import column_hint, read_table
+from vintage.table.refusals import Problems
 from vintage.table.split import Rows
 from vintage.table.target import (
     encode_groups,

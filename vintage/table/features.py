@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vintage.base.console import Problems
 from vintage.base.tensors import Feature, Features
 from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed
 from vintage.table.kinds import KINDS, find_kind, kind_of
+from vintage.table.refusals import Problems
 
 BLOCK_ROWS = 8192
 

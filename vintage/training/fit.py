@@ -104,7 +104,14 @@ class _Part:
         return self._losses(self.ensemble.predict_logits(inputs), labels)
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return replica_losses(self.ensemble, logits, labels, self.class_weights)
+        """The mean cross entropy of each replica, over its members as well."""
+        weights = row_weights(labels, self.class_weights)
+        n_members = len(logits) // self.ensemble.n_replicas
+        return self.ensemble.arithmetic.cross_entropy(
+            logits.reshape(self.ensemble.n_replicas, -1, logits.shape[2]),
+            labels.repeat(n_members),
+            weights.repeat(n_members) * (1 / n_members),
+        )
 
 
 class _State:
@@ -228,26 +235,17 @@ def _on_threads(parts: Sequence[_Part]) -> Iterator[Callable[[Work], Iterable[Te
             raise
 
 
-def replica_losses(
-    ensemble: Ensemble, logits: Tensor, labels: Tensor, class_weights: Tensor | None = None
-) -> Tensor:
-    """Mean cross entropy of each replica, and of its members, float32 `[n_replicas]`.
+def row_weights(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """What each row counts in a mean loss: float64 `[n]`, summing to one.
 
     Args:
-        logits: `[n_replicas, n, n_classes]`, or as many as there are members.
-        labels: `[n]`.
-        class_weights: `[n_classes]`, for a weighted mean.
+        labels: int64 `[n]`.
+        class_weights: `[n_classes]`; None counts all rows alike.
     """
-    n_rows, n_classes = logits.shape[1:]
-    weights = torch.ones_like(labels, dtype=torch.float64)
-    if class_weights is not None:
-        weights = class_weights.double()[labels]
-    n_members = len(logits) // ensemble.n_replicas
-    weights = weights * (1 / (float(exact.sum_of(weights, [0])) * n_members))
-    members = logits.reshape(ensemble.n_replicas, n_members * n_rows, n_classes)
-    return ensemble.arithmetic.cross_entropy(
-        members, labels.repeat(n_members), weights.repeat(n_members)
-    )
+    if class_weights is None:
+        return torch.full_like(labels, 1 / max(1, len(labels)), dtype=torch.float64)
+    weights = class_weights.double()[labels]
+    return weights / exact.sum_of(weights, [0])
 
 
 def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
