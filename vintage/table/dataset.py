@@ -6,27 +6,25 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.base.console import InputError, Problems, one_line
 from vintage.base.params import DataParams, SplitParams
-from vintage.table.cells import Place, typed, with_nulls
+from vintage.table.cells import Place, is_missing, typed, with_nulls
 from vintage.table.features import Columns, check_type
-from vintage.table.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
+from vintage.table.identity import (
+    Hashes,
+    Ids,
+    equal_rows,
+    ids_of_column,
+    row_ids,
+    table_hashes,
+)
 from vintage.table.kinds import KINDS, twin_keys
 from vintage.table.read import column_hint, read_table
 from vintage.table.split import Rows
-from vintage.table.target import (
-    encode_groups,
-    encode_order,
-    encode_parts,
-    encode_target,
-    labelled_rows,
-)
-from vintage.table.twins import duplicate_groups
+from vintage.table.target import encode_groups, encode_order, encode_parts, encode_target
 
-Ids = npt.NDArray[np.int64]
 Encoded = TypeVar("Encoded")
 
 
@@ -39,7 +37,6 @@ class Dataset(Rows):
             text as numbers or truth values where all of it is.
         place: the file and the rows' numbers in it.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
-        has_wide: whether some numbers were compared in 64 bits for that, see `twin_keys`.
         ids: int64 `[n]`, what identifies a row, see `vintage.table.identity`.
         n_unlabelled: how many rows of the table have no target.
     """
@@ -47,7 +44,6 @@ class Dataset(Rows):
     columns: Columns
     place: Place
     twins: Ids
-    has_wide: bool
     ids: Ids
     n_unlabelled: int
 
@@ -63,7 +59,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     as_text = {name for name, kind in data.kinds.items() if KINDS[kind].is_text}
     table = read_table(Path(data.path), data.delimiter, {*roles.values(), *as_text}, data.missing)
     problems = Problems()
-    problems.found.extend(_wrong_names(data, roles, table.column_names))
+    problems.found += _wrong_names(data, roles, table.column_names)
     problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
@@ -73,7 +69,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     ids = _ids(table, data, all_rows)
     used = [*names, *dict.fromkeys(roles.values())]
     table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
-    labelled = labelled_rows(table[data.target])
+    labelled = np.flatnonzero(~is_missing(table[data.target]))
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
         table, ids = table.take(labelled), ids[labelled]
@@ -91,32 +87,30 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     problems.refuse()
     assert target is not None
     columns = {name: table[name] if name in as_text else typed(table[name]) for name in names}
-    keys = [
-        twin_keys(column, KINDS.get(data.kinds.get(name, ""))) for name, column in columns.items()
-    ]
-    twins, has_wide = duplicate_groups(keys), any(key.dtype == np.float64 for key in keys)
+    twins = equal_rows(twin_keys(cells, data.kinds.get(name)) for name, cells in columns.items())
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
-    by = sorted(names) if split.group_by == "duplicates" else [split.group_by]
-
-    def keys_of_rows() -> Hashes:
-        if split.group_by == "none":
-            return ids.view(np.uint64)
-        return row_hashes((table[name] for name in by), table.num_rows)
-
     return Dataset(
         labels=target[0],
         classes=target[1],
         groups=groups,
-        keys=keys_of_rows,
+        keys=_split_keys(table, names, ids, split) if split.by == "hash" else None,
         order=order,
         parts=parts,
         columns=columns,
         place=place,
         twins=twins,
-        has_wide=has_wide,
         ids=ids,
         n_unlabelled=n_unlabelled,
+    )
+
+
+def _split_keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
+    """What the side of a row follows from, by hash: the row itself, its features or its group."""
+    if split.group_by == "none":
+        return ids.view(np.uint64)
+    return table_hashes(
+        table.select(features if split.group_by == "duplicates" else [split.group_by]), ()
     )
 
 
@@ -160,10 +154,9 @@ def _check_types(
     problems = Problems()
     for key, name in roles.items():
         kind = table[name].type
-        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-            problems.found += (
-                place.at(name).column_error(f"is of type {kind}, which {key} cannot take").args
-            )
+        with problems.noted():
+            if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+                raise place.at(name).column_error(f"is of type {kind}, which {key} cannot take")
     for name in features:
         with problems.noted():
             check_type(table[name], place.at(name))

@@ -3,14 +3,16 @@
 A table is read in batches, in the order of its rows, so it need not fit in memory.
 """
 
+import contextlib
 import gzip
 import itertools
 import os
+import re
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,34 +22,38 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from vintage.base.console import InputError, one_line
 from vintage.base.threads import in_order
-from vintage.table.cells import as_numbers, is_text, with_nulls
-from vintage.table.csv_rules import (
-    BLOCK_BYTES,
-    check_start,
-    find_delimiter,
-    read_header,
-    whole_rows,
-)
+from vintage.table.cells import is_number, is_text, typed, with_nulls
+from vintage.table.csv_rules import BLOCK_BYTES, find_delimiter, read_header, whole_rows
 from vintage.table.plain import is_flat, plain_table
-from vintage.table.refusals import refusals
 
 STDIN = Path("standard input")
 BATCH_ROWS = 1 << 13
 BATCH_CELLS = 1 << 22
+WRONG_LENGTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class CsvOptions:
-    """How to read CSV.
+@contextlib.contextmanager
+def refusals(path: Path, n_above: int = 0) -> Iterator[None]:
+    """Turn what pyarrow, gzip and the system raise into an InputError.
 
-    Attributes:
-        delimiter: one character, or `auto`.
-        missing: texts that mean a missing number, besides a blank cell.
+    Args:
+        n_above: how many rows of CSV stand above what is read, its header among them.
     """
-
-    delimiter: str
-    missing: Collection[str]
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the header is not UTF-8; save the table as UTF-8") from None
+    except (MemoryError, PermissionError, BrokenPipeError):
+        raise
+    except (pa.ArrowException, EOFError, OSError, zlib.error) as error:
+        reason = one_line(str(error).partition("\n")[0])[:200]
+        if wrong := WRONG_LENGTH.search(str(error)):
+            row, expected, found, text = wrong.groups()
+            place = int(row) - 2 + n_above  # pyarrow counts from 1, with the header
+            reason = f"row {place} has {found} cells, not {expected} as the header: {text[:60]!r}"
+        raise InputError(f"{path}: cannot be read as a table: {reason}") from None
 
 
 class Format(ABC):
@@ -66,8 +72,15 @@ class Format(ABC):
     unit: str
 
     @abstractmethod
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
-        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`."""
+    def __init__(
+        self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
+    ) -> None:
+        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`.
+
+        Args:
+            delimiter: of CSV: one character, or `auto`.
+            missing: texts that mean a missing number in CSV, besides a blank cell.
+        """
 
     def numeric_names(self) -> list[str]:
         """Columns of text that begin with numbers."""
@@ -98,18 +111,19 @@ class Csv(Format):
 
     unit = "B"
 
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
+    def __init__(
+        self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
+    ) -> None:
         self.path = path
         is_piped = path == STDIN
         self.file = sys.stdin.buffer if is_piped else stack.enter_context(path.open("rb"))
         self.total = None if is_piped else path.stat().st_size
         self.n_bytes = 0
-        self.null_values = ["", *csv.missing]
+        self.null_values = ["", *missing]
         is_zipped = path.suffix.lower() == ".gz"
         content = cast(IO[bytes], gzip.GzipFile(fileobj=self.file)) if is_zipped else self.file
         start = content.read(BLOCK_BYTES)
-        check_start(path, start)
-        self.delimiter = find_delimiter(start) if csv.delimiter == "auto" else csv.delimiter
+        self.delimiter = find_delimiter(start) if delimiter == "auto" else delimiter
         self.names = read_header(path, start, self.delimiter)
         blocks = whole_rows(path, content, start, self.delimiter)
         self.first = next(blocks, b"")
@@ -121,13 +135,8 @@ class Csv(Format):
     def numeric_names(self) -> list[str]:
         with refusals(self.path):
             table = self._read(self.first, self.names, (), None)
-        numeric = []
-        for name in self.names:
-            cells = with_nulls(table[name], self.null_values)
-            numbers = None if pa.types.is_binary(cells.type) else as_numbers(cells)
-            if numbers is not None and numbers.null_count < len(numbers):
-                numeric.append(name)
-        return numeric
+        columns = {name: with_nulls(table[name], self.null_values) for name in self.names}
+        return [name for name, cells in columns.items() if is_number(typed(cells).type)]
 
     def batches(
         self, names: Sequence[str], numeric: Collection[str] = ()
@@ -181,11 +190,7 @@ class Columnar(Format):
 
     unit = "rows"
     schema: pa.Schema
-
-    @property
-    def names(self) -> list[str]:  # type: ignore[override]
-        names: list[str] = self.schema.names
-        return names
+    n_read = 0
 
     def position(self) -> int:
         return self.n_read
@@ -195,8 +200,8 @@ class Columnar(Format):
         names: Sequence[str],
         numeric: Collection[str] = (),  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
-        self.n_read = 0
-        flat = [name for name in names if is_flat(self.schema.field(name).type)]
+        kinds = {name: self.schema.field(name).type for name in names}
+        flat = [name for name, kind in kinds.items() if is_flat(kind)]
         n_rows = int(np.clip(BATCH_CELLS // max(len(flat), 1), 1, BATCH_ROWS))
         stored = self.stored(flat, n_rows)
         while True:
@@ -207,14 +212,12 @@ class Columnar(Format):
             for start in range(0, batch.num_rows, n_rows):
                 part = pa.Table.from_batches([batch.slice(start, n_rows)])
                 plain = plain_table(self.path, part)
-                columns = [
-                    plain[name]
-                    if name in flat
-                    else pa.nulls(part.num_rows, self.schema.field(name).type)
-                    for name in names
-                ]
                 self.n_read += part.num_rows
-                yield from pa.table(columns, names=list(names)).to_batches()
+                columns = {
+                    name: plain[name] if name in flat else pa.nulls(part.num_rows, kind)
+                    for name, kind in kinds.items()
+                }
+                yield from pa.table(columns).to_batches()
 
     @abstractmethod
     def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
@@ -222,10 +225,10 @@ class Columnar(Format):
 
 
 class Parquet(Columnar):
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, stack: ExitStack, *_: object) -> None:
         self.path = path
         file = stack.enter_context(pyarrow.parquet.ParquetFile(path))
-        self.schema = file.schema_arrow
+        self.schema, self.names = file.schema_arrow, file.schema_arrow.names
         self.total = file.metadata.num_rows
         # a text that many rows have is stored once, and so it is kept in a batch
         texts = [field.name for field in self.schema if is_text(field.type)]
@@ -243,10 +246,11 @@ class Arrow(Columnar):
 
     total = None
 
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, stack: ExitStack, *_: object) -> None:
         self.path = path
         self.content = stack.enter_context(pa.memory_map(str(path))).read_buffer()
         self.schema = pa.ipc.open_file(self.content).schema
+        self.names = self.schema.names
 
     def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         fields = [self.schema.get_field_index(name) for name in names]

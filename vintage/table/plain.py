@@ -28,7 +28,7 @@ def plain_table(path: Path, table: pa.Table) -> pa.Table:
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
             columns.append(_plain(column))
-        except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
+        except (pa.ArrowInvalid, pa.ArrowIndexError, pa.ArrowNotImplementedError) as error:
             reason = one_line(str(error).partition("\n")[0])[:200]
             raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
     return pa.table(columns, names=table.column_names)
@@ -43,28 +43,27 @@ def is_flat(kind: pa.DataType) -> bool:
     return not pa.types.is_nested(kind)
 
 
-def joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Parts of one column; binary, if the text of some part is not UTF-8."""
-    if len({part.type for part in parts}) > 1:
-        parts = [part.cast(pa.binary()) for part in parts]
-    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-
-
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return _unwrapped(column)
+        if kind.extension_name not in KNOWN_EXTENSIONS:
+            return column
+        chunks = [chunk.storage for chunk in column.chunks]
+        stored = _plain(pa.chunked_array(chunks, kind.storage_type))
+        return stored.cast(pa.bool_()) if kind.extension_name == "arrow.bool8" else stored
     if pa.types.is_dictionary(kind):
         column.validate()
-        values = [pa.chunked_array([], kind.value_type)]
-        values += [pa.chunked_array([chunk.dictionary], kind.value_type) for chunk in column.chunks]
-        chunks = [_plain(value) for value in values]
-        places = [pa.array([], pa.int32()), *(chunk.indices for chunk in column.chunks)]
-        return joined([chunk.take(place) for chunk, place in zip(chunks, places, strict=True)])
-    column = _validated(column)
+        return _plain(column.cast(kind.value_type))
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise
+        column = column.cast(pa.binary())  # text that is not UTF-8, which the caller refuses
+        column.validate(full=True)
     plain = _plain_type(column.type)
     # of times, an overflow is an error, and digits below 1 us do not count
-    is_fine = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+    is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
     return column if plain == column.type else column.cast(plain, safe=not is_fine)
 
 
@@ -74,22 +73,3 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_decimal(kind) and kind.bit_width < 128:
         return pa.decimal128(kind.precision, kind.scale)
     return PLAIN_TYPES.get(kind, kind)
-
-
-def _validated(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-            raise
-        column = column.cast(pa.binary())  # text that is not UTF-8, which the caller refuses
-        column.validate(full=True)
-    return column
-
-
-def _unwrapped(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    if kind.extension_name not in KNOWN_EXTENSIONS:
-        return column
-    stored = _plain(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
-    return stored.cast(pa.bool_()) if kind.extension_name == "arrow.bool8" else stored

@@ -1,7 +1,7 @@
 """Who goes to train, validation and test: whole groups, by one of `RULES`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from vintage.base.console import InputError
 from vintage.base.params import SplitParams
-from vintage.table.identity import Hashes, mixed
-
-Ids = npt.NDArray[np.int64]
+from vintage.table.identity import Hashes, Ids, mixed
 
 
 @dataclass(frozen=True)
@@ -20,12 +18,14 @@ class Split:
 
     Attributes:
         train_only: the classes too rare to be held out.
+        remark: what the stage says of it.
     """
 
     train: Ids
     val: Ids
     test: Ids
     train_only: Sequence[int] = ()
+    remark: str = ""
 
     @property
     def parts(self) -> dict[str, Ids]:
@@ -39,7 +39,7 @@ class Rows:
     Attributes:
         labels: int64 `[n]`, places in `classes`.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a part.
-        keys: gives uint64 `[n]`, a hash of each row's features or group.
+        keys: uint64 `[n]`, for `split.by: hash`: of each row, or its features or group.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
     """
@@ -47,7 +47,7 @@ class Rows:
     labels: Ids
     classes: list[str]
     groups: Ids
-    keys: Callable[[], Hashes] | None = None
+    keys: Hashes | None = None
     order: npt.NDArray[np.float64] | None = None
     parts: Ids | None = None
 
@@ -56,30 +56,15 @@ class Rows:
         return int(self.groups.max()) + 1
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A way to share out rows.
-
-    Attributes:
-        share: raises InputError if the parameters leave a part empty, or a class without train row.
-        remark: what the stage says of it.
-        joins_groups: whether groups are to share a part.
-    """
-
-    share: Callable[[Rows, SplitParams], Split]
-    remark: str = ""
-    joins_groups: bool = True
-
-
-def rule_of(params: SplitParams) -> Rule:
-    if params.column != "none":
-        return RULES["column"]
-    return RULES["order_by" if params.order_by != "none" else params.by]
-
-
 def split_rows(rows: Rows, params: SplitParams) -> Split:
-    """Share out whole groups; `val_size` and `test_size` are shares of all groups."""
-    return rule_of(params).share(rows, params)
+    """Share out whole groups; `val_size` and `test_size` are shares of all groups.
+
+    Raises:
+        InputError: the parameters leave a part empty, or a class without a train row.
+    """
+    if params.column != "none":
+        return RULES["column"](rows, params)
+    return RULES["order_by" if params.order_by != "none" else params.by](rows, params)
 
 
 def auto_test_size(n_rows: int) -> float:
@@ -116,7 +101,7 @@ def _hashed(rows: Rows, params: SplitParams) -> Split:
     """A group's part follows from its smallest key and the seed: rows that come move no other."""
     assert rows.keys is not None
     key = np.full(rows.n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(key, rows.groups, rows.keys())
+    np.minimum.at(key, rows.groups, rows.keys)
     seeded = mixed(key ^ mixed(np.array([params.seed + 1], dtype=np.uint64)))
     place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
     test, val = _shares(rows, params)
@@ -128,7 +113,11 @@ def _hashed(rows: Rows, params: SplitParams) -> Split:
                 "another split.seed, or split.by: shuffle"
             )
     advice = "take another split.seed or split.by: shuffle, or leave that class out"
-    return _split_of(part[rows.groups], rows, advice)
+    remark = (
+        "split.by: hash: each row's side is its own, so the shares are met within chance and the "
+        "classes are not stratified"
+    )
+    return replace(_split_of(part[rows.groups], rows, advice), remark=remark)
 
 
 def _ordered(rows: Rows, params: SplitParams) -> Split:
@@ -169,15 +158,11 @@ def _ready_made(rows: Rows, params: SplitParams) -> Split:  # noqa: ARG001
     return _split_of(rows.parts, rows, "correct the column of split.column")
 
 
-RULES = {
-    "shuffle": Rule(_shuffled),
-    "hash": Rule(
-        _hashed,
-        "split.by: hash: each row's side is its own, so the shares are met within chance and the "
-        "classes are not stratified",
-    ),
-    "order_by": Rule(_ordered),
-    "column": Rule(_ready_made, joins_groups=False),
+RULES: dict[str, Callable[[Rows, SplitParams], Split]] = {
+    "shuffle": _shuffled,
+    "hash": _hashed,
+    "order_by": _ordered,
+    "column": _ready_made,
 }
 
 
