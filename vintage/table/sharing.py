@@ -73,7 +73,7 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
         if not known.all():  # no train row has an unknown category, so none of its twins is there
             twins = equal_rows([equal, np.where(known, -1, data.twins)])
         part = np.empty(len(values), dtype=np.int64)
-        for index, places in enumerate(split.parts.values()):
+        for index, places in enumerate(split):
             part[places] = index
         if not together or not torn_rows(twins, part).any():
             return Shared(split, groups, equal, twins, features, dropped, values, n_draws)
@@ -86,7 +86,7 @@ def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
     first = _least(shared.groups, rows)
     train_and_val = np.concatenate([shared.split.train, shared.split.val])
     examples = {}
-    for name, places in shared.split.parts.items():
+    for name, places in shared.split._asdict().items():
         joined = joined_groups(shared.groups[places], shared.equal[places])
         is_seen = np.isin(shared.equal[places], shared.equal[train_and_val])
         examples[name] = Examples(
@@ -112,7 +112,7 @@ def schema_of(data: Dataset, shared: Shared, params: DataParams) -> Schema:
         missing=params.missing,
         missing_cells={name: count for name, count in missing.items() if count},
         rows=RowCounts(
-            **{name: len(places) for name, places in shared.split.parts.items()},
+            **{name: len(places) for name, places in shared.split._asdict().items()},
             repeated=len(shared.twins) - int(shared.twins.max()) - 1,
         ),
     )

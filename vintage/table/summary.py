@@ -44,7 +44,7 @@ def _columns(data: Dataset, schema: Schema, dropped: dict[str, str]) -> Iterator
 
 
 def _parts(data: Dataset, shared: Shared) -> Iterator[str]:
-    for name, places in shared.split.parts.items():
+    for name, places in shared.split._asdict().items():
         counts = np.bincount(data.labels[places], minlength=len(data.classes))
         shares = [f"{label}: {count}" for label, count in zip(data.classes, counts, strict=True)]
         yield f"{name:5} {len(places):7} rows  ({', '.join(shares)})"
@@ -64,12 +64,11 @@ def _sharing(data: Dataset, shared: Shared, schema: Schema) -> Iterator[str]:
         else "kept together with their twins"
     )
     yield f"{schema.rows.repeated} rows repeat an earlier one; {together}"
-    if split.remark:
-        yield split.remark
     if shared.n_draws > 1:
         yield (
             f"shared out {shared.n_draws} times, until rows that differ in nothing that is stored "
             "were on one side"
         )
-    for label in split.train_only:
-        yield f"class {data.classes[label]} has too few groups to share: all to train"
+    held_out = data.labels[np.concatenate([split.val, split.test])]
+    for label in sorted(set(range(len(data.classes))) - set(held_out.tolist())):
+        yield f"class {data.classes[label]} is in train alone: it has too few groups to share"
