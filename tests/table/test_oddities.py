@@ -97,12 +97,11 @@ LOST: dict[str, tuple[Callable[[int], Any], str]] = {
     ),
     "far beyond float64": (
         lambda i: 2**62 + i,
-        "is dropped: constant in the train rows as 64-bit numbers; set its kind to categorical",
+        "is dropped: constant in the train rows as 64-bit numbers; see data.kinds",
     ),
     "all near 0": (
         lambda i: f"{i + 1}e-60",
-        "is dropped: constant in the train rows as 32-bit numbers, which hold none so near to 0; "
-        "multiply it by a constant",
+        "is dropped: constant in the train rows as 32-bit numbers; multiply it",
     ),
 }
 

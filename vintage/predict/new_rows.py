@@ -138,7 +138,7 @@ def _predict_parts(
                 )
         n_rows += chunk.n_rows
         bar.set_postfix_str(f"{n_rows:,} rows", refresh=False)
-        bar.update(parts.position() - bar.n)
+        bar.update(parts.n_read - bar.n)
     return unknown
 
 

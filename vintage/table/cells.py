@@ -117,8 +117,6 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     Text is ISO 8601, such as `2024-02-29`, `2024-02-29 23:59:59.5` or `2024-02-29T23:59:59+01:00`.
     A time without a zone counts as UTC.
     """
-    if pa.types.is_binary(column.type):
-        return None
     if is_text(column.type):
         text = pc.ascii_trim_whitespace(column)
         times = _cast(text, pa.timestamp("us"))

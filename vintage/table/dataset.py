@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from vintage.base.console import InputError, Problems, one_line
 from vintage.base.params import DataParams, SplitParams
-from vintage.table.cells import Place, is_missing, typed, with_nulls
+from vintage.table.cells import Place, is_missing, is_text, typed, utf8_text, with_nulls
 from vintage.table.features import Columns, check_type
 from vintage.table.identity import (
     Hashes,
@@ -65,10 +65,10 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
     all_rows = Place(data.path, np.arange(table.num_rows))
-    _check_types(all_rows, roles, names, table)
-    ids = _ids(table, data, all_rows)
     used = [*names, *dict.fromkeys(roles.values())]
-    table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
+    ids = _ids(table, data, all_rows)
+    table = pa.table({name: with_nulls(table[name], data.missing) for name in used})
+    _check_types(all_rows, roles, names, table)
     labelled = np.flatnonzero(~is_missing(table[data.target]))
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
@@ -157,6 +157,8 @@ def _check_types(
         with problems.noted():
             if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
                 raise place.at(name).column_error(f"is of type {kind}, which {key} cannot take")
+            if is_text(kind):
+                utf8_text(table[name], place.at(name))
     for name in features:
         with problems.noted():
             check_type(table[name], place.at(name))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vintage.base.console import Problems
 from vintage.base.tensors import Feature, Features
-from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed
+from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed, utf8_text
 from vintage.table.kinds import KINDS, find_kind, kind_of
 
 BLOCK_ROWS = 8192
@@ -90,8 +90,10 @@ def encode_features(columns: Columns, features: Sequence[Feature], place: Place)
 
 
 def check_type(column: pa.ChunkedArray, place: Place) -> None:
-    """Refuse a column of lists, durations and the like."""
+    """Refuse a column of lists, durations and the like, and text that is not UTF-8."""
     kind = column.type
+    if is_text(kind):
+        utf8_text(column, place)
     is_taken = (is_number, is_text, is_time, pa.types.is_boolean, pa.types.is_null)
     if not any(is_one(kind) for is_one in is_taken):
         advice = place.advice(": list it in data.ignore")

@@ -62,13 +62,15 @@ class Format(ABC):
     Attributes:
         path: for errors.
         names: of all columns.
-        total: of `position` at the end, or None if it is not known.
+        n_read: how far the table was read.
+        total: of `n_read` at the end, or None if it is not known.
         unit: of both.
     """
 
     path: Path
     names: list[str]
-    total: int | None
+    n_read = 0
+    total: int | None = None
     unit: str
 
     @abstractmethod
@@ -97,10 +99,6 @@ class Format(ABC):
                 is not a number has text in all columns, as if none had been asked for.
         """
 
-    @abstractmethod
-    def position(self) -> int:
-        """How far the table was read."""
-
 
 class Csv(Format):
     """Text in UTF-8, also compressed with gzip.
@@ -115,22 +113,17 @@ class Csv(Format):
         self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
     ) -> None:
         self.path = path
-        is_piped = path == STDIN
-        self.file = sys.stdin.buffer if is_piped else stack.enter_context(path.open("rb"))
-        self.total = None if is_piped else path.stat().st_size
-        self.n_bytes = 0
         self.null_values = ["", *missing]
+        file = sys.stdin.buffer if path == STDIN else stack.enter_context(path.open("rb"))
         is_zipped = path.suffix.lower() == ".gz"
-        content = cast(IO[bytes], gzip.GzipFile(fileobj=self.file)) if is_zipped else self.file
+        content = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_zipped else file
+        self.total = None if is_zipped or path == STDIN else path.stat().st_size
         start = content.read(BLOCK_BYTES)
         self.delimiter = find_delimiter(start) if delimiter == "auto" else delimiter
         self.names = read_header(path, start, self.delimiter)
         blocks = whole_rows(path, content, start, self.delimiter)
         self.first = next(blocks, b"")
         self.blocks = itertools.chain([self.first], blocks)
-
-    def position(self) -> int:
-        return self.n_bytes if self.total is None else self.file.tell()
 
     def numeric_names(self) -> list[str]:
         with refusals(self.path):
@@ -157,7 +150,7 @@ class Csv(Format):
                 n_bytes, table = next(tables, (0, None))
             if table is None:
                 return
-            self.n_bytes += n_bytes
+            self.n_read += n_bytes
             n_above += table.num_rows + (n_above == 0)  # with the header
             yield from table.to_batches()
 
@@ -190,10 +183,6 @@ class Columnar(Format):
 
     unit = "rows"
     schema: pa.Schema
-    n_read = 0
-
-    def position(self) -> int:
-        return self.n_read
 
     def batches(
         self,
@@ -243,8 +232,6 @@ class Parquet(Columnar):
 
 class Arrow(Columnar):
     """Arrow's file format, which is Feather's of version 2."""
-
-    total = None
 
     def __init__(self, path: Path, stack: ExitStack, *_: object) -> None:
         self.path = path

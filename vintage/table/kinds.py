@@ -27,7 +27,6 @@ from vintage.table.cells import (
     is_text,
     is_time,
     typed,
-    utf8_text,
 )
 from vintage.table.forms import PLAIN, form_of
 
@@ -89,7 +88,10 @@ class _Continuous(Kind):
         if offset := _offset(wide, numbers):
             numbers = (wide - offset).astype(np.float32)
         if numbers.min() == numbers.max() and not has_missing:
-            return "constant in the train rows" + _what_was_lost(wide)
+            if np.abs(wide[0]) >= EXACT:
+                return "constant in the train rows as 64-bit numbers; see data.kinds"
+            is_lost = wide.min() < wide.max()
+            return "constant in the train rows" + is_lost * " as 32-bit numbers; multiply it"
         return Feature(name=name, kind=self.name, missing=has_missing, offset=offset)
 
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
@@ -109,7 +111,7 @@ class Numeric(_Continuous):
     def read(self, column: pa.ChunkedArray, place: Place) -> Floats:
         cells = typed(column)
         if is_text(cells.type):
-            raise _not_a_number(utf8_text(cells, place), place)
+            raise _not_a_number(cells, place)
         if is_time(cells.type):
             advice = place.advice("; list it in data.ignore")
             raise place.column_error(f"is of type {cells.type}, not numbers{advice}")
@@ -132,8 +134,6 @@ class Datetime(_Continuous):
         if is_number(column.type) or pa.types.is_boolean(column.type):
             advice = place.advice("; see data.kinds")
             raise place.column_error(f"is of type {column.type}, not times{advice}")
-        if is_text(column.type):
-            column = utf8_text(column, place)
         if (days := as_days(column)) is not None:
             return as_floats(days)
         row = first_failure(column, lambda cells: as_days(cells) is not None)
@@ -166,7 +166,7 @@ class Categorical(Kind):
 
     def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:
         if is_text(cells.type):
-            _refuse_free_text(utf8_text(cells, place), place)
+            _refuse_free_text(cells, place)
         return True
 
     def fit(self, name: str, cells: pa.ChunkedArray, place: Place) -> Feature | str:
@@ -182,9 +182,12 @@ class Categorical(Kind):
             return "constant in the train rows"
         return Feature(name=name, kind=self.name, missing=has_missing, categories=names)
 
-    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
-        if is_text(column.type):
-            column = utf8_text(column, place)
+    def encode(
+        self,
+        column: pa.ChunkedArray,
+        feature: Feature,
+        place: Place,  # noqa: ARG002
+    ) -> Floats32:
         missing = is_missing(column)
         names, places = category_names(column)
         codes = {name: code for code, name in enumerate(feature.categories or [])}
@@ -243,15 +246,6 @@ def twin_keys(column: pa.ChunkedArray, by_hand: str | None) -> npt.NDArray[Any]:
 def is_far(low: float, high: float) -> bool:
     """Whether numbers lie so far from 0, for their range, that float32 gains by an offset."""
     return max(abs(low), abs(high)) > FAR * (high - low)
-
-
-def _what_was_lost(wide: Floats) -> str:
-    """What to say of numbers that are equal as stored, and perhaps not as read."""
-    if np.abs(wide[0]) >= EXACT:
-        return " as 64-bit numbers; set its kind to categorical in data.kinds"
-    if wide.min() == wide.max():
-        return ""
-    return " as 32-bit numbers, which hold none so near to 0; multiply it by a constant"
 
 
 def _offset(wide: Floats, numbers: Floats32) -> float:

@@ -16,7 +16,6 @@ from vintage.table.cells import (
     is_text,
     is_time,
     typed,
-    utf8_text,
     value_name,
 )
 
@@ -40,8 +39,7 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
     """
     if not len(column):
         raise place.column_error("is empty; set another data.target")
-    if is_text(column.type):
-        column = typed(utf8_text(column, place), exact=True)
+    column = typed(column, exact=True)
     if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
         raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
@@ -66,14 +64,13 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
     if empty.any():
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")
-    names, places = category_names(utf8_text(column, place) if is_text(column.type) else column)
+    names, places = category_names(column)
     return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
 
 
 def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     """Numbers or times to sort by: float64 `[n]`."""
-    if is_text(column.type):
-        column = typed(utf8_text(column, place))
+    column = typed(column)
     times = as_days(column) if is_text(column.type) or is_time(column.type) else None
     if times is None and not is_number(column.type):
         raise place.column_error("holds neither numbers nor times in ISO 8601; see split.order_by")
@@ -88,7 +85,6 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
     """A ready-made split as places in `PARTS`: int64 `[n]`."""
     if not is_text(column.type):
         raise place.column_error(f"is of type {column.type}; it takes {', '.join(PARTS)}")
-    column = utf8_text(column, place)
     parts = pc.index_in(pc.ascii_trim_whitespace(column), value_set=pa.array(PARTS, column.type))
     if parts.null_count:
         row = int(np.argmax(is_missing(parts)))
