@@ -87,7 +87,7 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of text as string, unless it is not UTF-8."""
     if pa.types.is_large_string(column.type):
         return column
-    text = _cast(column, pa.string())
+    text = cast_or_none(column, pa.string())
     return column if text is None else text
 
 
@@ -108,7 +108,7 @@ def as_floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 def as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """As float64; None if some cell is no number."""
-    return _cast(pc.ascii_trim_whitespace(text), pa.float64())
+    return cast_or_none(pc.ascii_trim_whitespace(text), pa.float64())
 
 
 def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -119,9 +119,9 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """
     if is_text(column.type):
         text = pc.ascii_trim_whitespace(column)
-        times = _cast(text, pa.timestamp("us"))
-        column = _cast(text, pa.timestamp("us", "UTC")) if times is None else times
-    times = None if column is None else _cast(column, pa.timestamp("us"), safe=False)
+        times = cast_or_none(text, pa.timestamp("us"))
+        column = cast_or_none(text, pa.timestamp("us", "UTC")) if times is None else times
+    times = None if column is None else cast_or_none(column, pa.timestamp("us"), safe=False)
     if times is None:
         return None
     since_1970 = times.cast(pa.int64()).cast(pa.float64(), safe=False)
@@ -206,7 +206,9 @@ def is_time(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType, safe: bool = True) -> pa.ChunkedArray | None:
+def cast_or_none(
+    column: pa.ChunkedArray, kind: pa.DataType, safe: bool = True
+) -> pa.ChunkedArray | None:
     """A column in another type; None if some cell has no form there."""
     try:
         return column.cast(kind, safe=safe)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from vintage.base.console import Problems
 from vintage.base.tensors import Feature, Features
 from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed, utf8_text
-from vintage.table.kinds import KINDS, find_kind, kind_of
+from vintage.table.kinds import KINDS, kind_of
 
 BLOCK_ROWS = 8192
 
@@ -66,7 +66,8 @@ def _fit(name: str, cells: pa.ChunkedArray, by_hand: str | None, place: Place) -
     if by_hand is not None:
         return KINDS[by_hand].fit(name, cells, place)
     cells = typed(cells)
-    return find_kind(cells, place).fit(name, cells, place)
+    kind = next(kind for kind in KINDS.values() if kind.recognises(cells, place))
+    return kind.fit(name, cells, place)
 
 
 def encode_features(columns: Columns, features: Sequence[Feature], place: Place) -> Features:

@@ -1,6 +1,8 @@
 """The formats of tables: each is a class here, by the ends of its files' names in `FORMATS`.
 
-A table is read in batches, in the order of its rows, so it need not fit in memory.
+A table is read in batches, in the order of its rows, so it need not fit in memory. Its columns come
+in few types: text is string, or binary if it is not UTF-8; dictionaries are decoded; times are in
+microseconds.
 """
 
 import contextlib
@@ -26,11 +28,17 @@ from vintage.base.console import InputError, one_line
 from vintage.base.threads import in_order
 from vintage.table.cells import is_number, is_text, typed, with_nulls
 from vintage.table.csv_rules import BLOCK_BYTES, find_delimiter, read_header, whole_rows
-from vintage.table.plain import is_flat, plain_table
 
 STDIN = Path("standard input")
 BATCH_ROWS = 1 << 13
 BATCH_CELLS = 1 << 22
+KNOWN_EXTENSIONS = ("arrow.bool8", "arrow.json", "arrow.uuid")
+PLAIN_TYPES = {
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+    pa.float16(): pa.float32(),
+}
 WRONG_LENGTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 
 
@@ -73,17 +81,6 @@ class Format(ABC):
     total: int | None = None
     unit: str
 
-    @abstractmethod
-    def __init__(
-        self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
-    ) -> None:
-        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`.
-
-        Args:
-            delimiter: of CSV: one character, or `auto`.
-            missing: texts that mean a missing number in CSV, besides a blank cell.
-        """
-
     def numeric_names(self) -> list[str]:
         """Columns of text that begin with numbers."""
         return []
@@ -112,6 +109,12 @@ class Csv(Format):
     def __init__(
         self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
     ) -> None:
+        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`.
+
+        Args:
+            delimiter: one character, or `auto`.
+            missing: texts that mean a missing number, besides a blank cell.
+        """
         self.path = path
         self.null_values = ["", *missing]
         file = sys.stdin.buffer if path == STDIN else stack.enter_context(path.open("rb"))
@@ -184,6 +187,10 @@ class Columnar(Format):
     unit = "rows"
     schema: pa.Schema
 
+    @abstractmethod
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        """Open `path`; it is closed with `stack`."""
+
     def batches(
         self,
         names: Sequence[str],
@@ -214,7 +221,7 @@ class Columnar(Format):
 
 
 class Parquet(Columnar):
-    def __init__(self, path: Path, stack: ExitStack, *_: object) -> None:
+    def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         file = stack.enter_context(pyarrow.parquet.ParquetFile(path))
         self.schema, self.names = file.schema_arrow, file.schema_arrow.names
@@ -233,7 +240,7 @@ class Parquet(Columnar):
 class Arrow(Columnar):
     """Arrow's file format, which is Feather's of version 2."""
 
-    def __init__(self, path: Path, stack: ExitStack, *_: object) -> None:
+    def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         self.content = stack.enter_context(pa.memory_map(str(path))).read_buffer()
         self.schema = pa.ipc.open_file(self.content).schema
@@ -247,9 +254,66 @@ class Arrow(Columnar):
             yield file.get_batch(index).select(names)
 
 
-FORMATS: dict[str, type[Format]] = {
+FORMATS: dict[str, type[Columnar]] = {
     ".parquet": Parquet,
     ".pq": Parquet,
     ".arrow": Arrow,
     ".feather": Arrow,
 }  # any other is CSV
+
+
+def plain_table(path: Path, table: pa.Table) -> pa.Table:
+    """The same cells in plain types.
+
+    Raises:
+        InputError: a column is damaged, such as by offsets beyond its end.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(_plain(column))
+        except (pa.ArrowInvalid, pa.ArrowIndexError, pa.ArrowNotImplementedError) as error:
+            reason = one_line(str(error).partition("\n")[0])[:200]
+            raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
+    return pa.table(columns, names=table.column_names)
+
+
+def is_flat(kind: pa.DataType) -> bool:
+    """Whether a column of this type has one value for each row."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return is_flat(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return is_flat(kind.value_type)
+    return not pa.types.is_nested(kind)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name not in KNOWN_EXTENSIONS:
+            return column
+        chunks = [chunk.storage for chunk in column.chunks]
+        stored = _plain(pa.chunked_array(chunks, kind.storage_type))
+        return stored.cast(pa.bool_()) if kind.extension_name == "arrow.bool8" else stored
+    if pa.types.is_dictionary(kind):
+        column.validate()
+        return _plain(column.cast(kind.value_type))
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise
+        column = column.cast(pa.binary())  # text that is not UTF-8, which the caller refuses
+        column.validate(full=True)
+    plain = _plain_type(column.type)
+    # of times, an overflow is an error, and digits below 1 us do not count
+    is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
+    return column if plain == column.type else column.cast(plain, safe=not is_fine)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us")
+    if pa.types.is_decimal(kind) and kind.bit_width < 128:
+        return pa.decimal128(kind.precision, kind.scale)
+    return PLAIN_TYPES.get(kind, kind)

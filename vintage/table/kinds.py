@@ -20,6 +20,7 @@ from vintage.table.cells import (
     as_days,
     as_floats,
     as_numbers,
+    cast_or_none,
     category_names,
     first_failure,
     is_missing,
@@ -63,12 +64,8 @@ class Kind(ABC):
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
         """The cells as the feature says: float32 `[n]`."""
 
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        """What the cells of a part of a text column are, where two such parts may not be mixed.
-
-        Args:
-            encoded: float64 `[n_known]`, the cells that are not missing, without an offset.
-        """
+    def variant(self, column: pa.ChunkedArray) -> str | None:  # noqa: ARG002
+        """What the cells of a part of a text column are, where two such parts may not be mixed."""
         return None
 
 
@@ -117,9 +114,8 @@ class Numeric(_Continuous):
             raise place.column_error(f"is of type {cells.type}, not numbers{advice}")
         return as_floats(cells)
 
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:
-        is_true = bool(np.isin(encoded, (0, 1)).all()) and pa.types.is_boolean(typed(column).type)
-        return "truth values" if is_true else "numbers"
+    def variant(self, column: pa.ChunkedArray) -> str | None:
+        return "truth values" if pa.types.is_boolean(typed(column).type) else "numbers"
 
 
 class Datetime(_Continuous):
@@ -137,30 +133,19 @@ class Datetime(_Continuous):
         if (days := as_days(column)) is not None:
             return as_floats(days)
         row = first_failure(column, lambda cells: as_days(cells) is not None)
-        if as_days(column.slice(row, 1)) is not None:
-            raise place.error(
-                row, "of this time and those above it, some have a zone and some have none"
-            )
-        raise place.error(
-            row,
-            f"{column[row].as_py()[:40]!r} is no time in ISO 8601, such as 2024-02-29 or "
-            "2024-02-29T23:59:59",
-        )
+        problem = "of this time and those above it, some have a zone and some have none"
+        if as_days(column.slice(row, 1)) is None:
+            cell = column[row].as_py()[:40]
+            problem = f"{cell!r} is no time in ISO 8601, such as 2024-02-29 or 2024-02-29T23:59:59"
+        raise place.error(row, problem)
 
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        try:
-            pc.ascii_trim_whitespace(column).cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            return "times with a zone"
-        return "times without a zone"
+    def variant(self, column: pa.ChunkedArray) -> str | None:
+        local = cast_or_none(pc.ascii_trim_whitespace(column), pa.timestamp("us"))
+        return "times with a zone" if local is None else "times without a zone"
 
 
 class Categorical(Kind):
-    """Text, truth values or anything else by its name, as its place among the train rows' names.
-
-    Behind the names come a code for missing, if a train row's cell is, and one for every name that
-    no train row has.
-    """
+    """Text, truth values or anything else by its name, as its place among the train rows' names."""
 
     name = "categorical"
 
@@ -214,11 +199,6 @@ def kind_of(feature: Feature) -> Kind:
             f"{feature.categories}; known kinds are {', '.join(KINDS)}"
         )
     return kind
-
-
-def find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
-    """The kind of a column by its typed cells in the train rows."""
-    return next(kind for kind in KINDS.values() if kind.recognises(cells, place))
 
 
 def twin_keys(column: pa.ChunkedArray, by_hand: str | None) -> npt.NDArray[Any]:

@@ -46,8 +46,8 @@ def open_table(
             if path != STDIN and not path.exists():
                 raise InputError(f"{path}: no such file")
             check_regular(path)
-            file_format = FORMATS.get(path.suffix.lower(), Csv)
-            table = file_format(path, stack, delimiter, missing)
+            columnar = FORMATS.get(path.suffix.lower())
+            table = columnar(path, stack) if columnar else Csv(path, stack, delimiter, missing)
         _check_names(path, table.names)
         yield table
 
@@ -69,7 +69,7 @@ def read_table(
     """
     with open_table(path, delimiter, missing) as table:
         if table.unit == "rows":
-            _check_cells(path, table.total or 0, len(table.names))
+            _check_size(path, (table.total or 0) * len(table.names), 0)
         numeric = [name for name in table.numeric_names() if name not in as_text]
         batches: list[pa.Table] = []
         n_rows = n_bytes = 0
@@ -77,8 +77,7 @@ def read_table(
             batches.append(pa.Table.from_batches([batch]))
             n_rows += batch.num_rows
             n_bytes += batch.nbytes
-            _check_cells(path, n_rows, len(table.names))
-            _check_grown(path, n_bytes)
+            _check_size(path, n_rows * len(table.names), n_bytes)
             if numeric and batch.schema != batches[0].schema:  # a column only began with numbers
                 return read_table(path, delimiter, table.names, missing)
     if n_rows == 0:
@@ -123,18 +122,14 @@ def _check_names(path: Path, names: list[str]) -> None:
             )
 
 
-def _check_cells(path: Path, n_rows: int, n_columns: int) -> None:
-    if n_rows * n_columns > MAX_CELLS:
+def _check_size(path: Path, n_cells: int, n_bytes: int) -> None:
+    if n_cells > MAX_CELLS:
         raise InputError(
             f"{path}: has more than {MAX_CELLS:,} cells; take fewer columns, or a sample of the "
             "rows"
         )
-
-
-def _check_grown(path: Path, n_bytes: int) -> None:
     size = path.stat().st_size
-    limit = max(MAX_GROWN, FAIR_RATIO * size)
-    if n_bytes > limit:
+    if n_bytes > (limit := max(MAX_GROWN, FAIR_RATIO * size)):
         raise InputError(
             f"{path}: its {size:,} bytes become more than {limit:,} when they are decoded; if that "
             "is right, save it as CSV without compression, or take a sample of the rows"

@@ -51,9 +51,8 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
     Raises:
         InputError: the parameters leave a part empty, or a class without a train row.
     """
-    rule = "order_by" if params.order_by != "none" else params.by
-    if params.column != "none":
-        rule = "column"
+    rule: str = "order_by" if params.order_by != "none" else params.by
+    rule = "column" if params.column != "none" else rule
     part = RULES[rule](rows, params)
     split = Split(*(np.flatnonzero(part == index) for index in range(3)))
     in_train = set(rows.labels[split.train].tolist())
