@@ -1,5 +1,6 @@
 """What a table's cells say: numbers, truth values, times or text, and which are missing."""
 
+import bisect
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -183,15 +184,9 @@ def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.i
 
 
 def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
-    """The first row that does not work, of a column that does not: by halving."""
-    low, high = 0, len(column)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if works(column.slice(low, middle - low)):
-            low = middle
-        else:
-            high = middle
-    return low
+    """The first row that does not work together with those above it, of a column that does not."""
+    rows = range(len(column))
+    return bisect.bisect_left(rows, True, key=lambda row: not works(column.slice(0, row + 1)))
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -110,8 +110,9 @@ def _end_of_rows(path: Path, block: bytes, delimiter: str, n_lines: int, is_last
         is_last: whether nothing follows.
     """
     around = re.escape(delimiter.encode()) + rb"\r\n"
+    quoted = re.compile(rb'"(?<![^%b]")(?:[^"]++|"")*+("?)(.?)' % around, re.DOTALL)
     end = outside = 0
-    for cell in re.finditer(rb'"(?<![^%b]")(?:[^"]++|"")*+("?)(.?)' % around, block, re.DOTALL):
+    for cell in quoted.finditer(block) if b'"' in block else ():
         end = max(end, _last_line_end(block, outside, cell.start()))
         closed, after = cell.groups()
         if not is_last and not (closed and after):

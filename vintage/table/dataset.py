@@ -37,6 +37,7 @@ class Dataset(Rows):
             text as numbers or truth values where all of it is.
         place: the file and the rows' numbers in it.
         twins: int64 `[n]`, from 0 without gaps: rows of equal features have the same number.
+        has_wide: whether some numbers were compared in 64 bits for that, see `twin_keys`.
         ids: int64 `[n]`, what identifies a row, see `vintage.table.identity`.
         n_unlabelled: how many rows of the table have no target.
     """
@@ -44,6 +45,7 @@ class Dataset(Rows):
     columns: Columns
     place: Place
     twins: Ids
+    has_wide: bool
     ids: Ids
     n_unlabelled: int
 
@@ -66,7 +68,10 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
     all_rows = Place(data.path, np.arange(table.num_rows))
     used = [*names, *dict.fromkeys(roles.values())]
-    ids = _ids(table, data, all_rows)
+    if data.id == "none":
+        ids = row_ids(table_hashes(table, data.missing))
+    else:
+        ids = ids_of_column(with_nulls(table[data.id], data.missing), all_rows.at(data.id))
     table = pa.table({name: with_nulls(table[name], data.missing) for name in used})
     _check_types(all_rows, roles, names, table)
     labelled = np.flatnonzero(~is_missing(table[data.target]))
@@ -87,7 +92,8 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     problems.refuse()
     assert target is not None
     columns = {name: table[name] if name in as_text else typed(table[name]) for name in names}
-    twins = equal_rows(twin_keys(cells, data.kinds.get(name)) for name, cells in columns.items())
+    keys = [twin_keys(cells, data.kinds.get(name)) for name, cells in columns.items()]
+    twins = equal_rows(keys)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
     return Dataset(
@@ -100,6 +106,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         columns=columns,
         place=place,
         twins=twins,
+        has_wide=any(key.dtype == np.float64 for key in keys),
         ids=ids,
         n_unlabelled=n_unlabelled,
     )
@@ -109,9 +116,8 @@ def _split_keys(table: pa.Table, features: list[str], ids: Ids, split: SplitPara
     """What the side of a row follows from, by hash: the row itself, its features or its group."""
     if split.group_by == "none":
         return ids.view(np.uint64)
-    return table_hashes(
-        table.select(features if split.group_by == "duplicates" else [split.group_by]), ()
-    )
+    by = features if split.group_by == "duplicates" else [split.group_by]
+    return table_hashes(table.select(by), missing=())
 
 
 def _check_kinds(data: DataParams) -> None:
@@ -163,9 +169,3 @@ def _check_types(
         with problems.noted():
             check_type(table[name], place.at(name))
     problems.refuse()
-
-
-def _ids(table: pa.Table, data: DataParams, place: Place) -> Ids:
-    if data.id == "none":
-        return row_ids(table_hashes(table, data.missing))
-    return ids_of_column(with_nulls(table[data.id], data.missing), place.at(data.id))

@@ -295,6 +295,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         chunks = [chunk.storage for chunk in column.chunks]
         stored = _plain(pa.chunked_array(chunks, kind.storage_type))
         return stored.cast(pa.bool_()) if kind.extension_name == "arrow.bool8" else stored
+    if not is_flat(kind):
+        return column
     if pa.types.is_dictionary(kind):
         column.validate()
         return _plain(column.cast(kind.value_type))

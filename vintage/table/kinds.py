@@ -87,8 +87,8 @@ class _Continuous(Kind):
         if numbers.min() == numbers.max() and not has_missing:
             if np.abs(wide[0]) >= EXACT:
                 return "constant in the train rows as 64-bit numbers; see data.kinds"
-            is_lost = wide.min() < wide.max()
-            return "constant in the train rows" + is_lost * " as 32-bit numbers; multiply it"
+            lost = " as 32-bit numbers; multiply it" if wide.min() < wide.max() else ""
+            return f"constant in the train rows{lost}"
         return Feature(name=name, kind=self.name, missing=has_missing, offset=offset)
 
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:

@@ -68,8 +68,10 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
         split = split_rows(replace(data, groups=groups), params)
         features, dropped = fit_features(data.columns, split.train, kinds, data.place)
         values = encode_features(data.columns, features, data.place)
-        equal = twins = equal_rows(np.ascontiguousarray(values.T))
         known = is_known(values, features)
+        # otherwise rows are equal as stored if, and only if, they are so as read in 32 bits
+        may_differ = dropped or data.has_wide or any(feature.offset for feature in features)
+        equal = twins = equal_rows(values.T) if may_differ or not known.all() else data.twins
         if not known.all():  # no train row has an unknown category, so none of its twins is there
             twins = equal_rows([equal, np.where(known, -1, data.twins)])
         part = np.empty(len(values), dtype=np.int64)

@@ -1,7 +1,7 @@
 """What the split says of a table: what was read, how the rows were shared out, what looks odd.
 
 Odd is what looks like a leak or a loss, and is no error. Columns are looked at in at most `SAMPLE`
-of the train rows, evenly spaced.
+of the train or test rows, evenly spaced.
 """
 
 from collections import Counter, defaultdict
@@ -113,11 +113,12 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str
             yield from (f"{name} {loss}" for loss in _losses(cells, values))
         if _is_identifier(data, feature, shared):
             yield f"{name} is another one in each row, as an identifier is: list it in data.ignore"
-    if n_near := _n_near(shared, rows):
+    test = shared.split.test[:: -(-len(shared.split.test) // SAMPLE)]
+    if n_near := _n_near(shared, rows, test):
         yield (
-            f"{n_near} test rows are equal to a train row but for less than a millionth of each "
-            "column's spread: if they are the same ones, round the columns, or name what they "
-            "share in split.group_by"
+            f"{n_near} of {len(test)} test rows are equal to a train row but for less than a "
+            "millionth of each column's spread: if they are the same ones, round the columns, or "
+            "name what they share in split.group_by"
         )
 
 
@@ -187,14 +188,19 @@ def _is_identifier(data: Dataset, feature: Feature, shared: Shared) -> bool:
     if not is_number(cells.type):
         return False
     wide = as_floats(cells)
-    return _is_whole(wide) and np.abs(wide).max() < EXACT and len(np.unique(wide)) == len(wide)
+    return (
+        _is_whole(wide[:SAMPLE])
+        and _is_whole(wide)
+        and np.abs(wide).max() < EXACT
+        and len(np.unique(wide)) == len(wide)
+    )
 
 
 def _is_whole(numbers: npt.NDArray[np.float64]) -> bool:
     return bool((numbers == np.floor(numbers)).all())
 
 
-def _n_near(shared: Shared, rows: Ids) -> int:
+def _n_near(shared: Shared, rows: Ids, test: Ids) -> int:
     """How many test rows are all but equal to a train row.
 
     By chance, ten times the distance would hold ten times as many rows and more, for each column of
@@ -206,12 +212,16 @@ def _n_near(shared: Shared, rows: Ids) -> int:
     scale = np.ones(len(shared.features))
     deviation = np.nanstd(shared.values[rows][:, numeric], axis=0, dtype=np.float64)
     scale[numeric] = np.where(deviation > 0, deviation, 1)
-    train, test = (
-        np.nan_to_num(shared.values[places] / scale, nan=1000)  # far out for the missing ones
-        for places in (shared.split.train, shared.split.test)
-    )
-    _, first = np.unique(shared.equal[shared.split.train], return_index=True)
-    tree = KDTree(train[first], balanced_tree=False, compact_nodes=False)
-    distance = np.asarray(tree.query(test, p=np.inf, distance_upper_bound=10 * NEAR)[0])
+
+    def scaled(places: Ids) -> npt.NDArray[np.float64]:
+        values = shared.values[places] / scale
+        values[np.isnan(values)] = 1000  # far out for the missing ones
+        return values
+
+    train = shared.split.train
+    _, first = np.unique(shared.equal[train], return_index=True)
+    tree = KDTree(scaled(train[first]), balanced_tree=False, compact_nodes=False)
+    within = 10 * NEAR
+    distance = np.asarray(tree.query(scaled(test), p=np.inf, distance_upper_bound=within)[0])
     few, many = (int(((distance > 0) & (distance <= limit)).sum()) for limit in (NEAR, 10 * NEAR))
     return few if many < 3 * few else 0
