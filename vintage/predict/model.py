@@ -14,7 +14,7 @@ from vintage.network.ensemble import choose_device
 from vintage.predict.locate import numerics_of
 from vintage.table.cells import Place, with_nulls
 from vintage.table.features import encode_features
-from vintage.table.plain import plain_table
+from vintage.table.formats import plain_table
 from vintage.table.read import column_hint
 
 Network = Checkpoint

@@ -118,7 +118,7 @@ def _predict_parts(
             )
         content = result.content(first, _predict(network, features, parts.path, first), ids)
         unknown = unknown_counts(features, schema.features)
-        return _Chunk(table.num_rows, content, unknown, _types(table, features, schema))
+        return _Chunk(table.num_rows, content, unknown, _types(table, schema))
 
     n_together = _chunk_rows(network, len(schema.features))
     chunks = _numbered(regrouped(parts.batches(names, numeric), n_together))
@@ -138,21 +138,20 @@ def _predict_parts(
                 )
         n_rows += chunk.n_rows
         bar.set_postfix_str(f"{n_rows:,} rows", refresh=False)
-        bar.update(parts.position() - bar.n)
+        bar.update(parts.n_read - bar.n)
     return unknown
 
 
-def _types(table: pa.Table, features: Features, schema: Schema) -> dict[str, str]:
+def _types(table: pa.Table, schema: Schema) -> dict[str, str]:
     """What the cells of a text column are that may be of two types, but not of both.
 
     A chunk cannot tell that another one's are of the other type.
     """
     types: dict[str, str] = {}
-    for codes, feature in zip(features.T, schema.features, strict=True):
+    for feature in schema.features:
         column = with_nulls(table[feature.name], schema.missing)
-        if is_text(column.type):
-            known = codes[~np.isnan(codes)].astype(np.float64) + feature.offset
-            variant = kind_of(feature).variant(column, known) if len(known) else None
+        if is_text(column.type) and column.null_count < len(column):
+            variant = kind_of(feature).variant(column)
             types |= {feature.name: variant} if variant else {}
     return types
 
