@@ -100,7 +100,7 @@ def stale(_: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """Tell whether B's predictions are better than A's, metric by metric."""
     numerics.pin()
-    from vintage.repository.compare import FORMATS, compare_revisions, is_worse
+    from vintage.repository.compare import FORMATS, compare_revisions
     from vintage.repository.revisions import read_revision
 
     try:
@@ -109,7 +109,8 @@ def compare(arguments: argparse.Namespace) -> int:
         raise console.InputError(str(error) or "not enough memory") from None
     for line in FORMATS[arguments.format](comparison):
         console.say(line)
-    return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
+    is_worse = any(metric.verdict == "worse" for metric in comparison.metrics.values())
+    return int(arguments.fail_if_worse and is_worse)
 
 
 @command(
