@@ -151,8 +151,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from vintage.predict.locate import located, numerics_of
 
     with located(arguments.model) as model:
-        pinned = numerics_of(model)
-        numerics.pin(pinned)
+        numerics.pin(numerics_of(model))
         keep_freed_memory()
         from vintage.predict.model import read_network
 
@@ -160,9 +159,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from vintage.predict.new_rows import predict_table
 
     delimiter = arguments.delimiter.replace("\\t", "\t")
-    predict_table(
-        network, arguments.table, arguments.output, delimiter, pinned, id_column=arguments.id
-    )
+    predict_table(network, arguments.table, arguments.output, delimiter, arguments.id)
     return 0
 
 

@@ -28,7 +28,6 @@ from tests.processes import start
 from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
 from vintage.predict.model import encode
-from vintage.predict.new_rows import CHUNK_ROWS
 from vintage.predict.output import float_texts
 from vintage.table import csv_rules
 from vintage.table.read import open_table, regrouped
@@ -261,9 +260,6 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     frame.to_csv(path, index=False)
     last = len(frame) - 1
     assert f"column 'pH', row {last}: 'true' is not a number" in refused(str(path))
-    frame.loc[CHUNK_ROWS:, "pH"] = "true"
-    frame.to_csv(path, index=False)
-    assert f"holds numbers above row {CHUNK_ROWS}, and truth values" in refused(str(path))
     text = path.read_text().splitlines(keepends=True)
     text[5001] = "1,2\n"
     path.write_text("".join(text))
@@ -363,7 +359,7 @@ def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
         "data/checkpoint": "there is no model; run `dvc repro`",
         "nobody": "no such Git revision or DVC experiment",
         "HEAD~0:": "no such Git revision",
-        "params.yaml": "a model is a checkpoint's folder or a Git revision",
+        "params.yaml": "no such Git revision or DVC experiment; there is no folder of this name",
     }.items():
         done = project.run(*PREDICT, "data/wine.csv", "--model", model, check=False)
         assert problem in only_error(done)

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from vintage.base.console import InputError, one_line
 from vintage.predict.locate import located
 from vintage.predict.model import Predicted, check_columns, encode, predict, read_network
+from vintage.table.plain import plain_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def fit(self, X: "pd.DataFrame | pa.Table", y: object = None) -> "Classifier":  # noqa: ARG002, N803
         """Check the columns; scikit-learn takes nothing for an estimator that has no `fit`."""
-        check_columns(FRAME, _names(X), self._network.schema)
+        self._names(X)
         return self
 
     def predict(self, X: "pd.DataFrame | pa.Table") -> npt.NDArray[np.str_]:  # noqa: N803
@@ -65,40 +66,39 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def _names(self, frame: Any) -> list[str]:
+        """The frame's columns, among them all that the model needs."""
+        if isinstance(frame, pa.Table):
+            names = list(frame.column_names)
+        elif hasattr(frame, "columns") and hasattr(frame, "iloc"):
+            names = [str(name) for name in frame.columns]
+        else:
+            raise InputError(
+                f"found {type(frame).__name__}, not a data frame of pandas or a table of pyarrow: "
+                "the columns are found by name"
+            )
+        check_columns(FRAME, names, self._network.schema)
+        return names
+
     def _predict(self, frame: "pd.DataFrame | pa.Table") -> Predicted:
+        found, needed = self._names(frame), list(self.feature_names_in_)
+        for name in needed:
+            if found.count(name) > 1:
+                raise InputError(f"{FRAME}: column {name!r} is there more than once")
+        table = pa.table([_column(frame, found.index(name)) for name in needed], names=needed)
         schema = self._network.schema
-        check_columns(FRAME, _names(frame), schema)
-        names = list(self.feature_names_in_)
-        table = pa.table([_column(frame, name) for name in names], names=names)
-        return predict(self._network, encode(FRAME, table, schema))
+        return predict(self._network, encode(FRAME, plain_table(FRAME, table), schema))
 
 
-def _names(frame: Any) -> list[str]:
+def _column(frame: "pd.DataFrame | pa.Table", place: int) -> pa.ChunkedArray:
     if isinstance(frame, pa.Table):
-        return list(frame.column_names)
-    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
-        raise InputError(
-            f"found {type(frame).__name__}, not a data frame of pandas or a table of pyarrow: the "
-            "columns are found by name"
-        )
-    return [str(name) for name in frame.columns]
-
-
-def _column(frame: Any, name: str) -> pa.ChunkedArray:
-    names = _names(frame)
-    if names.count(name) > 1:
-        raise InputError(f"{FRAME}: column {name!r} is there more than once")
-    if isinstance(frame, pa.Table):
-        return frame[name]
-    column = frame.iloc[:, names.index(name)]
-    kind = column.dtype
-    if hasattr(column, "sparse"):
-        column = column.sparse.to_dense()
+        return frame[place]
+    column = frame.iloc[:, place]
+    dense = column.sparse.to_dense() if hasattr(column, "sparse") else column
     try:
-        return pa.chunked_array(pa.Table.from_pandas(column.to_frame(), preserve_index=False)[0])
+        return pa.Table.from_pandas(dense.to_frame(), preserve_index=False)[0]
     except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
         said = error.args[0] if isinstance(error, pa.ArrowException) else error
         reason = one_line(str(said).partition("\n")[0])[:200]
-        raise InputError(
-            f"{FRAME}: column {name!r} of type {kind} cannot be read: {reason}"
-        ) from None
+        kind = f"column {str(column.name)!r} of type {column.dtype}"
+        raise InputError(f"{FRAME}: {kind} cannot be read: {reason}") from None
