@@ -60,7 +60,7 @@ IMPORTED = ["own/__init__.py", "own/a/__init__.py", "own/a/beside.py", "own/a/de
 
 
 @pytest.mark.parametrize(
-    "cmd", ["exec python -m run", "python3 -u run.py x", ["true", "python run.py"]]
+    "cmd", ["exec python -m run", "python3 -m run x", ["true", "python -m run"]]
 )
 @pytest.mark.parametrize(
     ("declared", "missing"),

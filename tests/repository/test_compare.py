@@ -103,7 +103,9 @@ def test_head_against_the_workspace_which_is_not_touched(project: Path) -> None:
     before = hashes(project)
     result = compared(project)
     assert hashes(project) == before
-    assert set(result) == {"a", "b", "paired", "rows", "table", "params", "metrics", "notes"}
+    assert set(result) == {
+        "a", "b", "title", "paired", "rows", "table", "params", "metrics", "notes",
+    }  # fmt: skip
     assert (result["a"], result["b"], result["paired"]) == ("HEAD", "workspace", True)
     assert result["params"] == {"train.epochs": [100, 7]}
     accuracy = result["metrics"]["accuracy"]

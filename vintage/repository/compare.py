@@ -30,21 +30,23 @@ Changes = dict[str, tuple[Any, Any]]  # by dotted key, A's and B's value of a pa
 
 @dataclass(frozen=True)
 class Comparison:
-    """Revisions A and B, and what is to be said of them.
+    """What is to be said of revisions A and B; this is what the JSON holds.
 
     Attributes:
         title: whether and on which rows they are paired, in words.
-        pairing: the test rows that both are scored on; None if they have other classes.
+        rows: how many are `paired`, and how many are left out by reason, see `Pairing`; None if the
+            classes are not the same.
         table: how B's table differs from A's, see `table_change`.
-        params: those that differ; a value is None where it is not set.
+        params: by dotted key, both values of those that differ; None where one is not set.
         metrics: by metric.
         notes: what limits the result, a sentence each.
     """
 
-    a: Revision
-    b: Revision
+    a: str
+    b: str
     title: str
-    pairing: Pairing | None
+    paired: bool
+    rows: dict[str, int] | None
     table: dict[str, int | str] | None
     params: Changes
     metrics: dict[str, Difference]
@@ -61,7 +63,8 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     pairs = {key: (a.params.get(key), b.params.get(key)) for key in sorted({*a.params, *b.params})}
     params = {key: pair for key, pair in pairs.items() if _shown(pair[0]) != _shown(pair[1])}
     pairing, title = _paired(a, b, params)
-    if pairing and len(pairing.a.rows):
+    n_paired = len(pairing.a.rows) if pairing else 0
+    if pairing and n_paired:
         sides = replace(a.model, predictions=pairing.a), replace(b.model, predictions=pairing.b)
         metrics = paired_differences(*sides, settings)
     else:
@@ -69,11 +72,12 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     table = table_change(a, b)
     title += f"{_table_in_words(table)}; A is {_named(a)}, B is {_named(b)}"
     notes = [*a.warnings, *b.warnings, *_row_notes(a, b, pairing, params)]
-    if pairing and _are_equal(pairing):
+    if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
         title += ": the predictions are equal"
     else:
         notes += _verdict_notes(a, b, metrics, settings)
-    return Comparison(a, b, title, pairing, table, params, metrics, notes)
+    rows = pairing and {"paired": n_paired, **pairing.left_out}
+    return Comparison(a.name, b.name, title, n_paired > 0, rows, table, params, metrics, notes)
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
@@ -97,19 +101,7 @@ def markdown_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def json_lines(comparison: Comparison) -> Iterator[str]:
-    pairing = comparison.pairing
-    n_rows = len(pairing.a.rows) if pairing else 0
-    content = {
-        "a": comparison.a.name,
-        "b": comparison.b.name,
-        "paired": n_rows > 0,
-        "rows": pairing and {"paired": n_rows, **pairing.left_out},
-        "table": comparison.table,
-        "params": comparison.params,
-        "metrics": {name: asdict(metric) for name, metric in comparison.metrics.items()},
-        "notes": comparison.notes,
-    }
-    yield json.dumps(content, indent=2, allow_nan=False)
+    yield json.dumps(asdict(comparison), indent=2, allow_nan=False)
 
 
 FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
@@ -132,11 +124,6 @@ def _paired(a: Revision, b: Revision, params: Changes) -> tuple[Pairing | None, 
     if not len(pairing.a.rows):
         return pairing, f"not paired: no test row is left to compare on{left_out}"
     return pairing, f"paired on {'' if words else 'all '}{len(pairing.a.rows)} test rows{left_out}"
-
-
-def _are_equal(pairing: Pairing) -> bool:
-    equal = pairing.a.probabilities == pairing.b.probabilities
-    return len(equal) > 0 and bool(equal.all())
 
 
 def _table_in_words(table: dict[str, int | str] | None) -> str:

@@ -16,7 +16,7 @@ from vintage.base.console import InputError
 from vintage.base.files import parse_yaml
 
 FOR_OTHER_PROGRAMS = Path("vintage/__init__.py")  # what it imports, no stage calls
-SCRIPT = re.compile(r"\bpython[\d.]*(?: -[^m ]\S*)* (?:-m ([\w.]+)|(\S+\.py)\b)")
+SCRIPT = re.compile(r"\bpython\S* -m ([\w.]+)")
 
 
 def check_declared(root: Path) -> Iterator[str]:
@@ -36,26 +36,20 @@ def check_declared(root: Path) -> Iterator[str]:
 
 
 def read_stages(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages of `dvc.yaml` by name; of one with `foreach` or `matrix`, what it repeats."""
+    """The stages of `dvc.yaml` by name."""
     try:
-        stages = parse_yaml(path.read_bytes(), path.name)["stages"]
-        return {name: spec.get("do", spec) for name, spec in stages.items()}
+        stages: dict[str, dict[str, Any]] = parse_yaml(path.read_bytes(), path.name)["stages"]
     except FileNotFoundError:
         raise InputError(f"{path.name}: no such file; run from the repository's root") from None
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError):
         raise InputError(f"{path.name}: has no stages; `dvc stage list` says why") from None
+    return stages
 
 
 def scripts_of(root: Path, spec: dict[str, Any]) -> set[Path]:
-    """The files under `root` that a stage's command runs by `python -m` or by their path."""
-    command = spec.get("cmd", "")
-    scripts: set[Path] = set()
-    for module, file in SCRIPT.findall(command if isinstance(command, str) else "\n".join(command)):
-        if module:
-            scripts |= files_of(root, module) | files_of(root, f"{module}.__main__")
-        elif (root / file).is_file():
-            scripts.add(root / file)
-    return scripts
+    """The files under `root` that a stage's command runs by `python -m`."""
+    modules = SCRIPT.findall(str(spec.get("cmd")))
+    return {file for module in modules for file in files_of(root, module)}
 
 
 def imported_modules(root: Path, scripts: set[Path]) -> set[Path]:
