@@ -405,7 +405,7 @@ import vintage
 assert not {"numpy", "torch", "sklearn"} & set(sys.modules)
 from vintage.base import console, numerics
 numerics.pin()
-import numpy as np, pandas as pd, pyarrow as pa
+import numpy as np, pandas as pd
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
@@ -430,7 +430,6 @@ with open("metrics/predictions.csv") as file:
             break
 reordered = frame[frame.columns[::-1]].assign(more="x").set_index(frame.index + 5)
 assert (model.predict_proba(reordered) == found).all()
-assert (model.predict_proba(pa.Table.from_pandas(frame)) == found).all()
 assert model.predict_proba(frame[:0]).shape == (0, 6)
 grades = frame["quality"].astype(str)
 assert model.score(frame, grades) > 0.6

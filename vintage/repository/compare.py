@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from vintage.base.params import IntervalParams
 from vintage.report import markdown
 from vintage.report.differences import Difference, paired_differences, unpaired_differences
 from vintage.report.pairing import Pairing, pair_rows
@@ -75,7 +74,7 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
         title += ": the predictions are equal"
     else:
-        notes += _verdict_notes(a, b, metrics, settings)
+        notes += _verdict_notes(metrics, settings.confidence)
     rows = pairing and {"paired": n_paired, **pairing.left_out}
     return Comparison(a.name, b.name, title, n_paired > 0, rows, table, params, metrics, notes)
 
@@ -158,9 +157,7 @@ def _row_notes(a: Revision, b: Revision, pairing: Pairing | None, params: Change
             )
 
 
-def _verdict_notes(
-    a: Revision, b: Revision, metrics: dict[str, Difference], settings: IntervalParams
-) -> Iterator[str]:
+def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:
     missed = [
         f"{_rounded_up(metric.detectable)} in {METRICS[name].title}"
         for name, metric in metrics.items()
@@ -174,14 +171,8 @@ def _verdict_notes(
     if any(metric.p_value is not None for metric in metrics.values()):
         yield (
             f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
-            f"{settings.confidence:.6g}. B is better or worse in a metric if its interval excludes "
+            f"{confidence:.6g}. B is better or worse in a metric if its interval excludes "
             "zero."
-        )
-    unknown = [side for side, x in (("A", a), ("B", b)) if not x.model.has_spread]
-    if unknown:
-        yield (
-            f"How much {' and '.join(unknown)} would change with another seed is not known (no "
-            "replicas), so this holds for these two trained models and not for their recipes."
         )
 
 
