@@ -215,7 +215,7 @@ def test_a_column_is_carried_over_as_id(wine: Project, tmp_path: Path) -> None:
         line.split(",")[1:] for line in plain.splitlines()
     ]
     done = wine.run(*PREDICT, str(path), "--id", "whom", check=False)
-    assert f"{path}: has no column 'whom', which --id names; the columns are" in only_error(done)
+    assert f"{path}: has no column 'whom', which is needed; the columns are" in only_error(done)
 
 
 @pytest.mark.slow
@@ -250,7 +250,7 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
         return only_error(done)
 
     frame.drop(columns=["pH", "alcohol"]).to_csv(path, index=False)
-    assert f"{path}: has no columns 'pH', 'alcohol', which the model needs" in refused(str(path))
+    assert f"{path}: has no columns 'pH', 'alcohol', which is needed" in refused(str(path))
     frame.loc[7001, "pH"] = "acid"
     frame.to_csv(path, index=False)
     line = refused(str(path))

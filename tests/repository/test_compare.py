@@ -103,9 +103,7 @@ def test_head_against_the_workspace_which_is_not_touched(project: Path) -> None:
     before = hashes(project)
     result = compared(project)
     assert hashes(project) == before
-    assert set(result) == {
-        "a", "b", "title", "paired", "rows", "table", "params", "metrics", "notes",
-    }  # fmt: skip
+    assert set(result) == {"a", "b", "title", "paired", "rows", "params", "metrics", "notes"}
     assert (result["a"], result["b"], result["paired"]) == ("HEAD", "workspace", True)
     assert result["params"] == {"train.epochs": [100, 7]}
     accuracy = result["metrics"]["accuracy"]
@@ -242,9 +240,8 @@ def test_it_says_how_the_table_has_changed(project: Path) -> None:
     put_table(project, rows)
     commit(project)
     put_table(project, [*rows[:3], *rows[5:], "99,1,0", "98,1.50,1", "97,1,0"])
-    assert compared(project)["table"] == {"added": 3, "removed": 2, "changed": 0}
-    shown = " ".join(compare(project).stdout.splitlines()[:2])
-    assert "the table has changed: 3 rows added, 2 rows removed; A is" in shown.replace("  ", " ")
+    changed = "; the table has changed: 3 rows added, 2 rows removed; A is"
+    assert changed in compared(project)["title"]
     put_table(project, [row.replace(".5,", ".50,") for row in rows[::-1]])
     assert "the same rows, written or ordered anew" in compare(project).stdout
     (project / "data/wine.csv").unlink()
@@ -258,8 +255,8 @@ def test_a_column_of_ids_tells_which_rows_changed(project: Path) -> None:
     put_table(project, rows)
     commit(project)
     put_table(project, [rows[0].replace(".5", ".7"), *rows[2:]])
-    change = {"added": 0, "removed": 1, "changed": 1}
-    assert compared(project)["table"] == change
+    changed = "; the table has changed: 1 row removed, 1 row changed; A is"
+    assert changed in compared(project)["title"]
 
 
 def test_the_parameters_are_those_that_the_results_were_made_with(project: Path) -> None:

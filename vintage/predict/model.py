@@ -72,16 +72,19 @@ def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Featu
     return encode_features(columns, schema.features, Place(str(path), rows, is_new=True))
 
 
-def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:
+def check_columns(
+    path: Path, found: list[str], schema: Schema, id_column: str | None = None
+) -> list[str]:
     """The columns that are there and of no use; the target and dropped ones are expected.
 
     Raises:
-        InputError: one that the model needs is missing.
+        InputError: one that is needed is missing.
     """
     needed = [feature.name for feature in schema.features]
+    needed += [] if id_column is None else [id_column]
     if missing := [name for name in needed if name not in set(found)]:
         hint = column_hint(found, "--delimiter")
-        raise InputError(f"{path}: has no {listed(missing)}, which the model needs; {hint}")
+        raise InputError(f"{path}: has no {listed(missing)}, which is needed; {hint}")
     known = {*needed, *schema.dropped, schema.target}
     return [name for name in found if name not in known]
 

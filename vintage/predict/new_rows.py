@@ -24,7 +24,7 @@ from vintage.table.cells import Place, is_text, utf8_text
 from vintage.table.features import check_type
 from vintage.table.formats import Format
 from vintage.table.kinds import kind_of
-from vintage.table.read import column_hint, open_table, regrouped
+from vintage.table.read import open_table, regrouped
 
 CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**22  # of a chunk's features or its probabilities, 32 MB as float64
@@ -50,11 +50,7 @@ def predict_table(
     with open_table(source, delimiter, network.schema.missing) as table:
         if Path(output).is_file() and Path(source).exists() and Path(output).samefile(source):
             raise InputError(f"{output}: is the table itself; name another file")
-        unused = check_columns(table.path, table.names, network.schema)
-        if id_column is not None and id_column not in table.names:
-            hint = column_hint(table.names, "--delimiter")
-            raise InputError(f"{table.path}: has no column {id_column!r}, which --id names; {hint}")
-        if unused := [name for name in unused if name != id_column]:
+        if unused := check_columns(table.path, table.names, network.schema, id_column):
             said = f"the model does not know {one_line(listed(unused))}, left out"
             print(f"{table.path}: {said}", file=sys.stderr)
         unknown = _predict_parts(network, table, output, id_column)
@@ -75,27 +71,21 @@ def _predict_parts(
     columns = columns_of(schema.classes, id_column is not None)
     n_numbers = max(len(names), network.ensemble.n_replicas * len(schema.classes))
     n_rows = int(np.clip(CHUNK_NUMBERS // n_numbers // 1024 * 1024, 1024, CHUNK_ROWS))
-    batches = source.batches(names, numbers - {id_column})
+    chunks = _numbered(regrouped(source.batches(names, numbers - {id_column}), n_rows))
     # with fast numerics, each product is shared out to threads
     n_threads = 1 if network.manifest.numerics == "fast" else available_cores()
     unknown: Counter[str] = Counter()
+    hidden = True if output == STDOUT else None  # None: shown on a terminal alone
     with (
         open_output(output, columns) as (encoded, write),
-        tqdm(
-            total=source.total,
-            unit=source.unit,
-            unit_scale=True,
-            disable=True if output == STDOUT else None,  # None: only on a terminal
-        ) as bar,
+        tqdm(total=source.total, unit=source.unit, unit_scale=True, disable=hidden) as bar,
     ):
 
         def predicted(chunk: tuple[int, pa.Table]) -> tuple[Any, dict[str, int]]:
             cells, counts = _cells(network, source.path, chunk, id_column)
             return encoded(pa.RecordBatch.from_arrays(cells, schema=columns)), counts
 
-        for content, counts in in_order(
-            predicted, _numbered(regrouped(batches, n_rows)), n_threads
-        ):
+        for content, counts in in_order(predicted, chunks, n_threads):
             write(content)
             unknown.update(counts)
             bar.update(source.position() - bar.n)

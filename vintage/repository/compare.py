@@ -32,10 +32,9 @@ class Comparison:
     """What is to be said of revisions A and B; this is what the JSON holds.
 
     Attributes:
-        title: whether and on which rows they are paired, in words.
+        title: whether and on which rows they are paired, and how the table has changed.
         rows: how many are `paired`, and how many are left out by reason, see `Pairing`; None if the
             classes are not the same.
-        table: how B's table differs from A's, see `table_change`.
         params: by dotted key, both values of those that differ; None where one is not set.
         metrics: by metric.
         notes: what limits the result, a sentence each.
@@ -46,7 +45,6 @@ class Comparison:
     title: str
     paired: bool
     rows: dict[str, int] | None
-    table: dict[str, int | str] | None
     params: Changes
     metrics: dict[str, Difference]
     notes: list[str]
@@ -68,15 +66,14 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
         metrics = paired_differences(*sides, settings)
     else:
         metrics = unpaired_differences(a.model, b.model, same_classes=pairing is not None)
-    table = table_change(a, b)
-    title += f"{_table_in_words(table)}; A is {_named(a)}, B is {_named(b)}"
+    title += f"{table_change(a, b)}; A is {_named(a)}, B is {_named(b)}"
     notes = [*a.warnings, *b.warnings, *_row_notes(a, b, pairing, params)]
     if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
         title += ": the predictions are equal"
     else:
         notes += _verdict_notes(metrics, settings.confidence)
     rows = pairing and {"paired": n_paired, **pairing.left_out}
-    return Comparison(a.name, b.name, title, n_paired > 0, rows, table, params, metrics, notes)
+    return Comparison(a.name, b.name, title, n_paired > 0, rows, params, metrics, notes)
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
@@ -125,17 +122,6 @@ def _paired(a: Revision, b: Revision, params: Changes) -> tuple[Pairing | None, 
     return pairing, f"paired on {'' if words else 'all '}{len(pairing.a.rows)} test rows{left_out}"
 
 
-def _table_in_words(table: dict[str, int | str] | None) -> str:
-    if table is None:
-        return ""
-    if "unknown" in table:
-        return f"; how the table has changed is not known: {table['unknown']}"
-    words = [f"{n} row{'s' * (n != 1)} {what}" for what, n in table.items() if n]
-    return (
-        f"; the table has changed: {', '.join(words) or 'the same rows, written or ordered anew'}"
-    )
-
-
 def _named(revision: Revision) -> str:
     if revision.commit is None or revision.commit.startswith(revision.name):
         return revision.name
@@ -171,8 +157,7 @@ def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterato
     if any(metric.p_value is not None for metric in metrics.values()):
         yield (
             f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
-            f"{confidence:.6g}. B is better or worse in a metric if its interval excludes "
-            "zero."
+            f"{confidence:.6g}. B is better or worse in a metric if its interval excludes zero."
         )
 
 

@@ -14,24 +14,27 @@ from vintage.table.identity import Hashes, Ids, ids_of_column, row_ids, table_ha
 from vintage.table.read import read_table
 
 
-def table_change(a: Revision, b: Revision) -> dict[str, int | str] | None:
-    """How many rows of B's table are `added`, `removed` and `changed`; None if it is the same file.
+def table_change(a: Revision, b: Revision) -> str:
+    """What became of the rows of A's table in B's, in words; "" if it is the same file.
 
-    Rows are known by their ids, so one is `changed` only with a column of ids, `data.id`. If the
-    tables cannot be compared, the only key is `unknown`, with the reason in words.
+    Rows are known by their ids, so one has changed only with a column of ids, `data.id`.
     """
     if a.table_md5 and a.table_md5 == b.table_md5:
-        return None
+        return ""
     try:
         (ids_a, contents_a), (ids_b, contents_b) = _rows(a), _rows(b)
     except InputError as error:
-        return {"unknown": str(error)}
+        return f"; how the table has changed is not known: {error}"
     _, places_a, places_b = np.intersect1d(ids_a, ids_b, return_indices=True)
-    return {
+    counts = {
         "added": len(ids_b) - len(places_b),
         "removed": len(ids_a) - len(places_a),
         "changed": int((contents_a[places_a] != contents_b[places_b]).sum()),
     }
+    words = [f"{n} row{'s' * (n != 1)} {what}" for what, n in counts.items() if n]
+    return (
+        f"; the table has changed: {', '.join(words) or 'the same rows, written or ordered anew'}"
+    )
 
 
 def _rows(revision: Revision) -> tuple[Ids, Hashes]:
