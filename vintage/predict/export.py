@@ -59,28 +59,18 @@ def export_onnx(path: Path, checkpoint: Checkpoint) -> None:
             f"ONNX needs a package that is optional here ({one_line(error)}): run "
             "`pip install onnx`"
         ) from None
-    ensemble, manifest, schema = checkpoint
-    columns = [feature.name for feature in schema.features]
-    outputs = [_free_name(name, columns) for name in OUTPUTS]
-    graph = _Graph(onnx, columns)
-    _add_nodes(graph, checkpoint, *outputs)
-
-    size = (ensemble.n_replicas, "n", len(schema.classes))
-    inputs = [(feature.name, _input_type(feature), ("n", 1)) for feature in schema.features]
-    types = zip(outputs, ("FLOAT", "STRING", "DOUBLE"), (size[1:], size[1:2], size), strict=True)
+    schema = checkpoint.schema
+    graph = _Graph(onnx, [feature.name for feature in schema.features])
+    inputs = [graph.value(feature.name, _type(feature), "n", 1) for feature in schema.features]
+    outputs = _outputs(graph, checkpoint)
     model = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            graph.nodes,
-            "vintage",
-            [graph.value(*each) for each in inputs],
-            [graph.value(*each) for each in types],
-            graph.constants,
-        ),
+        onnx.helper.make_graph(graph.nodes, "vintage", inputs, outputs, graph.constants),
         producer_name="vintage",
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid(*opset) for opset in OPSETS.items()],
     )
-    records = {"model": manifest.model_dump(), "schema": schema.model_dump(exclude_defaults=True)}
+    manifest = checkpoint.manifest.model_dump()
+    records = {"model": manifest, "schema": schema.model_dump(exclude_defaults=True)}
     for key, record in records.items():
         text = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False)
         model.metadata_props.add(key=key, value=text)
@@ -93,6 +83,7 @@ class _Graph:
 
     def __init__(self, onnx: Any, columns: Collection[str]) -> None:
         self.onnx = onnx
+        self.columns = columns
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._prefix = "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in columns))
@@ -125,27 +116,25 @@ class _Graph:
     def as_type(self, name: str, kind: str, output: str = "") -> str:
         return self.node("Cast", name, output=output, to=getattr(self.onnx.TensorProto, kind))
 
-    def value(self, name: str, kind: str, shape: Collection[int | str]) -> Any:
+    def value(self, name: str, kind: str, *shape: int | str) -> Any:
         """The declaration of an input or an output."""
-        kind_of_cell = getattr(self.onnx.TensorProto, kind)
-        return self.onnx.helper.make_tensor_value_info(name, kind_of_cell, shape)
+        of_cells = getattr(self.onnx.TensorProto, kind)
+        return self.onnx.helper.make_tensor_value_info(name, of_cells, shape)
+
+    def free_name(self, name: str) -> str:
+        return self.free_name(f"{name}_") if name in self.columns else name
 
 
-def _free_name(name: str, columns: Collection[str]) -> str:
-    return _free_name(f"{name}_", columns) if name in columns else name
-
-
-def _input_type(feature: Feature) -> str:
+def _type(feature: Feature) -> str:
     if feature.categories is not None:
         return "STRING"
     return "DOUBLE" if feature.offset else "FLOAT"
 
 
-def _add_nodes(
-    graph: _Graph, checkpoint: Checkpoint, probabilities: str, label: str, by_replica: str
-) -> None:
-    """From the columns to the outputs of these names."""
+def _outputs(graph: _Graph, checkpoint: Checkpoint) -> list[Any]:
+    """Add the nodes from the columns to the outputs, and declare these."""
     ensemble, _, schema = checkpoint
+    probabilities, label, by_replica = map(graph.free_name, OUTPUTS)
     cells = [_feature(graph, feature, schema.missing) for feature in schema.features]
     inputs = _encoded(graph, graph.node("Concat", *cells, axis=1), ensemble.encoder)
     logits = graph.as_type(ensemble.layers.export(graph, inputs), "DOUBLE")
@@ -155,6 +144,11 @@ def _add_nodes(
     graph.as_type(mean, "FLOAT", output=probabilities)
     likeliest = graph.node("ArgMax", mean, axis=-1, keepdims=0)
     graph.node("Gather", np.array(schema.classes, dtype=object), likeliest, output=label, axis=0)
+    return [
+        graph.value(probabilities, "FLOAT", "n", len(schema.classes)),
+        graph.value(label, "STRING", "n"),
+        graph.value(by_replica, "DOUBLE", ensemble.n_replicas, "n", len(schema.classes)),
+    ]
 
 
 def _feature(graph: _Graph, feature: Feature, missing: Collection[str]) -> str:

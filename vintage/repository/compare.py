@@ -15,7 +15,6 @@ from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
 
 TARGET = "data.target"
-OF_TEST_ROWS = ("data.", "split.")
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
 LEFT_OUT = {
     "only_a": "of A alone",
@@ -67,7 +66,14 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     else:
         metrics = unpaired_differences(a.model, b.model, same_classes=pairing is not None)
     title += f"{table_change(a, b)}; A is {_named(a)}, B is {_named(b)}"
-    notes = [*a.warnings, *b.warnings, *_row_notes(a, b, pairing, params)]
+    notes = [*a.warnings, *b.warnings]
+    for side, revision in (("A", a), ("B", b)):
+        seen = revision.model.predictions.seen
+        if seen.any():
+            notes.append(
+                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
+                "so its scores may be too good."
+            )
     if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
         title += ": the predictions are equal"
     else:
@@ -126,21 +132,6 @@ def _named(revision: Revision) -> str:
     if revision.commit is None or revision.commit.startswith(revision.name):
         return revision.name
     return f"{revision.name} ({revision.commit[:7]})"
-
-
-def _row_notes(a: Revision, b: Revision, pairing: Pairing | None, params: Changes) -> Iterator[str]:
-    """What makes the test rows of A and B others, or their scores too good."""
-    keys = [key for key in params if key.startswith(OF_TEST_ROWS)]
-    if keys and pairing and (pairing.left_out["only_a"] or pairing.left_out["only_b"]):
-        differ = "differs" if len(keys) == 1 else "differ"
-        yield f"The test rows are not the same, since {' and '.join(keys)} {differ}."
-    for side, revision in (("A", a), ("B", b)):
-        seen = revision.model.predictions.seen
-        if seen.any():
-            yield (
-                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
-                "so its scores may be too good."
-            )
 
 
 def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:

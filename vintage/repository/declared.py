@@ -55,4 +55,5 @@ def imported_modules(root: Path, spec: dict[str, Any]) -> set[Path]:
         script = (root / name.replace(".", "/")).with_suffix(".py")
         if script.is_file():
             finder.run_script(str(script))
-    return {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+    files = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return {Path(file) for file in files if file}

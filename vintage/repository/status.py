@@ -47,7 +47,7 @@ def _status(root: Path, **environment: str) -> Iterator[tuple[str, str, dict[str
         stage = address.rpartition(":")[2]
         for change in changes:
             for kind, found in (change if isinstance(change, dict) else {change: {}}).items():
-                states = {}
+                states: dict[str, str] = {}
                 for path, state in found.items():
                     states |= state if isinstance(state, dict) else {path: state}
                 yield stage, kind, states
