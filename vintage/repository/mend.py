@@ -34,7 +34,7 @@ def mend(root: Path) -> Iterator[str]:
         except ValueError:
             (root / RWLOCK).unlink()
             yield f"{RWLOCK}: was empty or cut and is removed"
-    for folder in cache_folder(root).glob("runs/*/*"):
+    for folder in cache_folder(root).glob("runs/*/*/"):
         if not any(folder.iterdir()):
             folder.rmdir()
             yield f"{folder}: held no run and is removed"

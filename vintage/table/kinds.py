@@ -68,14 +68,6 @@ class Kind(ABC):
     def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
         """A number for each cell, `[n]`: the same one for cells that say the same."""
 
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        """What the cells of a part of a text column are, where two such parts may not be mixed.
-
-        Args:
-            encoded: float64 `[n_known]`, the cells that are not missing, without an offset.
-        """
-        return None
-
 
 class _Continuous(Kind):
     """What is stored as a number: NaN where it is missing, less an offset if it is far from 0."""
@@ -125,10 +117,6 @@ class Numeric(_Continuous):
         """Numbers are the same if they are so in 32 bits, or in 64 where they may get an offset."""
         return _number_keys(as_floats(column.cast(pa.float64(), safe=False)))
 
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:
-        is_true = bool(np.isin(encoded, (0, 1)).all()) and pa.types.is_boolean(typed(column).type)
-        return "truth values" if is_true else "numbers"
-
 
 class Datetime(_Continuous):
     """Dates and times, as days since 2000-01-01 in UTC."""
@@ -163,13 +151,6 @@ class Datetime(_Continuous):
     def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
         days = as_days(column)
         return _number_keys(as_floats(days)) if days is not None else _codes(column)
-
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        try:
-            pc.ascii_trim_whitespace(column).cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            return "times with a zone"
-        return "times without a zone"
 
 
 class Categorical(Kind):
