@@ -7,6 +7,7 @@ NumPy gives the bits of `vintage predict`; without it, probabilities differ by s
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def _predict(self, frame: pd.DataFrame) -> Predicted:
         self._check(frame)
-        table = plain_table(FRAME, _table(frame, self.feature_names_in_))
+        table = plain_table(FRAME, _table(frame, list(self.feature_names_in_)))
         return predict(self._network, encode(FRAME, table, self._network.schema))
 
 
@@ -83,7 +84,7 @@ def _table(frame: pd.DataFrame, needed: Sequence[str]) -> pa.Table:
     for name in needed:
         if names.count(name) > 1:
             raise InputError(f"{FRAME}: column {name!r} is there more than once")
-        column = frame.iloc[:, names.index(name)]
+        column: Any = frame.iloc[:, names.index(name)]
         dense = column.sparse.to_dense() if hasattr(column, "sparse") else column
         try:
             columns[name] = pa.Array.from_pandas(dense)

@@ -78,7 +78,7 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
         title += ": the predictions are equal"
     else:
         notes += _verdict_notes(metrics, settings.confidence)
-    rows = pairing and {"paired": n_paired, **pairing.left_out}
+    rows = {"paired": n_paired, **pairing.left_out} if pairing else None
     return Comparison(a.name, b.name, title, n_paired > 0, rows, params, metrics, notes)
 
 
