@@ -15,7 +15,7 @@ from vintage.base.numerics import Numerics
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.git import find_commit
 
-CHECKPOINT = Path("data/checkpoint")
+CHECKPOINT = "data/checkpoint"
 
 
 @contextlib.contextmanager
@@ -31,30 +31,24 @@ def located(name: str) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    if path == CHECKPOINT:
+    if path == Path(CHECKPOINT):
         raise InputError(
             f"{name}: there is no model; run `dvc repro` or `dvc pull`, or name another model"
         )
-    if path.exists():
-        raise InputError(f"{name}: a model is a checkpoint's folder or a Git revision")
     try:
         commit = find_commit(name)
     except InputError as error:
         raise InputError(f"{error}; there is no folder of this name either") from None
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
-        yield _fetch(name, commit, Path(folder) / "checkpoint")
+        copy = Path(folder) / "checkpoint"
+        try:
+            run_dvc(Path(), "get", ".", CHECKPOINT, "--rev", commit, "--out", str(copy))
+        except InputError as error:
+            raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
+        yield copy
 
 
 def numerics_of(model: Path) -> Numerics:
     """How to pin the numerics, so that a model predicts as when it was evaluated."""
     manifest = read_json(model / "model.json", dict[str, Any])
     return "fast" if manifest.get("numerics") == "fast" else "portable"
-
-
-def _fetch(name: str, commit: str, folder: Path) -> Path:
-    """Get a commit's checkpoint from Git, DVC's cache or its remote."""
-    try:
-        run_dvc(Path(), "get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder))
-    except InputError as error:
-        raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
-    return folder

@@ -20,7 +20,6 @@ from vintage.table.cells import (
     as_days,
     as_floats,
     as_numbers,
-    cast_or_none,
     category_names,
     first_failure,
     is_missing,
@@ -63,10 +62,6 @@ class Kind(ABC):
     @abstractmethod
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
         """The cells as the feature says: float32 `[n]`."""
-
-    def variant(self, column: pa.ChunkedArray) -> str | None:  # noqa: ARG002
-        """What the cells of a part of a text column are, where two such parts may not be mixed."""
-        return None
 
 
 class _Continuous(Kind):
@@ -114,9 +109,6 @@ class Numeric(_Continuous):
             raise place.column_error(f"is of type {cells.type}, not numbers{advice}")
         return as_floats(cells)
 
-    def variant(self, column: pa.ChunkedArray) -> str | None:
-        return "truth values" if pa.types.is_boolean(typed(column).type) else "numbers"
-
 
 class Datetime(_Continuous):
     """Dates and times, as days since 2000-01-01 in UTC."""
@@ -138,10 +130,6 @@ class Datetime(_Continuous):
             cell = column[row].as_py()[:40]
             problem = f"{cell!r} is no time in ISO 8601, such as 2024-02-29 or 2024-02-29T23:59:59"
         raise place.error(row, problem)
-
-    def variant(self, column: pa.ChunkedArray) -> str | None:
-        local = cast_or_none(pc.ascii_trim_whitespace(column), pa.timestamp("us"))
-        return "times with a zone" if local is None else "times without a zone"
 
 
 class Categorical(Kind):
