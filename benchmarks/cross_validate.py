@@ -115,7 +115,7 @@ def without_val(
     n_val = int(np.ceil(split.val_size * n_groups / (1 - 1 / FOLDS)))
     is_val = np.zeros(len(labels), dtype=bool)
     if n_val:
-        _, held_out, _ = hold_out("val_size", np.arange(n_groups), group_labels, n_val, split)
+        _, held_out = hold_out("val_size", np.arange(n_groups), group_labels, n_val, split)
         is_val = np.isin(groups, held_out)
     return np.flatnonzero(~is_val), np.flatnonzero(is_val)
 

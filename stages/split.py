@@ -31,7 +31,7 @@ def main() -> None:
         write_examples(TENSORS / f"{name}.safetensors", examples)
     schema = schema_of(data, shared, params.data)
     write_schema(TENSORS / "schema.json", schema)
-    for line in summary(data, shared, schema, params.data, params.split):
+    for line in summary(data, shared, schema, params.data):
         console.say(line)
 
 

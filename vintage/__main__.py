@@ -5,37 +5,16 @@ and PyTorch are imported after `numerics.pin`, see there.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from vintage.base import console, numerics
 
-Command = Callable[[argparse.Namespace], int]
-Argument = tuple[tuple[str, ...], dict[str, Any]]
-
-COMMANDS: dict[Command, tuple[Argument, ...]] = {}
 CHECKPOINT = "data/checkpoint"
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
 
 
-def argument(*names: str, **settings: Any) -> Argument:
-    """What `argparse` takes as an argument."""
-    return names, settings
-
-
-def command(*arguments: Argument) -> Callable[[Command], Command]:
-    """Make a function a command that takes these arguments; it returns the exit code."""
-
-    def register(function: Command) -> Command:
-        COMMANDS[function] = arguments
-        return function
-
-    return register
-
-
-@command()
 def show(_: argparse.Namespace) -> int:
     """Print the verdict, the scores with their intervals, and where the figures are."""
     from vintage.base.files import read_json
@@ -43,9 +22,8 @@ def show(_: argparse.Namespace) -> int:
     from vintage.report.show import score_lines
     from vintage.scores.evaluation import Baselines, Evaluation
 
-    metrics = Path("metrics")
-    evaluation = read_json(metrics / "details.json", Evaluation)
-    baselines, comparison = metrics / "baseline.json", metrics / "comparison.json"
+    evaluation = read_json(Path("metrics/details.json"), Evaluation)
+    baselines, comparison = Path("metrics/baseline.json"), Path("metrics/comparison.json")
     for line in score_lines(
         evaluation,
         read_json(baselines, Baselines).models if baselines.exists() else None,
@@ -55,7 +33,6 @@ def show(_: argparse.Namespace) -> int:
     return 0
 
 
-@command()
 def check(_: argparse.Namespace) -> int:
     """Check the outputs of the pipeline; exit code 1 if something is wrong."""
     numerics.pin()
@@ -72,7 +49,6 @@ def check(_: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-@command()
 def mend(_: argparse.Namespace) -> int:
     """Repair DVC's own files after a crash or a full disk."""
     from vintage.repository.mend import mend
@@ -82,7 +58,6 @@ def mend(_: argparse.Namespace) -> int:
     return 0
 
 
-@command()
 def stale(_: argparse.Namespace) -> int:
     """Name the stages whose inputs are not those in dvc.lock."""
     from vintage.repository.status import stale_stages
@@ -91,16 +66,10 @@ def stale(_: argparse.Namespace) -> int:
     return 0
 
 
-@command(
-    argument("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {REVISION}"),
-    argument("b", metavar="REV_B", nargs="?", default="workspace", help="B: the same"),
-    argument("--format", choices=("table", "md", "json"), default="table"),
-    argument("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric"),
-)
 def compare(arguments: argparse.Namespace) -> int:
     """Compare the predictions of B with those of A, metric by metric."""
     numerics.pin()
-    from vintage.repository.compare import FORMATS, compare_revisions, is_worse
+    from vintage.repository.compare import FORMATS, compare_revisions
     from vintage.repository.revisions import read_revision
 
     try:
@@ -109,13 +78,10 @@ def compare(arguments: argparse.Namespace) -> int:
         raise console.InputError(str(error) or "not enough memory") from None
     for line in FORMATS[arguments.format](comparison):
         console.say(line)
-    return 1 if arguments.fail_if_worse and is_worse(comparison) else 0
+    is_worse = any(metric.verdict == "worse" for metric in comparison.metrics.values())
+    return int(arguments.fail_if_worse and is_worse)
 
 
-@command(
-    argument("path", metavar="FILE", type=Path, help="such as model.onnx"),
-    argument("--model", default=CHECKPOINT, help=MODEL),
-)
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
     from vintage.predict.locate import located
@@ -135,15 +101,6 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@command(
-    argument(
-        "table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is CSV from stdin"
-    ),
-    argument("-o", "--output", metavar="FILE", default="-", help="CSV, or *.parquet; - is stdout"),
-    argument("--model", default=CHECKPOINT, help=MODEL),
-    argument("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default"),
-    argument("--id", metavar="COLUMN", help="carried into the output as its second column, `id`"),
-)
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
@@ -158,7 +115,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from vintage.predict.new_rows import predict_table
 
     delimiter = arguments.delimiter.replace("\\t", "\t")
-    predict_table(network, arguments.table, arguments.output, delimiter, id_column=arguments.id)
+    predict_table(network, arguments.table, arguments.output, delimiter, arguments.id)
     return 0
 
 
@@ -169,17 +126,38 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {console.one_line(message)}; see `{self.prog} --help`\n")
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line; `arguments.command` is the function to run."""
+    whole = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    adders = {}
+    for command in (show, check, mend, stale, compare, export, predict):
+        said = command.__doc__
+        added = commands.add_parser(command.__name__, help=said, description=said)
+        added.set_defaults(command=command)
+        adders[command] = added.add_argument
+
+    add = adders[compare]
+    add("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {REVISION}")
+    add("b", metavar="REV_B", nargs="?", default="workspace", help="B: the same")
+    add("--format", choices=("table", "md", "json"), default="table")
+    add("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric")
+
+    add = adders[export]
+    add("path", metavar="FILE", type=Path, help="such as model.onnx")
+    add("--model", default=CHECKPOINT, help=MODEL)
+
+    add = adders[predict]
+    add("table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is CSV from stdin")
+    add("-o", "--output", metavar="FILE", default="-", help="CSV, or *.parquet; - is stdout")
+    add("--model", default=CHECKPOINT, help=MODEL)
+    add("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default")
+    add("--id", metavar="COLUMN", help="carried into the output as its second column, `id`")
+    return whole
+
+
 def main() -> None:
-    parser = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for function, its_arguments in COMMANDS.items():
-        added = commands.add_parser(
-            function.__name__, help=function.__doc__, description=function.__doc__
-        )
-        for names, settings in its_arguments:
-            added.add_argument(*names, **settings)
-        added.set_defaults(command=function)
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     console.run(lambda: arguments.command(arguments))
 
 

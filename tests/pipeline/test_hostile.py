@@ -16,7 +16,6 @@ from vintage.base.tensors import read_schema
 from vintage.predict.model import read_network
 from vintage.predict.new_rows import predict_table
 from vintage.report.markdown import escaped
-from vintage.repository.comment import changed_metrics
 from vintage.scores.predictions import (
     Predictions,
     parse_predictions,
@@ -107,18 +106,10 @@ def test_a_command_speaks_in_plain_lines(hostile: Project, command: list[str]) -
 
 
 def test_a_pull_request_comment_shows_the_names_and_calls_nobody(hostile: Project) -> None:
-    comment = hostile.run("bash", ".ci/comment", "HEAD", "train, @somebody</details>").stdout
-    assert "lock: train, @&#8203;somebody&lt;/details&gt;\n" in comment
+    comment = hostile.run("bash", ".ci/comment", "HEAD", "train").stdout
     assert comment.count("<") == 4, "beside <details> and <summary>, and their ends"
     assert escaped(TARGET) in comment
     assert not re.search(r"@\w|://", comment)
-
-
-def test_the_metrics_of_a_pull_request_are_escaped() -> None:
-    name = "</details><h1>ALL CHECKS PASSED</h1>|@somebody"
-    change = {"old": 1, "new": name, "diff": 0.1234567}
-    row = list(changed_metrics({"a|b": {name: change}}))[-1]
-    assert row == f"| a\\|b | {escaped(name)} | 1 | {escaped(name)} | 0.123457 |"
 
 
 def test_the_report_shows_the_names(hostile: Project) -> None:

@@ -335,12 +335,12 @@ BAD_SPLITS: dict[str, tuple[list[list[Any]], dict[str, Any], str]] = {
         without("train"), {"split.column": "part"},
         "this split leaves no row of class 'x' in train; correct the column of split.column"),
     "no test rows": (
-        without("test"), {"split.column": "part"}, "split.column names no row of part 'test'"),
+        without("test"), {"split.column": "part"}, "leaves no row in test; correct the column"),
     "a class that is not in train": (
         changed(*only_held_out), {"split.column": "part"}, "no row of class 'z' in train"),
     "a class that comes late": (
         changed(*((row, 3, "z") for row in range(55, 60))), {"split.order_by": "when"},
-        "no row of class 'z' in train; with split.order_by, take smaller sizes"),
+        "no row of class 'z' in train; take other sizes"),
     "a missing time": (
         changed((9, 2, "NA")), {"split.order_by": "when"}, "'when', row 9: the cell is empty"),
     "no times": (PARTS, {"split.order_by": "part"}, "holds neither numbers nor times in ISO 8601"),

@@ -99,7 +99,7 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     assert "committed dvc.lock: train, report" in comment
     assert "| train.epochs | 100 | 5 |" in comment
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
-    row = r"\| metrics/evaluation.json \| test.log\\_loss \| [\d.]+ \| [\d.]+ \|"
+    row = r"\| metrics/evaluation.json +\| test.log_loss +\| [\d.]+ +\| [\d.]+ +\|"
     assert re.search(row, comment)
     failed = reproduced.run("bash", ".ci/reproduce", check=False)
     assert failed.returncode == 1

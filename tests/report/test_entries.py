@@ -65,7 +65,7 @@ def test_a_metric_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
     a = read_revision("workspace")
     majority = read_predictions(folder / "data/baseline/majority_class.csv")
-    comparison = compare_revisions(a, replace(a, predictions=majority))
+    comparison = compare_revisions(a, replace(a, model=replace(a.model, predictions=majority)))
     found = comparison.metrics["brier"]
     assert found.verdict == "worse"
     assert found.low is not None

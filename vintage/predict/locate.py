@@ -12,7 +12,7 @@ from vintage.base.console import InputError
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.git import find_commit
 
-CHECKPOINT = Path("data/checkpoint")
+CHECKPOINT = "data/checkpoint"
 
 
 @contextlib.contextmanager
@@ -28,24 +28,18 @@ def located(name: str) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    if path == CHECKPOINT:
+    if path == Path(CHECKPOINT):
         raise InputError(
             f"{name}: there is no model; run `dvc repro` or `dvc pull`, or name another model"
         )
-    if path.exists():
-        raise InputError(f"{name}: a model is a checkpoint's folder or a Git revision")
     try:
         commit = find_commit(name)
     except InputError as error:
         raise InputError(f"{error}; there is no folder of this name either") from None
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
-        yield _fetch(name, commit, Path(folder) / "checkpoint")
-
-
-def _fetch(name: str, commit: str, folder: Path) -> Path:
-    """Get a commit's checkpoint from Git, DVC's cache or its remote."""
-    try:
-        run_dvc(Path(), "get", ".", CHECKPOINT.as_posix(), "--rev", commit, "--out", str(folder))
-    except InputError as error:
-        raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
-    return folder
+        copy = Path(folder) / "checkpoint"
+        try:
+            run_dvc(Path(), "get", ".", CHECKPOINT, "--rev", commit, "--out", str(copy))
+        except InputError as error:
+            raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
+        yield copy

@@ -1,7 +1,7 @@
 """A trained network, from a checkpoint, and what it predicts for rows."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,10 @@ from vintage.base.tensors import Features, Schema
 from vintage.network.checkpoint import Checkpoint, read_checkpoint
 from vintage.table.cells import Place, with_nulls
 from vintage.table.features import encode_features
-from vintage.table.plain import plain_table
 from vintage.table.read import column_hint
 
-Network = Checkpoint
 
-
-@dataclass(frozen=True)
-class Predicted:
+class Predicted(NamedTuple):
     """What is predicted for rows.
 
     Attributes:
@@ -43,21 +39,21 @@ def read_network(folder: Path) -> Checkpoint:
     return read_checkpoint(folder)
 
 
-def predict(network: Network, features: Features) -> Predicted:
+def predict(network: Checkpoint, features: Features) -> Predicted:
     """The mean over the replicas, computed as the stage `evaluate` does, and their spread."""
     by_replica = network.predict_proba(features)
     probabilities = by_replica.mean(axis=0)
     classes = probabilities.argmax(axis=1)
-    spread = None
-    if len(by_replica) > 1:
-        # of all classes, because NumPy sums a single row's predicted class in another order
-        deviations = by_replica.std(axis=0, ddof=1)
-        spread = np.take_along_axis(deviations, classes[:, None], axis=1)[:, 0]
+    if len(by_replica) == 1:
+        return Predicted(classes, probabilities, None)
+    # of all classes, because NumPy sums a single row's predicted class in another order
+    deviations = by_replica.std(axis=0, ddof=1)
+    spread = np.take_along_axis(deviations, classes[:, None], axis=1)[:, 0]
     return Predicted(classes, probabilities, spread)
 
 
 def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Features:
-    """Rows as they stand in a table -> float32 `[n, n_features]`.
+    """Rows in plain types -> float32 `[n, n_features]`.
 
     Args:
         path: for errors.
@@ -66,22 +62,26 @@ def encode(path: Path, table: pa.Table, schema: Schema, first: int = 0) -> Featu
     Raises:
         InputError: a cell is not what its column holds.
     """
-    plain = plain_table(path, table.select([feature.name for feature in schema.features]))
-    columns = {name: with_nulls(plain[name], schema.missing) for name in plain.column_names}
-    rows = np.arange(first, first + plain.num_rows)
+    columns = {
+        feature.name: with_nulls(table[feature.name], schema.missing) for feature in schema.features
+    }
+    rows = np.arange(first, first + table.num_rows)
     return encode_features(columns, schema.features, Place(str(path), rows, is_new=True))
 
 
-def check_columns(path: Path, found: list[str], schema: Schema) -> list[str]:
+def check_columns(
+    path: Path, found: list[str], schema: Schema, id_column: str | None = None
+) -> list[str]:
     """The columns that are there and of no use; the target and dropped ones are expected.
 
     Raises:
-        InputError: one that the model needs is missing.
+        InputError: one that is needed is missing.
     """
     needed = [feature.name for feature in schema.features]
+    needed += [] if id_column is None else [id_column]
     if missing := [name for name in needed if name not in set(found)]:
         hint = column_hint(found, "--delimiter")
-        raise InputError(f"{path}: has no {listed(missing)}, which the model needs; {hint}")
+        raise InputError(f"{path}: has no {listed(missing)}, which is needed; {hint}")
     known = {*needed, *schema.dropped, schema.target}
     return [name for name in found if name not in known]
 

@@ -9,90 +9,48 @@ written as `metrics/predictions.csv` is, see `vintage.scores.predictions`.
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vintage.base.console import InputError
 from vintage.base.files import replacing
-from vintage.base.tensors import Schema
-from vintage.predict.model import Predicted
 from vintage.scores.predictions import PROBABILITY, csv_line, escaped, quoted
 
 STDOUT = "-"
-PARQUET = ".parquet"
-NOT_WRITTEN = (".arrow", ".feather", ".gz", ".pq", ".xlsx")
 LOWEST_PLAIN = 1e-4  # below, Python writes an exponent, and Arrow does later
 
 
-@dataclass(frozen=True)
-class Output:
-    """Where predictions go: `content` may run on any thread, `write` runs in the order of rows.
+class Output(NamedTuple):
+    """`encode` may run on any thread; `write` takes what it returned, in the order of rows."""
 
-    Attributes:
-        id_column: of the table, to be carried over; None for none.
-        names: of the classes.
-        schema: of the columns that are written.
-        encoded: makes of rows what `write` takes.
-    """
-
-    id_column: str | None
-    names: pa.Array
-    schema: pa.Schema
-    encoded: Callable[[pa.RecordBatch], Any]
+    encode: Callable[[pa.RecordBatch], Any]
     write: Callable[[Any], Any]
 
-    def content(self, first: int, predicted: Predicted, ids: pa.Array | None) -> Any:
-        """The predictions of the rows from number `first` on, with their ids, for `write`."""
-        n_rows, spread = len(predicted.classes), predicted.spread
-        columns = [
-            pa.array(np.arange(first, first + n_rows)),
-            *([] if ids is None else [ids]),
-            self.names.take(pa.array(predicted.classes)),
-            *(pa.array(column) for column in predicted.probabilities.T.copy()),
-            pa.nulls(n_rows, pa.float64()) if spread is None else pa.array(spread),
-        ]
-        return self.encoded(pa.RecordBatch.from_arrays(columns, schema=self.schema))
+
+def columns_of(classes: list[str], with_id: bool) -> pa.Schema:
+    """The columns that are written."""
+    names = ["row", *(["id"] if with_id else []), "predicted"]
+    kinds = dict.fromkeys(names, pa.string()) | {"row": pa.int64()}
+    numbers = [*(PROBABILITY + name for name in classes), "spread"]
+    return pa.schema(kinds | dict.fromkeys(numbers, pa.float64()))
 
 
 @contextlib.contextmanager
-def open_output(path: str, schema: Schema, id_column: str | None) -> Iterator[Output]:
+def open_output(path: str, columns: pa.Schema) -> Iterator[Output]:
     """Open `path` for writing; `-` is standard output. A file is complete or not there."""
-    kinds = {
-        "row": pa.int64(),
-        **({} if id_column is None else {"id": pa.string()}),
-        "predicted": pa.string(),
-        **{PROBABILITY + name: pa.float64() for name in schema.classes},
-        "spread": pa.float64(),
-    }
-    columns, names = pa.schema(kinds), pa.array(schema.classes)
     with _complete(path) as file:
-        if Path(path).suffix.lower() != PARQUET:
-            file.write(csv_line(map(escaped, kinds)).encode())
-            yield Output(id_column, names, columns, _csv_lines, file.write)
+        if Path(path).suffix.lower() != ".parquet":
+            file.write(csv_line(map(escaped, columns.names)).encode())
+            yield Output(_csv_lines, file.write)
             return
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetWriter(file, columns) as writer:
-            yield Output(id_column, names, columns, lambda rows: rows, writer.write_batch)
-
-
-def check_output(source: str, output: str) -> None:
-    """Refuse an output that cannot be written, or is the table itself."""
-    path = Path(output)
-    if path.suffix.lower() in NOT_WRITTEN:
-        raise InputError(
-            f"{output}: predictions are written as CSV, or as Parquet if the name ends in .parquet"
-        )
-    if path.is_dir():
-        raise InputError(f"{output}: is a folder; name a file in it")
-    if output != STDOUT and path.is_file() and Path(source).is_file() and path.samefile(source):
-        raise InputError(f"{output}: is the table itself; name another file")
+            yield Output(lambda rows: rows, writer.write_batch)
 
 
 def float_texts(values: npt.NDArray[np.float64]) -> pa.Array:
@@ -103,8 +61,8 @@ def float_texts(values: npt.NDArray[np.float64]) -> pa.Array:
     return pc.replace_with_mask(texts, pa.array(others), written)
 
 
-def _csv_lines(batch: pa.RecordBatch) -> bytes:
-    cells = [_texts(column) for column in batch.columns]
+def _csv_lines(rows: pa.RecordBatch) -> bytes:
+    cells = map(_texts, rows.columns)
     lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace")
     return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
 

@@ -20,7 +20,7 @@ from vintage.repository.status import check_cache, check_status
 from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
-from vintage.table.twins import equal_rows, torn_rows
+from vintage.table.identity import equal_rows, torn_rows
 
 PARTS = ("train", "val", "test")
 
@@ -70,7 +70,7 @@ def _check_split(tensors: Path, group_by: str) -> Iterator[str]:
     torn = torn_rows(rows, part) | torn_rows(groups, part)
     if group_by == "duplicates":
         known = is_known(features, schema.features)  # which one an unknown category is, is lost
-        torn[known] |= torn_rows(equal_rows(features[known]), part[known])
+        torn[known] |= torn_rows(equal_rows(features[known].T), part[known])
     if torn.any():
         what = "twin" if group_by == "duplicates" else "row of its group"
         yield f"data/tensors: row {rows[torn][0]} has a {what} on another side of the split"

@@ -6,46 +6,44 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from vintage.base.params import IntervalParams
 from vintage.report import markdown
-from vintage.report.differences import (
-    Candidate,
-    Difference,
-    paired_differences,
-    unpaired_differences,
-)
+from vintage.report.differences import Difference, paired_differences, unpaired_differences
 from vintage.report.pairing import Pairing, pair_rows
 from vintage.report.tables import aligned, wrapped
-from vintage.repository.revisions import AUTO, Revision
-from vintage.repository.table_change import TableChange, table_change
+from vintage.repository.revisions import Revision
+from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
 
 TARGET = "data.target"
-OF_TEST_ROWS = ("data.", "split.")
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
-SHUFFLED = 0.1  # the share of test rows on one side only, from which a split counts as drawn anew
+LEFT_OUT = {
+    "only_a": "of A alone",
+    "only_b": "of B alone",
+    "relabelled": "with another class in each",
+    "seen": "with a twin in train",
+}
 
 Changes = dict[str, tuple[Any, Any]]  # by dotted key, A's and B's value of a parameter
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Revisions A and B, and what is to be said of them.
+    """What is to be said of revisions A and B; this is what the JSON holds.
 
     Attributes:
-        not_paired: in words, why not; None if they are paired.
-        pairing: the test rows that both are scored on; None if they are not paired.
-        table: how B's table differs from A's; None if it is the same.
-        params: those that differ; a value is None where it is not set.
+        title: whether and on which rows they are paired, and how the table has changed.
+        rows: how many are `paired`, and how many are left out by reason, see `Pairing`; None if the
+            classes are not the same.
+        params: by dotted key, both values of those that differ; None where one is not set.
         metrics: by metric.
         notes: what limits the result, a sentence each.
     """
 
-    a: Revision
-    b: Revision
-    not_paired: str | None
-    pairing: Pairing | None
-    table: TableChange | None
+    a: str
+    b: str
+    title: str
+    paired: bool
+    rows: dict[str, int] | None
     params: Changes
     metrics: dict[str, Difference]
     notes: list[str]
@@ -58,71 +56,54 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     target is the same.
     """
     settings = b.interval_params()
-    params = differing_params(a.params, b.params)
-    sides = [Candidate(side.predictions, side.replicas, side.stds) for side in (a, b)]
-    pairing, not_paired = None, _why_not_paired(a, b, params)
-    if not not_paired:
-        pairing = pair_rows(a.predictions, b.predictions).without_seen()
-        if not len(pairing.a.rows):
-            not_paired = f"no test row is left to compare on{_left_out(pairing)}"
-            pairing = None
-    if pairing:
-        paired = replace(sides[0], predictions=pairing.a), replace(sides[1], predictions=pairing.b)
-        metrics = paired_differences(*paired, settings)
+    pairs = {key: (a.params.get(key), b.params.get(key)) for key in sorted({*a.params, *b.params})}
+    params = {key: pair for key, pair in pairs.items() if _shown(pair[0]) != _shown(pair[1])}
+    pairing, title = _paired(a, b, params)
+    n_paired = len(pairing.a.rows) if pairing else 0
+    if pairing and n_paired:
+        sides = replace(a.model, predictions=pairing.a), replace(b.model, predictions=pairing.b)
+        metrics = paired_differences(*sides, settings)
     else:
-        same_classes = TARGET not in params and a.predictions.classes == b.predictions.classes
-        metrics = unpaired_differences(sides[0], sides[1], same_classes)
-    shown = _with_resolved(a, b, params)
-    comparison = Comparison(a, b, not_paired, pairing, table_change(a, b), shown, metrics, [])
-    comparison.notes.extend(_notes(comparison, settings))
-    return comparison
-
-
-def differing_params(a: dict[str, Any], b: dict[str, Any]) -> Changes:
-    """By sorted key, both values, as JSON can hold them."""
-    pairs = {key: (_plain(a.get(key)), _plain(b.get(key))) for key in sorted({*a, *b})}
-    return {key: pair for key, pair in pairs.items() if json.dumps(pair[0]) != json.dumps(pair[1])}
-
-
-def is_worse(comparison: Comparison) -> bool:
-    return any(metric.verdict == "worse" for metric in comparison.metrics.values())
+        metrics = unpaired_differences(a.model, b.model, same_classes=pairing is not None)
+    title += f"{table_change(a, b)}; A is {_named(a)}, B is {_named(b)}"
+    notes = [*a.warnings, *b.warnings]
+    for side, revision in (("A", a), ("B", b)):
+        seen = revision.model.predictions.seen
+        if seen.any():
+            notes.append(
+                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
+                "so its scores may be too good."
+            )
+    if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
+        title += ": the predictions are equal"
+    else:
+        notes += _verdict_notes(metrics, settings.confidence)
+    rows = {"paired": n_paired, **pairing.left_out} if pairing else None
+    return Comparison(a.name, b.name, title, n_paired > 0, rows, params, metrics, notes)
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
-    yield from wrapped(_title(comparison))
+    yield from wrapped(comparison.title)
     for key, values in comparison.params.items():
-        yield from wrapped(f"{key}: {' -> '.join(map(_shown_param, values))}")
+        yield from wrapped(f"{key}: {' -> '.join(map(_shown, values))}")
     yield ""
-    yield from aligned(HEADER, _rows(comparison))
+    yield from aligned(HEADER, list(_rows(comparison)))
     for note in comparison.notes:
         yield from ("", *wrapped(note))
 
 
 def markdown_lines(comparison: Comparison) -> Iterator[str]:
-    yield markdown.escaped(_title(comparison))
-    yield ""
+    yield from (markdown.escaped(comparison.title), "")
     if comparison.params:
-        params = [(key, *map(_shown_param, pair)) for key, pair in comparison.params.items()]
-        yield from markdown.table_lines(("parameter", "A", "B"), params)
-        yield ""
-    yield from markdown.table_lines(HEADER, _rows(comparison))
+        params = [(key, *map(_shown, pair)) for key, pair in comparison.params.items()]
+        yield from (*markdown.table_lines(("parameter", "A", "B"), params), "")
+    yield from markdown.table_lines(HEADER, list(_rows(comparison)))
     for note in comparison.notes:
         yield from ("", markdown.escaped(note))
 
 
 def json_lines(comparison: Comparison) -> Iterator[str]:
-    pairing = comparison.pairing
-    content = {
-        "a": comparison.a.name,
-        "b": comparison.b.name,
-        "paired": pairing is not None,
-        "rows": pairing and {"paired": len(pairing.a.rows), **pairing.left_out},
-        "table": comparison.table and asdict(comparison.table),
-        "params": comparison.params,
-        "metrics": {name: asdict(metric) for name, metric in comparison.metrics.items()},
-        "notes": comparison.notes,
-    }
-    yield json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
+    yield json.dumps(asdict(comparison), indent=2, allow_nan=False)
 
 
 FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
@@ -132,68 +113,19 @@ FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
 }
 
 
-def _why_not_paired(a: Revision, b: Revision, params: Changes) -> str | None:
+def _paired(a: Revision, b: Revision, params: Changes) -> tuple[Pairing | None, str]:
+    """The test rows that count, and in words, which these are or why there are none."""
+    predictions_a, predictions_b = a.model.predictions, b.model.predictions
     if TARGET in params:
-        return f"the target is {params[TARGET][0]} in A and {params[TARGET][1]} in B"
-    if a.predictions.classes != b.predictions.classes:
-        return "the classes are not the same"
-    return None
-
-
-def _with_resolved(a: Revision, b: Revision, params: Changes) -> Changes:
-    """Differing parameters, with what stands for `auto`, also where that alone differs."""
-
-    def with_auto(revision: Revision, key: str, value: Any) -> Any:
-        if value != AUTO or key not in revision.resolved:
-            return value
-        return f"{AUTO} ({_shown_param(revision.resolved[key])})"
-
-    resolved_otherwise = {
-        key: (AUTO, AUTO)
-        for key in sorted({*a.resolved} & {*b.resolved})
-        if a.resolved[key] != b.resolved[key]
-    }
-    return {
-        key: (with_auto(a, key, pair[0]), with_auto(b, key, pair[1]))
-        for key, pair in (params | resolved_otherwise).items()
-    }
-
-
-def _title(comparison: Comparison) -> str:
-    pairing = comparison.pairing
-    end = f"{_table_in_words(comparison.table)}; A is {_named(comparison.a)}, B is "
-    end += _named(comparison.b)
-    if pairing is None:
-        return f"not paired: {comparison.not_paired}{end}"
-    n_rows = f"{'' if any(pairing.left_out.values()) else 'all '}{len(pairing.a.rows)} test rows"
-    equal = ": the predictions are equal" if _are_equal(pairing) else ""
-    return f"paired on {n_rows}{_left_out(pairing)}{end}{equal}"
-
-
-def _left_out(pairing: Pairing) -> str:
-    reasons = {
-        "only_a": "of A alone",
-        "only_b": "of B alone",
-        "relabelled": "with another class in each",
-        "seen": "with a twin in train",
-    }
-    words = [f"{n} {reasons[reason]}" for reason, n in pairing.left_out.items() if n]
-    return f" (left out: {', '.join(words)})" if words else ""
-
-
-def _table_in_words(table: TableChange | None) -> str:
-    if table is None:
-        return ""
-    if table.unknown:
-        return f"; how the table has changed is not known: {table.unknown}"
-    counts = {"added": table.added, "removed": table.removed, "changed": table.changed}
-    words = [f"{count} row{'s' * (count != 1)} {what}" for what, count in counts.items() if count]
-    change = ", ".join(words) or "the same rows, written or ordered anew"
-    return f"; the table has changed: {change}"
-
-
-def _are_equal(pairing: Pairing) -> bool:
-    return bool((pairing.a.probabilities == pairing.b.probabilities).all())
+        return None, "not paired: the target is {} in A and {} in B".format(*params[TARGET])
+    if predictions_a.classes != predictions_b.classes:
+        return None, "not paired: the classes are not the same"
+    pairing = pair_rows(predictions_a, predictions_b).without_seen()
+    words = [f"{n} {LEFT_OUT[reason]}" for reason, n in pairing.left_out.items() if n]
+    left_out = f" (left out: {', '.join(words)})" if words else ""
+    if not len(pairing.a.rows):
+        return pairing, f"not paired: no test row is left to compare on{left_out}"
+    return pairing, f"paired on {'' if words else 'all '}{len(pairing.a.rows)} test rows{left_out}"
 
 
 def _named(revision: Revision) -> str:
@@ -202,52 +134,7 @@ def _named(revision: Revision) -> str:
     return f"{revision.name} ({revision.commit[:7]})"
 
 
-def _notes(comparison: Comparison, settings: IntervalParams) -> Iterator[str]:
-    sides = {"A": comparison.a, "B": comparison.b}
-    for revision in sides.values():
-        yield from revision.warnings
-    yield from _split_notes(comparison)
-    if comparison.pairing is None:
-        yield "Unpaired: a difference may come from the rows and not the models, so no verdict."
-    elif _are_equal(comparison.pairing):
-        return
-    else:
-        yield from _verdict_notes(comparison.metrics, settings)
-    unknown = [side for side, x in sides.items() if not (x.replicas > 1 and x.stds)]
-    if unknown:
-        yield (
-            f"How much {' and '.join(unknown)} would change with another seed is not known (no "
-            "replicas), so this holds for these two trained models and not for their recipes."
-        )
-
-
-def _split_notes(comparison: Comparison) -> Iterator[str]:
-    n_test = len(comparison.b.predictions.rows)
-    left_out = comparison.pairing.left_out if comparison.pairing else {"only_b": n_test}
-    n_alone = left_out.get("only_a", 0) + left_out["only_b"]
-    keys = [key for key in comparison.params if key.startswith(OF_TEST_ROWS)]
-    if n_alone and keys:
-        differ = "differs" if len(keys) == 1 else "differ"
-        yield f"The test rows are not the same, since {' and '.join(keys)} {differ}."
-    elif (
-        n_alone > SHUFFLED * n_test
-        and comparison.table
-        and comparison.b.params.get("split.by") == "shuffle"
-    ):
-        yield (
-            "The table has changed, and split.by: shuffle deals all rows anew when it does. With "
-            "split.by: hash each row keeps its side, and more of them are paired."
-        )
-    for side, revision in (("A", comparison.a), ("B", comparison.b)):
-        seen = revision.predictions.seen
-        if seen.any():
-            yield (
-                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
-                "so its scores may be too good."
-            )
-
-
-def _verdict_notes(metrics: dict[str, Difference], settings: IntervalParams) -> Iterator[str]:
+def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:
     missed = [
         f"{_rounded_up(metric.detectable)} in {METRICS[name].title}"
         for name, metric in metrics.items()
@@ -258,45 +145,24 @@ def _verdict_notes(metrics: dict[str, Difference], settings: IntervalParams) -> 
             "No difference means none that this test set can show. With a probability of 80 %, it "
             f"would have shown a difference of {', '.join(missed)}."
         )
-    undefined = [METRICS[name].title for name, each in metrics.items() if each.difference is None]
-    if undefined:
-        yield f"Not defined for these test rows: {', '.join(undefined)}."
-    yield (
-        f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
-        f"{settings.confidence:.6g}. B is better or worse in a metric if its interval excludes "
-        "zero."
-    )
-
-
-def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    return [
-        (
-            METRICS[name].title,
-            _number(metric.a),
-            _number(metric.b),
-            _number(metric.difference, "+"),
-            _interval(metric),
-            _p_value(metric.p_value),
-            metric.verdict,
+    if any(metric.p_value is not None for metric in metrics.values()):
+        yield (
+            f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
+            f"{confidence:.6g}. B is better or worse in a metric if its interval excludes zero."
         )
-        for name, metric in comparison.metrics.items()
-    ]
+
+
+def _rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    for name, metric in comparison.metrics.items():
+        low, high, p = metric.low, metric.high, metric.p_value
+        interval = "-" if low is None else f"{_number(low, '+')} to {_number(high, '+')}"
+        p_value = "< 0.0001" if p is not None and p < 0.0001 else _number(p)
+        numbers = _number(metric.a), _number(metric.b), _number(metric.difference, "+")
+        yield (METRICS[name].title, *numbers, interval, p_value, metric.verdict)
 
 
 def _number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{round(value, 4) + 0.0:{sign}.4f}"
-
-
-def _interval(metric: Difference) -> str:
-    if metric.low is None or metric.high is None:
-        return "-"
-    return f"{_number(metric.low, '+')} to {_number(metric.high, '+')}"
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _rounded_up(value: float) -> str:
@@ -305,10 +171,5 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
 
 
-def _shown_param(value: Any) -> str:
+def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON can hold it: dates and numbers that are not finite as text."""
-    return json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str)

@@ -4,30 +4,29 @@ DVC reruns a stage when one of its dependencies changes. A module that a stage i
 declare may change without that, and the results are then of older code.
 """
 
-import ast
 import re
 from collections.abc import Iterator
-from functools import cache
-from importlib.util import resolve_name
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml
 
-FOR_OTHER_PROGRAMS = Path("vintage/__init__.py")  # what it imports, no stage calls
-SCRIPT = re.compile(r"\bpython[\d.]*(?: -[^m ]\S*)* (?:-m ([\w.]+)|(\S+\.py)\b)")
+FOR_OTHER_PROGRAMS = "vintage.predict"  # which `vintage.load` imports, and no stage calls
+SCRIPT = re.compile(r"\bpython\S* -m ([\w.]+)")
 
 
 def check_declared(root: Path) -> Iterator[str]:
     """Yields one line for each module that a stage imports from no declared file or folder.
 
     Raises:
-        InputError: `dvc.yaml` or a module cannot be read.
+        InputError: `dvc.yaml` cannot be read.
     """
+    root = root.absolute()
     for stage, spec in read_stages(root / "dvc.yaml").items():
         declared = {root / path for path in spec.get("deps", []) if isinstance(path, str)}
-        for path in sorted(imported_modules(root, scripts_of(root, spec))):
+        for path in sorted(imported_modules(root, spec)):
             if declared.isdisjoint([path, *path.parents]):
                 yield (
                     f"stage {stage} imports {path.relative_to(root).as_posix()}, which dvc.yaml "
@@ -36,65 +35,25 @@ def check_declared(root: Path) -> Iterator[str]:
 
 
 def read_stages(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages of `dvc.yaml` by name; of one with `foreach` or `matrix`, what it repeats."""
+    """The stages of `dvc.yaml` by name."""
     try:
-        stages = parse_yaml(path.read_bytes(), path.name)["stages"]
-        return {name: spec.get("do", spec) for name, spec in stages.items()}
+        stages: dict[str, dict[str, Any]] = parse_yaml(path.read_bytes(), path.name)["stages"]
     except FileNotFoundError:
         raise InputError(f"{path.name}: no such file; run from the repository's root") from None
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError):
         raise InputError(f"{path.name}: has no stages; `dvc stage list` says why") from None
+    return stages
 
 
-def scripts_of(root: Path, spec: dict[str, Any]) -> set[Path]:
-    """The files under `root` that a stage's command runs by `python -m` or by their path."""
-    command = spec.get("cmd", "")
-    scripts: set[Path] = set()
-    for module, file in SCRIPT.findall(command if isinstance(command, str) else "\n".join(command)):
-        if module:
-            scripts |= files_of(root, module) | files_of(root, f"{module}.__main__")
-        elif (root / file).is_file():
-            scripts.add(root / file)
-    return scripts
-
-
-def imported_modules(root: Path, scripts: set[Path]) -> set[Path]:
-    """These files, and all under `root` that they import, through others as well.
+def imported_modules(root: Path, spec: dict[str, Any]) -> set[Path]:
+    """The scripts that a stage runs by `python -m`, and all under `root` that they import.
 
     An import counts wherever it stands. One by a name that the code puts together is not found.
     """
-    found: set[Path] = set()
-    due = set(scripts)
-    while due:
-        path = due.pop()
-        found.add(path)
-        due |= {file for name in imports_of(root, path) for file in files_of(root, name)} - found
-    return found
-
-
-def files_of(root: Path, name: str) -> set[Path]:
-    """The files under `root` that importing a module runs: its own and its packages'."""
-    path = root.joinpath(*name.split("."))
-    packages = [path, *path.parents][: name.count(".") + 1]
-    files = [path.with_suffix(".py"), *(package / "__init__.py" for package in packages)]
-    return {file for file in files if file.is_file()}
-
-
-@cache
-def imports_of(root: Path, path: Path) -> frozenset[str]:
-    """The names of the modules that a file imports, and of what may be a module in them."""
-    relative = path.relative_to(root)
-    if relative == FOR_OTHER_PROGRAMS:
-        return frozenset()
-    package = ".".join(relative.parent.parts)
-    names = set()
-    try:
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                name = resolve_name("." * node.level + (node.module or ""), package)
-                names |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
-    except (SyntaxError, ValueError) as error:
-        raise InputError(f"{relative}: is not valid Python: {error}") from None
-    return frozenset(names)
+    finder = ModuleFinder([str(root)], excludes=[FOR_OTHER_PROGRAMS])
+    for name in SCRIPT.findall(str(spec.get("cmd"))):
+        script = (root / name.replace(".", "/")).with_suffix(".py")
+        if script.is_file():
+            finder.run_script(str(script))
+    files = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return {Path(file) for file in files if file}

@@ -15,12 +15,14 @@ def find_commit(name: str) -> str:
     commit = found.stdout.decode().strip()
     if found.returncode == 0 and not commit.startswith("^"):  # as `^HEAD`, all but HEAD
         return commit
-    commits = _experiments().get(name, set())
-    if len(commits) == 1:
-        return next(iter(commits))
-    if commits:
+    # the refs of experiments are refs/exps/<2 digits>/<38>/<name>
+    listed = run_git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}")
+    commits = set(listed.stdout.decode().split())
+    if len(commits) > 1:
         raise InputError(f"{name}: {len(commits)} experiments have this name; give one's commit")
-    raise InputError(f"{name}: no such Git revision or DVC experiment")
+    if not commits:
+        raise InputError(f"{name}: no such Git revision or DVC experiment")
+    return commits.pop()
 
 
 def run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -29,15 +31,3 @@ def run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(["git", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         raise InputError("git is not installed, so no revision can be read") from None
-
-
-def _experiments() -> dict[str, set[str]]:
-    """The commits of experiments by name; their refs are refs/exps/<2 digits>/<38>/<name>."""
-    listed = run_git(
-        "for-each-ref", "--format=%(objectname) %(refname:lstrip=4)", "refs/exps/*/*/*"
-    )
-    commits: dict[str, set[str]] = {}
-    for line in listed.stdout.decode("utf-8", errors="replace").splitlines():
-        commit, _, name = line.partition(" ")
-        commits.setdefault(name, set()).add(commit)
-    return commits

@@ -28,29 +28,24 @@ def mend(root: Path) -> Iterator[str]:
     if _dvc_runs_in(root):
         yield "DVC is at work here, so nothing is mended"
         return
-    yield from _mend_rwlock(root / RWLOCK)
-    for folder in cache_folder(root).glob("runs/*/*"):
-        if folder.is_dir() and not any(folder.iterdir()):
+    if (root / RWLOCK).exists():
+        try:
+            json.loads((root / RWLOCK).read_bytes())
+        except ValueError:
+            (root / RWLOCK).unlink()
+            yield f"{RWLOCK}: was empty or cut and is removed"
+    for folder in cache_folder(root).glob("runs/*/*/"):
+        if not any(folder.iterdir()):
             folder.rmdir()
             yield f"{folder}: held no run and is removed"
-    yield from _mend_lock_file(root / LOCK_FILE)
+    if (root / LOCK_FILE).exists():
+        yield from _mend_lock_file(root)
 
 
-def _mend_rwlock(path: Path) -> Iterator[str]:
+def _mend_lock_file(root: Path) -> Iterator[str]:
+    path = root / LOCK_FILE
     try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return
-    except ValueError:
-        path.unlink()
-        yield f"{RWLOCK}: was empty or cut and is removed"
-
-
-def _mend_lock_file(path: Path) -> Iterator[str]:
-    if not path.exists():
-        return
-    try:
-        read_lock_file(path.parent)
+        read_lock_file(root)
     except InputError:
         if b"\n<<<<<<< " in path.read_bytes():
             raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vintage.base.files import read_bytes, read_json
 from vintage.base.params import Params
+from vintage.base.recipe import resolved_values
 from vintage.base.tensors import examples_as_bytes, read_examples, read_schema
 from vintage.network.checkpoint import Manifest
 from vintage.repository.lock_file import LOCK_FILE, read_lock_file
@@ -64,20 +65,14 @@ def _check_training(params: Params) -> Iterator[str]:
     manifest = read_json(MODEL, Manifest)
     rows = measure_rows(schema.features, train.features, train.labels)
     first = params.train.seed
-    expected = {
-        "model": resolve_architecture(params.model, rows).model_dump(),
-        "train": resolve_recipe(params.train, rows).model_dump(),
-        "replicas": {"seeds": list(range(first, first + params.train.replicas))},
-    }
-    found = {
-        "model": manifest.model.model_dump(),
-        "train": manifest.recipe.model_dump() if manifest.recipe else {},
-        "replicas": {"seeds": manifest.seeds},
-    }
-    for section, values in expected.items():
-        for key, value in values.items():
-            if (was := found[section].get(key)) != value:
-                yield (
-                    f"{MODEL.parent}: was trained with {section}.{key} {was}, and "
-                    f"params.yaml and {LOCK_FILE} give {value}; run `dvc repro --force train`"
-                )
+    expected = resolved_values(
+        resolve_architecture(params.model, rows), resolve_recipe(params.train, rows)
+    ) | {"replicas.seeds": str([*range(first, first + params.train.replicas)])}
+    found = resolved_values(manifest.model, manifest.recipe)
+    found["replicas.seeds"] = str(manifest.seeds)
+    for key, value in expected.items():
+        if found.get(key) != value:
+            yield (
+                f"{MODEL.parent}: was trained with {key} {found.get(key)}, and params.yaml and "
+                f"{LOCK_FILE} give {value}; run `dvc repro --force train`"
+            )

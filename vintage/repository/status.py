@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.lock_file import read_lock_file
@@ -19,15 +19,12 @@ def check_status(root: Path) -> Iterator[str]:
     DVC trusts a file whose size and time it knows; from an empty memory it reads every byte.
     """
     with tempfile.TemporaryDirectory(prefix="vintage-") as memory:
-        status = _status(root, DVC_SITE_CACHE_DIR=memory)
-    for stage, changes in status.items():
-        for change in changes:
-            if isinstance(change, dict) and "changed outs" in change:
-                for path, state in change["changed outs"].items():
-                    problem = PROBLEMS.get(state, "is not what dvc.lock says")
-                    yield f"{path}: {problem}; run `dvc repro`"
-            else:
+        for stage, change, states in _status(root, DVC_SITE_CACHE_DIR=memory):
+            if change != "changed outs":
                 yield f"stage {stage} is not up to date; run `dvc repro`"
+                continue
+            for path, state in states.items():
+                yield f"{path}: {PROBLEMS.get(state, 'is not what dvc.lock says')}; run `dvc repro`"
 
 
 def stale_stages(root: Path) -> list[str]:
@@ -35,21 +32,25 @@ def stale_stages(root: Path) -> list[str]:
 
     In a fresh clone the tensors and the checkpoint are missing, which makes no stage stale.
     """
-    return [stage for stage, changes in _status(root).items() if any(map(_makes_stale, changes))]
+    stale = [
+        stage
+        for stage, change, states in _status(root)
+        if change == "changed command"
+        or (change == "changed deps" and {"modified", "new"} & {*states.values()})
+    ]
+    return list(dict.fromkeys(stale))
 
 
-def _makes_stale(change: Any) -> bool:
-    if not isinstance(change, dict):
-        return bool(change == "changed command")
-    states = change.get("changed deps", {}).values()
-    flat = [s for state in states for s in (state.values() if isinstance(state, dict) else [state])]
-    return bool({"modified", "new"} & set(flat))
-
-
-def _status(root: Path, **environment: str) -> dict[str, list[Any]]:
-    """By stage, what has changed, as `dvc status` says it."""
-    said = json.loads(run_dvc(root, "status", "--json", **environment))
-    return {stage.rpartition(":")[2]: changes for stage, changes in said.items()}
+def _status(root: Path, **environment: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Each stage and what has changed, with the states by path or parameter, from `dvc status`."""
+    for address, changes in json.loads(run_dvc(root, "status", "--json", **environment)).items():
+        stage = address.rpartition(":")[2]
+        for change in changes:
+            for kind, found in (change if isinstance(change, dict) else {change: {}}).items():
+                states: dict[str, str] = {}
+                for path, state in found.items():
+                    states |= state if isinstance(state, dict) else {path: state}
+                yield stage, kind, states
 
 
 def check_cache(root: Path) -> Iterator[str]:
@@ -66,8 +67,7 @@ def check_cache(root: Path) -> Iterator[str]:
             continue
         content = path.read_bytes()
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
-            here = root.resolve()
-            shown = path.relative_to(here) if path.is_relative_to(here) else path
+            shown = os.path.relpath(path, root)
             yield f"{shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
         elif md5.endswith(".dir"):
             due += [entry["md5"] for entry in json.loads(content)]

@@ -1,5 +1,6 @@
 """What a table's cells say: numbers, truth values, times or text, and which are missing."""
 
+import bisect
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -21,12 +22,8 @@ WHITE = " \t\n\r\v\f"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,14}))\.0", re.ASCII)
 BOOLEANS = {
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
+    spelling: spelling.lower() == "true"
+    for spelling in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
 
 
@@ -80,22 +77,19 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     numbers = as_numbers(text)
     if numbers is not None:
         return text if exact and _float64_confuses(numbers) else numbers
-    known = pa.array(list(BOOLEANS), text.type)
-    places = pc.index_in(pc.ascii_trim_whitespace(text), value_set=known)
+    trimmed = pc.ascii_trim_whitespace(text)
+    places = pc.index_in(trimmed, value_set=pa.array(list(BOOLEANS), text.type))
     if places.null_count > text.null_count:
         return text
-    values = pa.array(list(BOOLEANS.values()), pa.bool_())
-    return pa.chunked_array([values.take(chunk) for chunk in places.chunks], pa.bool_())
+    return pc.equal(pc.ascii_lower(trimmed), "true")
 
 
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of text as string, unless it is not UTF-8."""
     if pa.types.is_large_string(column.type):
         return column
-    try:
-        return column.cast(pa.string())
-    except pa.ArrowInvalid:
-        return column
+    text = cast_or_none(column, pa.string())
+    return column if text is None else text
 
 
 def utf8_text(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
@@ -115,14 +109,7 @@ def as_floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 def as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """As float64; None if some cell is no number."""
-    try:
-        return text.cast(pa.float64())
-    except pa.ArrowInvalid:
-        pass  # the plain way is much faster, and mostly enough
-    try:
-        return pc.ascii_trim_whitespace(text).cast(pa.float64())
-    except pa.ArrowInvalid:
-        return None
+    return cast_or_none(pc.ascii_trim_whitespace(text), pa.float64())
 
 
 def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -131,25 +118,15 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     Text is ISO 8601, such as `2024-02-29`, `2024-02-29 23:59:59.5` or `2024-02-29T23:59:59+01:00`.
     A time without a zone counts as UTC.
     """
-    if pa.types.is_binary(column.type):
-        return None
     if is_text(column.type):
         text = pc.ascii_trim_whitespace(column)
-        for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
-            try:
-                column = text.cast(kind)
-                break
-            except pa.ArrowInvalid:
-                continue
-        else:
-            return None
-    try:
-        since_1970 = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        times = cast_or_none(text, pa.timestamp("us"))
+        column = cast_or_none(text, pa.timestamp("us", "UTC")) if times is None else times
+    times = None if column is None else cast_or_none(column, pa.timestamp("us"), safe=False)
+    if times is None:
         return None
-    since_2000 = pc.subtract(
-        since_1970.cast(pa.float64(), safe=False), float(EPOCH.astype(np.int64))
-    )
+    since_1970 = times.cast(pa.int64()).cast(pa.float64(), safe=False)
+    since_2000 = pc.subtract(since_1970, float(EPOCH.astype(np.int64)))
     return pc.divide(since_2000, float(MICROSECONDS_A_DAY))
 
 
@@ -178,10 +155,9 @@ def value_name(value: Any) -> str:
     """A value as text: whole numbers without a point, truth values in lower case."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, Decimal) and abs(value) < EXACT:
-        value = float(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
-        return str(int(value))
+    if isinstance(value, Decimal | float) and -EXACT < value < EXACT:
+        number = float(value)
+        return str(int(number) if number.is_integer() else number)
     return str(value)
 
 
@@ -208,15 +184,9 @@ def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.i
 
 
 def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
-    """The first row that does not work, of a column that does not: by halving."""
-    low, high = 0, len(column)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if works(column.slice(low, middle - low)):
-            low = middle
-        else:
-            high = middle
-    return low
+    """The first row that does not work together with those above it, of a column that does not."""
+    rows = range(len(column))
+    return bisect.bisect_left(rows, True, key=lambda row: not works(column.slice(0, row + 1)))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -231,8 +201,14 @@ def is_time(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
-def first(mask: pa.ChunkedArray) -> int:
-    return int(pc.index(mask, True).as_py())
+def cast_or_none(
+    column: pa.ChunkedArray, kind: pa.DataType, safe: bool = True
+) -> pa.ChunkedArray | None:
+    """A column in another type; None if some cell has no form there."""
+    try:
+        return column.cast(kind, safe=safe)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
 
 
 def _float64_confuses(numbers: pa.ChunkedArray) -> bool:

@@ -29,15 +29,6 @@ FOREIGN = {
 }
 
 
-def check_start(path: Path, start: bytes) -> None:
-    """Refuse a file that does not begin as text in UTF-8."""
-    if not start:
-        raise InputError(f"{path}: is empty; it needs a header and rows")
-    for mark, problem in FOREIGN.items():
-        if start.startswith(mark):
-            raise InputError(f"{path}: {problem}")
-
-
 def find_delimiter(start: bytes) -> str:
     """The delimiter that cuts the first lines into the most cells, equally many in each line.
 
@@ -62,8 +53,12 @@ def read_header(path: Path, start: bytes, delimiter: str) -> list[str]:
     """The names in the first line that is not empty.
 
     Raises:
+        InputError: the file is empty or not CSV.
         UnicodeDecodeError: a name is not UTF-8.
     """
+    for mark, problem in FOREIGN.items():
+        if start.startswith(mark):
+            raise InputError(f"{path}: {problem}")
     if len(start) == BLOCK_BYTES and not re.search(rb"[\r\n]", start):
         raise InputError(f"{path}: the first line is longer than 1 MB; is this a table?")
     text = start.decode("utf-8-sig", errors="surrogateescape")
@@ -90,11 +85,12 @@ def whole_rows(path: Path, file: IO[bytes], start: bytes, delimiter: str) -> Ite
             would take all that follows for one cell, as far as the next mark or the end of the
             file; or a row is longer than 16 MB.
     """
-    block, n_lines = start, 1
+    block, n_lines = start.removeprefix(codecs.BOM_UTF8), 1
     while block:
         more = file.read(BLOCK_BYTES)
-        end = _end_of_rows(path, block if more else block + b"\n", delimiter, n_lines, not more)
-        if rows := block[:end] if more else block + b"\n":
+        block = block if more else block + b"\n"
+        end = _end_of_rows(path, block, delimiter, n_lines, not more)
+        if rows := block[: end if more else None]:
             n_lines += rows.count(b"\n")
             if rows.strip(b"\r\n"):
                 yield rows
@@ -113,26 +109,19 @@ def _end_of_rows(path: Path, block: bytes, delimiter: str, n_lines: int, is_last
         n_lines: the number of the block's first line, for errors.
         is_last: whether nothing follows.
     """
-    around = (delimiter.encode(), b"\n", b"\r", b"")  # a cell in quotation marks
-    end = place = 0
-    outside = len(codecs.BOM_UTF8) if block.startswith(codecs.BOM_UTF8) else 0
-    first = outside
-    while (place := block.find(b'"', max(place, outside))) >= 0:
-        end = max(end, _last_line_end(block, outside, place))
-        if place > first and block[place - 1 : place] not in around:
-            place += 1  # in the middle of a cell, it stands for itself
-            continue
-        closing = block.find(b'"', place + 1)
-        while closing >= 0 and block[closing + 1 : closing + 2] == b'"':
-            closing = block.find(b'"', closing + 2)
-        after = block[closing + 1 : closing + 2]
-        if not is_last and (closing < 0 or not after):
+    around = re.escape(delimiter.encode()) + rb"\r\n"
+    quoted = re.compile(rb'"(?<![^%b]")(?:[^"]++|"")*+("?)(.?)' % around, re.DOTALL)
+    end = outside = 0
+    for cell in quoted.finditer(block) if b'"' in block else ():
+        end = max(end, _last_line_end(block, outside, cell.start()))
+        closed, after = cell.groups()
+        if not is_last and not (closed and after):
             return end
-        if closing >= 0 and after in around:
-            outside = place = closing + 1
+        outside = cell.start(2)
+        if closed and after in (delimiter.encode(), b"\r", b"\n"):
             continue
-        problem = "it is left open" if closing < 0 else f"{after!r} comes after its end"
-        line = n_lines + block.count(b"\n", 0, place if closing < 0 else closing)
+        problem = f"{after!r} comes after its end" if closed else "it is left open"
+        line = n_lines + block.count(b"\n", 0, outside if closed else cell.start())
         raise InputError(
             f"{path}: line {line}: a cell in quotation marks goes wrong ({problem}); close it, and "
             "double the marks inside of it"

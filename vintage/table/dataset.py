@@ -6,28 +6,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.base.console import InputError, one_line
 from vintage.base.params import DataParams, SplitParams
-from vintage.table.cells import Place, typed, with_nulls
+from vintage.table.cells import Place, is_missing, is_text, typed, utf8_text, with_nulls
 from vintage.table.features import Columns, check_type
-from vintage.table.identity import Hashes, ids_of_column, row_hashes, row_ids, table_hashes
-from vintage.table.kinds import KINDS, twin_keys
-from vintage.table.read import column_hint, read_table
-from vintage.table.refusals import Problems
-from vintage.table.split import Rows
-from vintage.table.target import (
-    encode_groups,
-    encode_order,
-    encode_parts,
-    encode_target,
-    labelled_rows,
+from vintage.table.identity import (
+    Hashes,
+    Ids,
+    equal_rows,
+    ids_of_column,
+    row_ids,
+    table_hashes,
 )
-from vintage.table.twins import duplicate_groups
+from vintage.table.kinds import KINDS, twin_keys
+from vintage.table.problems import Problems
+from vintage.table.read import column_hint, read_table
+from vintage.table.split import Rows
+from vintage.table.target import encode_groups, encode_order, encode_parts, encode_target
 
-Ids = npt.NDArray[np.int64]
 Encoded = TypeVar("Encoded")
 
 
@@ -64,17 +62,20 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     as_text = {name for name, kind in data.kinds.items() if KINDS[kind].is_text}
     table = read_table(Path(data.path), data.delimiter, {*roles.values(), *as_text}, data.missing)
     problems = Problems()
-    problems.found.extend(_wrong_names(data, roles, table.column_names))
+    problems.found += _wrong_names(data, roles, table.column_names)
     problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
     all_rows = Place(data.path, np.arange(table.num_rows))
-    _check_types(all_rows, roles, names, table)
-    ids = _ids(table, data, all_rows)
     used = [*names, *dict.fromkeys(roles.values())]
-    table = pa.table([with_nulls(table[name], data.missing) for name in used], names=used)
-    labelled = labelled_rows(table[data.target])
+    if data.id == "none":
+        ids = row_ids(table_hashes(table, data.missing))
+    else:
+        ids = ids_of_column(with_nulls(table[data.id], data.missing), all_rows.at(data.id))
+    table = pa.table({name: with_nulls(table[name], data.missing) for name in used})
+    _check_types(all_rows, roles, names, table)
+    labelled = np.flatnonzero(~is_missing(table[data.target]))
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
         table, ids = table.take(labelled), ids[labelled]
@@ -92,33 +93,32 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     problems.refuse()
     assert target is not None
     columns = {name: table[name] if name in as_text else typed(table[name]) for name in names}
-    keys = [
-        twin_keys(column, KINDS.get(data.kinds.get(name, ""))) for name, column in columns.items()
-    ]
-    twins, has_wide = duplicate_groups(keys), any(key.dtype == np.float64 for key in keys)
+    keys = [twin_keys(cells, data.kinds.get(name)) for name, cells in columns.items()]
+    twins = equal_rows(keys)
     if groups is None:
         groups = twins if split.group_by == "duplicates" else np.arange(len(twins))
-    by = sorted(names) if split.group_by == "duplicates" else [split.group_by]
-
-    def keys_of_rows() -> Hashes:
-        if split.group_by == "none":
-            return ids.view(np.uint64)
-        return row_hashes((table[name] for name in by), table.num_rows)
-
     return Dataset(
         labels=target[0],
         classes=target[1],
         groups=groups,
-        keys=keys_of_rows,
+        keys=_split_keys(table, names, ids, split) if split.by == "hash" else None,
         order=order,
         parts=parts,
         columns=columns,
         place=place,
         twins=twins,
-        has_wide=has_wide,
+        has_wide=any(key.dtype == np.float64 for key in keys),
         ids=ids,
         n_unlabelled=n_unlabelled,
     )
+
+
+def _split_keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
+    """What the side of a row follows from, by hash: the row itself, its features or its group."""
+    if split.group_by == "none":
+        return ids.view(np.uint64)
+    by = features if split.group_by == "duplicates" else [split.group_by]
+    return table_hashes(table.select(by), missing=())
 
 
 def _check_kinds(data: DataParams) -> None:
@@ -161,17 +161,12 @@ def _check_types(
     problems = Problems()
     for key, name in roles.items():
         kind = table[name].type
-        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-            problems.found += (
-                place.at(name).column_error(f"is of type {kind}, which {key} cannot take").args
-            )
+        with problems.noted():
+            if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+                raise place.at(name).column_error(f"is of type {kind}, which {key} cannot take")
+            if is_text(kind):
+                utf8_text(table[name], place.at(name))
     for name in features:
         with problems.noted():
             check_type(table[name], place.at(name))
     problems.refuse()
-
-
-def _ids(table: pa.Table, data: DataParams, place: Place) -> Ids:
-    if data.id == "none":
-        return row_ids(table_hashes(table, data.missing))
-    return ids_of_column(with_nulls(table[data.id], data.missing), place.at(data.id))

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.base.tensors import Feature, Features
-from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed
-from vintage.table.kinds import KINDS, find_kind, kind_of
-from vintage.table.refusals import Problems
+from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed, utf8_text
+from vintage.table.kinds import KINDS, kind_of
+from vintage.table.problems import Problems
 
 BLOCK_ROWS = 8192
 
@@ -44,8 +44,7 @@ def fit_features(
     of_train = place.take(train)
     for name, column in columns.items():
         with problems.noted():
-            cells = column.take(pa.array(train))
-            feature = _fit(name, cells, kinds.get(name), of_train.at(name))
+            feature = _fit(name, column.take(pa.array(train)), kinds.get(name), of_train.at(name))
             if isinstance(feature, str):
                 dropped[name] = feature
             else:
@@ -64,9 +63,10 @@ def fit_features(
 def _fit(name: str, cells: pa.ChunkedArray, by_hand: str | None, place: Place) -> Feature | str:
     if is_missing(cells).all():
         return "empty in the train rows"
-    if by_hand is None:
-        cells = typed(cells)
-    kind = find_kind(cells, place) if by_hand is None else KINDS[by_hand]
+    if by_hand is not None:
+        return KINDS[by_hand].fit(name, cells, place)
+    cells = typed(cells)
+    kind = next(kind for kind in KINDS.values() if kind.recognises(cells, place))
     return kind.fit(name, cells, place)
 
 
@@ -85,21 +85,16 @@ def encode_features(columns: Columns, features: Sequence[Feature], place: Place)
     problems.refuse()
     rows = np.empty((len(place.rows), len(features)), dtype=np.float32)
     for start in range(0, len(rows), BLOCK_ROWS):  # in blocks that a core's cache holds
-        block = slice(start, start + BLOCK_ROWS)
         for index, column in enumerate(encoded):
-            rows[block, index] = column[block]
+            rows[start : start + BLOCK_ROWS, index] = column[start : start + BLOCK_ROWS]
     return rows
 
 
-def missing_counts(columns: Columns, features: Sequence[Feature]) -> dict[str, int]:
-    """By feature, how many cells are missing; without zeros."""
-    counts = {feature.name: int(is_missing(columns[feature.name]).sum()) for feature in features}
-    return {name: count for name, count in counts.items() if count}
-
-
 def check_type(column: pa.ChunkedArray, place: Place) -> None:
-    """Refuse a column of lists, durations and the like."""
+    """Refuse a column of lists, durations and the like, and text that is not UTF-8."""
     kind = column.type
+    if is_text(kind):
+        utf8_text(column, place)
     is_taken = (is_number, is_text, is_time, pa.types.is_boolean, pa.types.is_null)
     if not any(is_one(kind) for is_one in is_taken):
         advice = place.advice(": list it in data.ignore")

@@ -1,16 +1,20 @@
 """The formats of tables: each is a class here, by the ends of its files' names in `FORMATS`.
 
-A table is read in batches, in the order of its rows, so it need not fit in memory.
+A table is read in batches, in the order of its rows, so it need not fit in memory. Its columns come
+in few types: text is string, or binary if it is not UTF-8; dictionaries are decoded; times are in
+microseconds.
 """
 
+import contextlib
 import gzip
 import itertools
 import os
+import re
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,34 +24,44 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from vintage.base.console import InputError, one_line
 from vintage.base.threads import in_order
-from vintage.table.cells import as_numbers, is_text, with_nulls
-from vintage.table.csv_rules import (
-    BLOCK_BYTES,
-    check_start,
-    find_delimiter,
-    read_header,
-    whole_rows,
-)
-from vintage.table.plain import is_flat, plain_table
-from vintage.table.refusals import refusals
+from vintage.table.cells import is_number, is_text, typed, with_nulls
+from vintage.table.csv_rules import BLOCK_BYTES, find_delimiter, read_header, whole_rows
 
 STDIN = Path("standard input")
 BATCH_ROWS = 1 << 13
 BATCH_CELLS = 1 << 22
+KNOWN_EXTENSIONS = ("arrow.bool8", "arrow.json", "arrow.uuid")
+PLAIN_TYPES = {
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+    pa.float16(): pa.float32(),
+}
+WRONG_LENGTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class CsvOptions:
-    """How to read CSV.
+@contextlib.contextmanager
+def refusals(path: Path, n_above: int = 0) -> Iterator[None]:
+    """Turn what pyarrow, gzip and the system raise into an InputError.
 
-    Attributes:
-        delimiter: one character, or `auto`.
-        missing: texts that mean a missing number, besides a blank cell.
+    Args:
+        n_above: how many rows of CSV stand above what is read, its header among them.
     """
-
-    delimiter: str
-    missing: Collection[str]
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the header is not UTF-8; save the table as UTF-8") from None
+    except (MemoryError, PermissionError, BrokenPipeError):
+        raise
+    except (pa.ArrowException, EOFError, OSError, zlib.error) as error:
+        reason = one_line(str(error).partition("\n")[0])[:200]
+        if wrong := WRONG_LENGTH.search(str(error)):
+            row, expected, found, text = wrong.groups()
+            place = int(row) - 2 + n_above  # pyarrow counts from 1, with the header
+            reason = f"row {place} has {found} cells, not {expected} as the header: {text[:60]!r}"
+        raise InputError(f"{path}: cannot be read as a table: {reason}") from None
 
 
 class Format(ABC):
@@ -56,18 +70,16 @@ class Format(ABC):
     Attributes:
         path: for errors.
         names: of all columns.
-        total: of `position` at the end, or None if it is not known.
+        n_read: how far the table was read.
+        total: of `n_read` at the end, or None if it is not known.
         unit: of both.
     """
 
     path: Path
     names: list[str]
-    total: int | None
+    n_read = 0
+    total: int | None = None
     unit: str
-
-    @abstractmethod
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
-        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`."""
 
     def numeric_names(self) -> list[str]:
         """Columns of text that begin with numbers."""
@@ -84,10 +96,6 @@ class Format(ABC):
                 is not a number has text in all columns, as if none had been asked for.
         """
 
-    @abstractmethod
-    def position(self) -> int:
-        """How far the table was read."""
-
 
 class Csv(Format):
     """Text in UTF-8, also compressed with gzip.
@@ -98,36 +106,33 @@ class Csv(Format):
 
     unit = "B"
 
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:
+    def __init__(
+        self, path: Path, stack: ExitStack, delimiter: str, missing: Collection[str]
+    ) -> None:
+        """Open `path`, or standard input if it is `STDIN`; it is closed with `stack`.
+
+        Args:
+            delimiter: one character, or `auto`.
+            missing: texts that mean a missing number, besides a blank cell.
+        """
         self.path = path
-        is_piped = path == STDIN
-        self.file = sys.stdin.buffer if is_piped else stack.enter_context(path.open("rb"))
-        self.total = None if is_piped else path.stat().st_size
-        self.n_bytes = 0
-        self.null_values = ["", *csv.missing]
+        self.null_values = ["", *missing]
+        file = sys.stdin.buffer if path == STDIN else stack.enter_context(path.open("rb"))
         is_zipped = path.suffix.lower() == ".gz"
-        content = cast(IO[bytes], gzip.GzipFile(fileobj=self.file)) if is_zipped else self.file
+        content = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_zipped else file
+        self.total = None if is_zipped or path == STDIN else path.stat().st_size
         start = content.read(BLOCK_BYTES)
-        check_start(path, start)
-        self.delimiter = find_delimiter(start) if csv.delimiter == "auto" else csv.delimiter
+        self.delimiter = find_delimiter(start) if delimiter == "auto" else delimiter
         self.names = read_header(path, start, self.delimiter)
         blocks = whole_rows(path, content, start, self.delimiter)
         self.first = next(blocks, b"")
         self.blocks = itertools.chain([self.first], blocks)
 
-    def position(self) -> int:
-        return self.n_bytes if self.total is None else self.file.tell()
-
     def numeric_names(self) -> list[str]:
         with refusals(self.path):
             table = self._read(self.first, self.names, (), None)
-        numeric = []
-        for name in self.names:
-            cells = with_nulls(table[name], self.null_values)
-            numbers = None if pa.types.is_binary(cells.type) else as_numbers(cells)
-            if numbers is not None and numbers.null_count < len(numbers):
-                numeric.append(name)
-        return numeric
+        columns = {name: with_nulls(table[name], self.null_values) for name in self.names}
+        return [name for name, cells in columns.items() if is_number(typed(cells).type)]
 
     def batches(
         self, names: Sequence[str], numeric: Collection[str] = ()
@@ -148,7 +153,7 @@ class Csv(Format):
                 n_bytes, table = next(tables, (0, None))
             if table is None:
                 return
-            self.n_bytes += n_bytes
+            self.n_read += n_bytes
             n_above += table.num_rows + (n_above == 0)  # with the header
             yield from table.to_batches()
 
@@ -182,21 +187,17 @@ class Columnar(Format):
     unit = "rows"
     schema: pa.Schema
 
-    @property
-    def names(self) -> list[str]:  # type: ignore[override]
-        names: list[str] = self.schema.names
-        return names
-
-    def position(self) -> int:
-        return self.n_read
+    @abstractmethod
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        """Open `path`; it is closed with `stack`."""
 
     def batches(
         self,
         names: Sequence[str],
         numeric: Collection[str] = (),  # noqa: ARG002
     ) -> Iterator[pa.RecordBatch]:
-        self.n_read = 0
-        flat = [name for name in names if is_flat(self.schema.field(name).type)]
+        kinds = {name: self.schema.field(name).type for name in names}
+        flat = [name for name, kind in kinds.items() if is_flat(kind)]
         n_rows = int(np.clip(BATCH_CELLS // max(len(flat), 1), 1, BATCH_ROWS))
         stored = self.stored(flat, n_rows)
         while True:
@@ -207,14 +208,12 @@ class Columnar(Format):
             for start in range(0, batch.num_rows, n_rows):
                 part = pa.Table.from_batches([batch.slice(start, n_rows)])
                 plain = plain_table(self.path, part)
-                columns = [
-                    plain[name]
-                    if name in flat
-                    else pa.nulls(part.num_rows, self.schema.field(name).type)
-                    for name in names
-                ]
                 self.n_read += part.num_rows
-                yield from pa.table(columns, names=list(names)).to_batches()
+                columns = {
+                    name: plain[name] if name in flat else pa.nulls(part.num_rows, kind)
+                    for name, kind in kinds.items()
+                }
+                yield from pa.table(columns).to_batches()
 
     @abstractmethod
     def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
@@ -222,10 +221,10 @@ class Columnar(Format):
 
 
 class Parquet(Columnar):
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         file = stack.enter_context(pyarrow.parquet.ParquetFile(path))
-        self.schema = file.schema_arrow
+        self.schema, self.names = file.schema_arrow, file.schema_arrow.names
         self.total = file.metadata.num_rows
         # a text that many rows have is stored once, and so it is kept in a batch
         texts = [field.name for field in self.schema if is_text(field.type)]
@@ -241,12 +240,11 @@ class Parquet(Columnar):
 class Arrow(Columnar):
     """Arrow's file format, which is Feather's of version 2."""
 
-    total = None
-
-    def __init__(self, path: Path, stack: ExitStack, csv: CsvOptions) -> None:  # noqa: ARG002
+    def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         self.content = stack.enter_context(pa.memory_map(str(path))).read_buffer()
         self.schema = pa.ipc.open_file(self.content).schema
+        self.names = self.schema.names
 
     def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         fields = [self.schema.get_field_index(name) for name in names]
@@ -256,9 +254,68 @@ class Arrow(Columnar):
             yield file.get_batch(index).select(names)
 
 
-FORMATS: dict[str, type[Format]] = {
+FORMATS: dict[str, type[Columnar]] = {
     ".parquet": Parquet,
     ".pq": Parquet,
     ".arrow": Arrow,
     ".feather": Arrow,
 }  # any other is CSV
+
+
+def plain_table(path: Path, table: pa.Table) -> pa.Table:
+    """The same cells in plain types.
+
+    Raises:
+        InputError: a column is damaged, such as by offsets beyond its end.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(_plain(column))
+        except (pa.ArrowInvalid, pa.ArrowIndexError, pa.ArrowNotImplementedError) as error:
+            reason = one_line(str(error).partition("\n")[0])[:200]
+            raise InputError(f"{path}: column {name!r} cannot be read: {reason}") from None
+    return pa.table(columns, names=table.column_names)
+
+
+def is_flat(kind: pa.DataType) -> bool:
+    """Whether a column of this type has one value for each row."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return is_flat(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return is_flat(kind.value_type)
+    return not pa.types.is_nested(kind)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name not in KNOWN_EXTENSIONS:
+            return column
+        chunks = [chunk.storage for chunk in column.chunks]
+        stored = _plain(pa.chunked_array(chunks, kind.storage_type))
+        return stored.cast(pa.bool_()) if kind.extension_name == "arrow.bool8" else stored
+    if not is_flat(kind):
+        return column
+    if pa.types.is_dictionary(kind):
+        column.validate()
+        return _plain(column.cast(kind.value_type))
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise
+        column = column.cast(pa.binary())  # text that is not UTF-8, which the caller refuses
+        column.validate(full=True)
+    plain = _plain_type(column.type)
+    # of times, an overflow is an error, and digits below 1 us do not count
+    is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
+    return column if plain == column.type else column.cast(plain, safe=not is_fine)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us")
+    if pa.types.is_decimal(kind) and kind.bit_width < 128:
+        return pa.decimal128(kind.precision, kind.scale)
+    return PLAIN_TYPES.get(kind, kind)

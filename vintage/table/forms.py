@@ -10,12 +10,11 @@ MOST_UNITS = 3
 
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NUMBER = r"[+-]?\d[\d.,]*"
-UNIT = NUMBER + r"\s*[\p{L}°µ][\p{L}°µ/²³]{0,6}$"
-DECIMAL_COMMA = r"^[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+$"
-GROUPED = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
-SURELY_GROUPED = (
+UNIT = rf"^{NUMBER}\s*[\p{{L}}°µ][\p{{L}}°µ/²³]{{0,6}}$"
+WITH_COMMA = r"^[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+$"
+WITH_THOUSANDS = (
     r"^[+-]?[1-9]\d{0,2}"
-    r"((,\d{3}){2,}|(,\d{3})+\.\d+|(\.\d{3}){2,}|([ '_\x{a0}\x{2019}\x{202f}]\d{3})+([.,]\d+)?)$"
+    r"((,\d{3})+(\.\d+)?|(\.\d{3}){2,}|([ '_\x{a0}\x{2019}\x{202f}]\d{3})+([.,]\d+)?)$"
 )
 FORMS = {
     r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
@@ -39,25 +38,16 @@ def form_of(texts: pa.Array) -> str | None:
         if _share(found := _matches(texts, pattern)) >= MOST:
             return form.format(_first(texts, found))
     units = pc.replace_substring_regex(texts, rf"^{NUMBER}\s*", "")
-    found = _matches(texts, "^" + UNIT)
+    found = _matches(texts, UNIT)
     if len(texts) >= FEW and _share(found) >= MOST and len(pc.unique(units)) <= MOST_UNITS:
         return f"numbers with a unit, such as {_first(texts, found)}; write the numbers alone"
-    plain = _matches(texts, PLAIN)
-    surely = _matches(texts, SURELY_GROUPED)
-    grouped = pc.or_(surely, _matches(texts, GROUPED))
-    decimal = _matches(texts, DECIMAL_COMMA)
-    odd = max(decimal, grouped, key=_share)  # of equally many the first
-    if _share(odd) < SOME or _share(pc.or_(odd, plain)) < MOST:
+    odd = pc.or_(_matches(texts, WITH_COMMA), _matches(texts, WITH_THOUSANDS))
+    if _share(odd) < SOME or _share(pc.or_(odd, _matches(texts, PLAIN))) < MOST:
         return None
-    if pc.any(surely).as_py() and _share(grouped) >= _share(decimal):
-        shown = _first(texts, surely)
-        return f"numbers with separated thousands, such as {shown}; write them without separators"
-    if _share(grouped) == _share(decimal):
-        return (
-            f"numbers such as {_first(texts, grouped)}, whose comma may stand before decimals or "
-            "between thousands; write them with a point, or without a comma"
-        )
-    return f"numbers with decimal commas, such as {_first(texts, decimal)}; write them with points"
+    return (
+        f"numbers with decimal commas or separated thousands, such as {_first(texts, odd)}; write "
+        "them with a decimal point and without separators"
+    )
 
 
 def _matches(texts: pa.Array, pattern: str) -> pa.Array:

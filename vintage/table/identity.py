@@ -1,4 +1,4 @@
-"""What identifies a row of a table, wherever it stands: its cells, or a column of ids.
+"""What identifies a row, wherever it stands, and which rows are equal.
 
 The same cells give the same id in CSV, Parquet and Arrow: 0.7 and 0.70 are one number, and white
 space around a cell does not count, as in `vintage.table.cells.category_name`.
@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vintage.base.tensors import MISSING
 from vintage.table.cells import (
     NUMBER,
     Place,
     as_floats,
-    category_name,
+    category_names,
     is_missing,
     is_number,
     is_text,
@@ -40,19 +39,8 @@ def table_hashes(table: pa.Table, missing: Collection[str] = MISSING) -> Hashes:
     Args:
         missing: texts that mean a missing cell.
     """
-    columns = (with_nulls(table[name], missing) for name in sorted(table.column_names))
-    return row_hashes(columns, table.num_rows)
-
-
-def row_hashes(columns: Iterable[pa.ChunkedArray], n_rows: int) -> Hashes:
-    """A 64-bit hash of what the cells of each row say, column by column: uint64 `[n_rows]`."""
-    hashes = np.zeros(n_rows, dtype=np.uint64)
-    for column in columns:
-        cells = _cells(column)
-        for start in range(0, n_rows, BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            hashes[block] = mixed(hashes[block] + _hashes(cells[block]))
-    return hashes
+    names = sorted(table.column_names)
+    return row_hashes(_cells(with_nulls(table[name], missing)) for name in names)
 
 
 def row_ids(contents: Hashes) -> Ids:
@@ -60,11 +48,8 @@ def row_ids(contents: Hashes) -> Ids:
 
     The first of several equal rows has the same id whether others follow it or not.
     """
-    rows = pd.Series(contents)
-    equal = rows[rows.duplicated(keep=False)]
-    nth = np.zeros(len(contents), dtype=np.uint64)
-    nth[equal.index.to_numpy()] = equal.groupby(equal, sort=False).cumcount().to_numpy()
-    return mixed(contents + nth).view(np.int64)
+    nth = pd.Series(contents).groupby(contents, sort=False).cumcount()
+    return mixed(contents + nth.to_numpy().astype(np.uint64)).view(np.int64)
 
 
 def ids_of_column(column: pa.ChunkedArray, place: Place) -> Ids:
@@ -76,12 +61,49 @@ def ids_of_column(column: pa.ChunkedArray, place: Place) -> Ids:
     empty = is_missing(column)
     if empty.any():
         raise place.error(int(np.argmax(empty)), "the cell is empty; an id names each row")
-    hashes = row_hashes([column], len(column))
+    hashes = row_hashes([_cells(column)])
     repeated = pd.Series(hashes).duplicated().to_numpy()
     if repeated.any():
         row = int(np.argmax(repeated))
         raise place.error(row, f"{column[row].as_py()!r} is the id of an earlier row, too")
     return hashes.view(np.int64)
+
+
+def equal_rows(columns: Iterable[npt.NDArray[Any]]) -> Ids:
+    """Give equal rows the same number, from 0 by first appearance: int64 `[n]`.
+
+    Two different rows that share a hash (one chance in 10**7 for a million rows) count as equal,
+    and so are kept together, which leaks nothing.
+
+    Args:
+        columns: numbers `[n]` each; NaN equals NaN, and -0.0 equals 0.0.
+    """
+    return pd.factorize(row_hashes(columns))[0].astype(np.int64)
+
+
+def torn_rows(groups: Ids, part: Ids) -> npt.NDArray[np.bool_]:
+    """The rows whose group has rows in several parts: bool `[n]`.
+
+    Args:
+        part: int64 `[n]`, the number of each row's part.
+    """
+    parts = pd.Series(part).groupby(groups)
+    return np.asarray(parts.transform("min") < parts.transform("max"))
+
+
+def row_hashes(columns: Iterable[npt.NDArray[Any]]) -> Hashes:
+    """A 64-bit hash of each row: uint64 `[n]`.
+
+    Args:
+        columns: hashes as uint64, or numbers, `[n]` each.
+    """
+    hashes = np.zeros(0, dtype=np.uint64)
+    for column in columns:
+        hashes = hashes if len(hashes) else np.zeros(len(column), dtype=np.uint64)
+        for start in range(0, len(column), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            hashes[block] = mixed(hashes[block] + _hashes(column[block]))
+    return hashes
 
 
 def mixed(hashes: Hashes) -> Hashes:
@@ -96,38 +118,27 @@ def mixed(hashes: Hashes) -> Hashes:
 
 
 def _hashes(cells: npt.NDArray[Any]) -> Hashes:
-    """uint64 as it is; a float64 by its bits."""
+    """uint64 as it is; a number by its bits as float64."""
     if cells.dtype == np.uint64:
         return cells
-    hashes = (cells + 0.0).view(np.uint64)  # makes -0.0 equal to 0.0
-    hashes[np.isnan(cells)] = MISSING_HASH
+    numbers = cells + np.float64(0)  # makes -0.0 equal to 0.0
+    hashes = numbers.view(np.uint64)
+    hashes[np.isnan(numbers)] = MISSING_HASH
     return hashes
 
 
 def _cells(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """Numbers as float64, NaN where missing; anything else as the hash of its text, uint64."""
     cells = typed(column)
-    if pa.types.is_null(cells.type):
-        return np.full(len(cells), np.nan)
-    if is_number(cells.type):
+    if is_number(cells.type) or pa.types.is_null(cells.type):
         return as_floats(cells)
     if not (is_text(cells.type) or is_time(cells.type) or pa.types.is_boolean(cells.type)):
         # a foreign type, of a column that is ignored
         return _text_hashes([repr(value) for value in cells.to_pylist()])
-    missing = is_missing(cells)
-    if is_time(cells.type):  # Python's own end with the year 9999
-        cells = cells.cast(pa.string())
-    distinct = pc.unique(cells)
-    hashes = _text_hashes([_text(value) for value in distinct.to_pylist()])
-    of_cells = hashes[pc.index_in(cells, value_set=distinct).to_numpy()]
-    of_cells[missing] = MISSING_HASH
-    return of_cells
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value.decode("latin-1") if isinstance(value, bytes) else category_name(value)
+    names, places = category_names(cells)
+    hashes = _text_hashes(names)[places]
+    hashes[is_missing(cells)] = MISSING_HASH
+    return hashes
 
 
 def _text_hashes(names: list[str]) -> Hashes:
@@ -135,6 +146,5 @@ def _text_hashes(names: list[str]) -> Hashes:
     texts = np.array(names, dtype=object)
     hashes: Hashes = pd.util.hash_array(texts, categorize=False)
     says_number = np.array([bool(NUMBER.fullmatch(name)) for name in names], dtype=np.bool_)
-    numbers = np.array([float(name) for name in texts[says_number]], dtype=np.float64)
-    hashes[says_number] = _hashes(numbers)
+    hashes[says_number] = _hashes(texts[says_number].astype(np.float64))
     return hashes

@@ -27,7 +27,6 @@ from vintage.table.cells import (
     is_text,
     is_time,
     typed,
-    utf8_text,
 )
 from vintage.table.forms import PLAIN, form_of
 
@@ -64,18 +63,6 @@ class Kind(ABC):
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
         """The cells as the feature says: float32 `[n]`."""
 
-    @abstractmethod
-    def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
-        """A number for each cell, `[n]`: the same one for cells that say the same."""
-
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        """What the cells of a part of a text column are, where two such parts may not be mixed.
-
-        Args:
-            encoded: float64 `[n_known]`, the cells that are not missing, without an offset.
-        """
-        return None
-
 
 class _Continuous(Kind):
     """What is stored as a number: NaN where it is missing, less an offset if it is far from 0."""
@@ -93,7 +80,10 @@ class _Continuous(Kind):
         if offset := _offset(wide, numbers):
             numbers = (wide - offset).astype(np.float32)
         if numbers.min() == numbers.max() and not has_missing:
-            return "constant in the train rows" + _what_was_lost(wide)
+            if np.abs(wide[0]) >= EXACT:
+                return "constant in the train rows as 64-bit numbers; see data.kinds"
+            lost = " as 32-bit numbers; multiply it" if wide.min() < wide.max() else ""
+            return f"constant in the train rows{lost}"
         return Feature(name=name, kind=self.name, missing=has_missing, offset=offset)
 
     def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
@@ -113,21 +103,11 @@ class Numeric(_Continuous):
     def read(self, column: pa.ChunkedArray, place: Place) -> Floats:
         cells = typed(column)
         if is_text(cells.type):
-            raise _not_a_number(utf8_text(cells, place), place)
-        if pa.types.is_null(cells.type):
-            return np.full(len(cells), np.nan)
-        if not (is_number(cells.type) or pa.types.is_boolean(cells.type)):
+            raise _not_a_number(cells, place)
+        if is_time(cells.type):
             advice = place.advice("; list it in data.ignore")
             raise place.column_error(f"is of type {cells.type}, not numbers{advice}")
         return as_floats(cells)
-
-    def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
-        """Numbers are the same if they are so in 32 bits, or in 64 where they may get an offset."""
-        return _number_keys(as_floats(column.cast(pa.float64(), safe=False)))
-
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:
-        is_true = bool(np.isin(encoded, (0, 1)).all()) and pa.types.is_boolean(typed(column).type)
-        return "truth values" if is_true else "numbers"
 
 
 class Datetime(_Continuous):
@@ -139,51 +119,27 @@ class Datetime(_Continuous):
         return is_time(cells.type) or (is_text(cells.type) and as_days(cells) is not None)
 
     def read(self, column: pa.ChunkedArray, place: Place) -> Floats:
-        if pa.types.is_null(column.type):
-            return np.full(len(column), np.nan)
-        if not is_text(column.type):
-            if (days := as_days(column)) is not None and is_time(column.type):
-                return as_floats(days)
+        if is_number(column.type) or pa.types.is_boolean(column.type):
             advice = place.advice("; see data.kinds")
             raise place.column_error(f"is of type {column.type}, not times{advice}")
-        column = utf8_text(column, place)
         if (days := as_days(column)) is not None:
             return as_floats(days)
         row = first_failure(column, lambda cells: as_days(cells) is not None)
-        if as_days(column.slice(row, 1)) is not None:
-            raise place.error(
-                row, "of this time and those above it, some have a zone and some have none"
-            )
-        raise place.error(
-            row,
-            f"{column[row].as_py()[:40]!r} is no time in ISO 8601, such as 2024-02-29 or "
-            "2024-02-29T23:59:59",
-        )
-
-    def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
-        days = as_days(column)
-        return _number_keys(as_floats(days)) if days is not None else _codes(column)
-
-    def variant(self, column: pa.ChunkedArray, encoded: Floats) -> str | None:  # noqa: ARG002
-        try:
-            pc.ascii_trim_whitespace(column).cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            return "times with a zone"
-        return "times without a zone"
+        problem = "of this time and those above it, some have a zone and some have none"
+        if as_days(column.slice(row, 1)) is None:
+            cell = column[row].as_py()[:40]
+            problem = f"{cell!r} is no time in ISO 8601, such as 2024-02-29 or 2024-02-29T23:59:59"
+        raise place.error(row, problem)
 
 
 class Categorical(Kind):
-    """Text, truth values or anything else by its name, as its place among the train rows' names.
-
-    Behind the names come a code for missing, if a train row's cell is, and one for every name that
-    no train row has.
-    """
+    """Text, truth values or anything else by its name, as its place among the train rows' names."""
 
     name = "categorical"
 
     def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:
         if is_text(cells.type):
-            _refuse_free_text(utf8_text(cells, place), place)
+            _refuse_free_text(cells, place)
         return True
 
     def fit(self, name: str, cells: pa.ChunkedArray, place: Place) -> Feature | str:
@@ -199,9 +155,12 @@ class Categorical(Kind):
             return "constant in the train rows"
         return Feature(name=name, kind=self.name, missing=has_missing, categories=names)
 
-    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
-        if is_text(column.type):
-            column = utf8_text(column, place)
+    def encode(
+        self,
+        column: pa.ChunkedArray,
+        feature: Feature,
+        place: Place,  # noqa: ARG002
+    ) -> Floats32:
         missing = is_missing(column)
         names, places = category_names(column)
         codes = {name: code for code, name in enumerate(feature.categories or [])}
@@ -209,9 +168,6 @@ class Categorical(Kind):
         encoded = of_names[places]
         encoded[missing] = len(codes) if feature.missing else feature.unknown_code
         return encoded
-
-    def keys(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
-        return _codes(column)
 
 
 # a column is of the first kind that recognises it
@@ -233,59 +189,31 @@ def kind_of(feature: Feature) -> Kind:
     return kind
 
 
-def find_kind(cells: pa.ChunkedArray, place: Place) -> Kind:
-    """The kind of a column by its typed cells in the train rows."""
-    return next(kind for kind in KINDS.values() if kind.recognises(cells, place))
-
-
-def twin_keys(column: pa.ChunkedArray, kind: Kind | None = None) -> npt.NDArray[Any]:
+def twin_keys(column: pa.ChunkedArray, by_hand: str | None) -> npt.NDArray[Any]:
     """A number for each cell, `[n]`: the same one for cells that say the same.
 
-    Args:
-        kind: if it is set by hand; otherwise it is not known before the split, and numbers, times
-            and names are told apart by their type and their looks.
+    The kind is not known before the split, if it is not set by hand, so numbers, times and names
+    are told apart by their looks. Numbers are the same if they are so in 32 bits, or in 64 where
+    they may get an offset.
     """
-    if kind is not None and kind.is_text:
-        return kind.keys(column)
-    if is_number(column.type) or pa.types.is_boolean(column.type):
-        return KINDS["numeric"].keys(column)
-    return KINDS["datetime"].keys(column)
+    numbers = None
+    if by_hand != "categorical":
+        is_numeric = is_number(column.type) or pa.types.is_boolean(column.type)
+        numbers = column if is_numeric else as_days(column)
+    if numbers is None:
+        names, places = category_names(column)
+        codes: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
+        return np.where(is_missing(column), -1, codes)
+    wide = as_floats(numbers)
+    with np.errstate(over="ignore"):
+        rounded = wide.astype(np.float32)
+    low, high = np.fmin.reduce(rounded), np.fmax.reduce(rounded)
+    return wide if is_far(float(low), float(high)) else rounded
 
 
 def is_far(low: float, high: float) -> bool:
     """Whether numbers lie so far from 0, for their range, that float32 gains by an offset."""
     return max(abs(low), abs(high)) > FAR * (high - low)
-
-
-def _codes(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """The place of each cell's name among the names, -1 if it is missing."""
-    if pa.types.is_binary(column.type):  # not UTF-8, which is refused later
-        return pc.index_in(column, value_set=pc.unique(column)).to_numpy()
-    names, places = category_names(column)
-    keys: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
-    keys[is_missing(column)] = -1
-    return keys
-
-
-def _number_keys(numbers: Floats) -> npt.NDArray[Any]:
-    with np.errstate(over="ignore"):
-        keys: npt.NDArray[Any] = numbers.astype(np.float32)
-    low, high = np.fmin.reduce(keys), np.fmax.reduce(keys)
-    if is_far(float(low), float(high)):
-        keys = numbers
-    return keys + keys.dtype.type(0)  # makes -0.0 equal to 0.0
-
-
-def _what_was_lost(wide: Floats) -> str:
-    """What to say of numbers that are equal as stored, and perhaps not as read."""
-    if np.abs(wide[0]) >= EXACT:
-        return (
-            " as 64-bit numbers, which tell whole numbers apart up to 2**53; set its kind to "
-            "categorical in data.kinds"
-        )
-    if wide.min() == wide.max():
-        return ""
-    return " as 32-bit numbers, which hold none so near to 0; multiply it by a constant"
 
 
 def _offset(wide: Floats, numbers: Floats32) -> float:
@@ -295,17 +223,11 @@ def _offset(wide: Floats, numbers: Floats32) -> float:
         wide: float64 `[n]`, finite.
         numbers: the same ones, rounded.
     """
-    low, high = float(wide.min()), float(wide.max())
-    if not is_far(low, high):
+    low = float(wide.min())
+    if not is_far(low, float(wide.max())):
         return 0.0
-    n_rounded = _n_distinct(numbers)
-    if n_rounded == _n_distinct(wide):
-        return 0.0
-    return low if _n_distinct((wide - low).astype(np.float32)) > n_rounded else 0.0
-
-
-def _n_distinct(numbers: npt.NDArray[Any]) -> int:
-    return int(pc.count_distinct(pa.array(numbers)).as_py())
+    n_shifted = len(np.unique((wide - low).astype(np.float32)))
+    return low if n_shifted > len(np.unique(numbers)) else 0.0
 
 
 def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:

@@ -14,16 +14,13 @@ from vintage.base.console import InputError, one_line
 from vintage.base.files import check_regular
 from vintage.base.tensors import MISSING
 from vintage.table.csv_rules import DELIMITERS
-from vintage.table.formats import FORMATS, STDIN, Csv, CsvOptions, Format
-from vintage.table.plain import joined
-from vintage.table.refusals import refusals
+from vintage.table.formats import FORMATS, STDIN, Csv, Format, refusals
 
 MAX_COLUMNS = 10_000
 MAX_CELLS = 500_000_000  # 2 GB as features, and again as much while they are text
 MAX_NAME = 10_000  # characters of a column's name
 MAX_GROWN = 2**30  # bytes that a smaller file may become in memory
 FAIR_RATIO = 50  # of bytes in memory to those on disk; that of honest tables is 1 to 20
-PART_BYTES = 2**25
 
 
 @contextlib.contextmanager
@@ -49,8 +46,8 @@ def open_table(
             if path != STDIN and not path.exists():
                 raise InputError(f"{path}: no such file")
             check_regular(path)
-            file_format = FORMATS.get(path.suffix.lower(), Csv)
-            table = file_format(path, stack, CsvOptions(delimiter, missing))
+            columnar = FORMATS.get(path.suffix.lower())
+            table = columnar(path, stack) if columnar else Csv(path, stack, delimiter, missing)
         _check_names(path, table.names)
         yield table
 
@@ -71,50 +68,29 @@ def read_table(
             a table.
     """
     with open_table(path, delimiter, missing) as table:
-        names = table.names
         if table.unit == "rows":
-            _check_cells(path, table.total or 0, len(names))
+            _check_size(path, (table.total or 0) * len(table.names), 0)
         numeric = [name for name in table.numeric_names() if name not in as_text]
-        batches, n_rows, n_bytes = [], 0, 0
-        for batch in table.batches(names, numeric):
-            batches.append(batch)
+        batches: list[pa.Table] = []
+        n_rows = n_bytes = 0
+        for batch in table.batches(table.names, numeric):
+            batches.append(pa.Table.from_batches([batch]))
             n_rows += batch.num_rows
             n_bytes += batch.nbytes
-            _check_cells(path, n_rows, len(names))
-            _check_grown(path, n_bytes)
-            if batch.schema != batches[0].schema and numeric:
-                break
+            _check_size(path, n_rows * len(table.names), n_bytes)
+            if numeric and batch.schema != batches[0].schema:  # a column only began with numbers
+                return read_table(path, delimiter, table.names, missing)
     if n_rows == 0:
         raise InputError(f"{path}: has a header but no rows")
-    if batch.schema != batches[0].schema and numeric:  # a column only began with numbers
-        return read_table(path, delimiter, names, missing)
-    parts = [[pa.chunked_array([batch[index]]) for batch in batches] for index in range(len(names))]
-    return pa.table([joined(part) for part in parts], names=names)
+    # of text, a part may be binary, because it is not UTF-8; then all is
+    return pa.concat_tables(batches, promote_options="permissive")
 
 
 def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
-    """The same rows, `n_rows` at a time.
-
-    Fewer at the end, before a column's type changes, and where the cells are long: of 32 MB.
-    """
-    waiting: list[pa.RecordBatch] = []
-    n_waiting = n_bytes = 0
+    """The same rows, at most `n_rows` at a time."""
     for batch in batches:
-        n_bytes += batch.nbytes
-        if n_waiting and (batch.schema != waiting[0].schema or n_bytes > PART_BYTES):
-            yield pa.Table.from_batches(waiting)
-            waiting, n_waiting, n_bytes = [], 0, batch.nbytes
-        waiting.append(batch)
-        n_waiting += batch.num_rows
-        if n_waiting >= n_rows:
-            table = pa.Table.from_batches(waiting)
-            n_full = n_waiting // n_rows * n_rows
-            for start in range(0, n_full, n_rows):
-                yield table.slice(start, n_rows)
-            rest = table.slice(n_full)
-            waiting, n_waiting, n_bytes = rest.to_batches(), rest.num_rows, rest.nbytes
-    if n_waiting:
-        yield pa.Table.from_batches(waiting)
+        for start in range(0, batch.num_rows, n_rows):
+            yield pa.Table.from_batches([batch.slice(start, n_rows)])
 
 
 def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
@@ -146,18 +122,14 @@ def _check_names(path: Path, names: list[str]) -> None:
             )
 
 
-def _check_cells(path: Path, n_rows: int, n_columns: int) -> None:
-    if n_rows * n_columns > MAX_CELLS:
+def _check_size(path: Path, n_cells: int, n_bytes: int) -> None:
+    if n_cells > MAX_CELLS:
         raise InputError(
             f"{path}: has more than {MAX_CELLS:,} cells; take fewer columns, or a sample of the "
             "rows"
         )
-
-
-def _check_grown(path: Path, n_bytes: int) -> None:
     size = path.stat().st_size
-    limit = max(MAX_GROWN, FAIR_RATIO * size)
-    if n_bytes > limit:
+    if n_bytes > (limit := max(MAX_GROWN, FAIR_RATIO * size)):
         raise InputError(
             f"{path}: its {size:,} bytes become more than {limit:,} when they are decoded; if that "
             "is right, save it as CSV without compression, or take a sample of the rows"

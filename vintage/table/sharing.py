@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from vintage.base.groups import joined_groups
@@ -22,12 +21,11 @@ from vintage.base.tensors import (
     Schema,
     is_known,
 )
+from vintage.table.cells import is_missing
 from vintage.table.dataset import Dataset
-from vintage.table.features import encode_features, fit_features, missing_counts
-from vintage.table.split import Split, rule_of, split_rows
-from vintage.table.twins import duplicate_groups, equal_rows, torn_rows
-
-Ids = npt.NDArray[np.int64]
+from vintage.table.features import encode_features, fit_features
+from vintage.table.identity import Ids, equal_rows, torn_rows
+from vintage.table.split import Split, split_rows
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,6 @@ class Shared:
     values: Features
     n_draws: int
 
-    @property
-    def n_torn(self) -> int:
-        """How many test rows have a twin in train."""
-        return int(np.isin(self.twins[self.split.test], self.twins[self.split.train]).sum())
-
 
 def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> Shared:
     """Split the rows, fit the features on the train rows, and encode all rows.
@@ -68,7 +61,7 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
     Raises:
         InputError: the split is impossible, or a column cannot be a feature.
     """
-    together = params.group_by == "duplicates" and rule_of(params).joins_groups
+    together = params.group_by == "duplicates" and params.column == "none"
     groups, n_draws = data.groups, 0
     while True:
         n_draws += 1
@@ -78,11 +71,13 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
         known = is_known(values, features)
         # otherwise rows are equal as stored if, and only if, they are so as read in 32 bits
         may_differ = dropped or data.has_wide or any(feature.offset for feature in features)
-        equal = equal_rows(values) if may_differ or not known.all() else data.twins
-        twins = equal
+        equal = twins = equal_rows(values.T) if may_differ or not known.all() else data.twins
         if not known.all():  # no train row has an unknown category, so none of its twins is there
-            twins = duplicate_groups([equal, np.where(known, -1, data.twins)])
-        if not together or not torn_rows(twins, _part_of_rows(split)).any():
+            twins = equal_rows([equal, np.where(known, -1, data.twins)])
+        part = np.empty(len(values), dtype=np.int64)
+        for index, places in enumerate(split):
+            part[places] = index
+        if not together or not torn_rows(twins, part).any():
             return Shared(split, groups, equal, twins, features, dropped, values, n_draws)
         groups = joined_groups(groups, twins)
 
@@ -90,50 +85,41 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
 def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
     """The rows of each part, as they are stored."""
     rows = data.place.rows
-    first = np.empty(int(shared.groups.max()) + 1, dtype=np.int64)
-    first[shared.groups[::-1]] = rows[::-1]  # of several values the last one stays
+    first = _least(shared.groups, rows)
     train_and_val = np.concatenate([shared.split.train, shared.split.val])
     examples = {}
-    for name, places in shared.split.parts.items():
+    for name, places in shared.split._asdict().items():
         joined = joined_groups(shared.groups[places], shared.equal[places])
+        is_seen = np.isin(shared.equal[places], shared.equal[train_and_val])
         examples[name] = Examples(
             features=shared.values[places],
             labels=data.labels[places],
             rows=rows[places],
-            groups=_least(joined, first[shared.groups[places]]),
+            groups=_least(joined, first[places]),
             ids=data.ids[places],
-            seen=np.isin(shared.equal[places], shared.equal[train_and_val])
-            if name == "test"
-            else None,
+            seen=is_seen if name == "test" else None,
         )
     return examples
 
 
 def schema_of(data: Dataset, shared: Shared, params: DataParams) -> Schema:
     """What the numbers of the examples mean."""
-    counts = {name: len(places) for name, places in shared.split.parts.items()}
-    n_repeated = len(shared.twins) - int(shared.twins.max()) - 1
+    names = [feature.name for feature in shared.features]
+    missing = {name: int(is_missing(data.columns[name]).sum()) for name in names}
     return Schema(
         target=params.target,
         classes=data.classes,
         features=shared.features,
         dropped=sorted(shared.dropped),
         missing=params.missing,
-        missing_cells=missing_counts(data.columns, shared.features),
-        rows=RowCounts(repeated=n_repeated, **counts),
+        missing_cells={name: count for name, count in missing.items() if count},
+        rows=RowCounts(
+            **{name: len(places) for name, places in shared.split._asdict().items()},
+            repeated=len(shared.twins) - int(shared.twins.max()) - 1,
+        ),
     )
 
 
 def _least(groups: Ids, numbers: Ids) -> Ids:
     """For each row, the least of its group's numbers: int64 `[n]`."""
-    codes, labels = pd.factorize(groups)
-    least = np.full(len(labels), np.iinfo(np.int64).max)
-    np.minimum.at(least, codes, numbers)
-    return least[codes]
-
-
-def _part_of_rows(split: Split) -> Ids:
-    part = np.empty(sum(map(len, split.parts.values())), dtype=np.int64)
-    for index, places in enumerate(split.parts.values()):
-        part[places] = index
-    return part
+    return pd.Series(numbers).groupby(groups, sort=False).transform("min").to_numpy()

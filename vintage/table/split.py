@@ -1,7 +1,8 @@
 """Who goes to train, validation and test: whole groups, by one of `RULES`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,27 +10,15 @@ from sklearn.model_selection import train_test_split
 
 from vintage.base.console import InputError
 from vintage.base.params import SplitParams
-from vintage.table.identity import Hashes, mixed
-
-Ids = npt.NDArray[np.int64]
+from vintage.table.identity import Hashes, Ids, mixed
 
 
-@dataclass(frozen=True)
-class Split:
-    """The rows of each part by their places, each int64 and ascending.
-
-    Attributes:
-        train_only: the classes too rare to be held out.
-    """
+class Split(NamedTuple):
+    """The rows of each part by their places, each int64 and ascending."""
 
     train: Ids
     val: Ids
     test: Ids
-    train_only: Sequence[int] = ()
-
-    @property
-    def parts(self) -> dict[str, Ids]:
-        return {"train": self.train, "val": self.val, "test": self.test}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +28,7 @@ class Rows:
     Attributes:
         labels: int64 `[n]`, places in `classes`.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a part.
-        keys: gives uint64 `[n]`, a hash of each row's features or group.
+        keys: uint64 `[n]`, for `split.by: hash`: of each row, or its features or group.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
     """
@@ -47,7 +36,7 @@ class Rows:
     labels: Ids
     classes: list[str]
     groups: Ids
-    keys: Callable[[], Hashes] | None = None
+    keys: Hashes | None = None
     order: npt.NDArray[np.float64] | None = None
     parts: Ids | None = None
 
@@ -56,30 +45,28 @@ class Rows:
         return int(self.groups.max()) + 1
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A way to share out rows.
-
-    Attributes:
-        share: raises InputError if the parameters leave a part empty, or a class without train row.
-        remark: what the stage says of it.
-        joins_groups: whether groups are to share a part.
-    """
-
-    share: Callable[[Rows, SplitParams], Split]
-    remark: str = ""
-    joins_groups: bool = True
-
-
-def rule_of(params: SplitParams) -> Rule:
-    if params.column != "none":
-        return RULES["column"]
-    return RULES["order_by" if params.order_by != "none" else params.by]
-
-
 def split_rows(rows: Rows, params: SplitParams) -> Split:
-    """Share out whole groups; `val_size` and `test_size` are shares of all groups."""
-    return rule_of(params).share(rows, params)
+    """Share out whole groups; `val_size` and `test_size` are shares of all groups.
+
+    Raises:
+        InputError: the parameters leave a part empty, or a class without a train row.
+    """
+    rule: str = "order_by" if params.order_by != "none" else params.by
+    rule = "column" if params.column != "none" else rule
+    part = RULES[rule](rows, params)
+    split = Split(*(np.flatnonzero(part == index) for index in range(3)))
+    in_train = set(rows.labels[split.train].tolist())
+    lacking = [f"of class {n!r} in train" for i, n in enumerate(rows.classes) if i not in in_train]
+    lacking += ["in test"] if not len(split.test) else []
+    lacking += ["in val"] if not len(split.val) and params.val_size and rule != "column" else []
+    if lacking:
+        advice = (
+            "correct the column of split.column"
+            if rule == "column"
+            else "take other sizes or another split.seed, or leave the class out"
+        )
+        raise InputError(f"params.yaml: this split leaves no row {lacking[0]}; {advice}")
+    return split
 
 
 def auto_test_size(n_rows: int) -> float:
@@ -91,7 +78,7 @@ def auto_test_size(n_rows: int) -> float:
     return 100_000 / n_rows
 
 
-def _shuffled(rows: Rows, params: SplitParams) -> Split:
+def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     """At random, with scikit-learn's `train_test_split`.
 
     Stratified by a group's most frequent label, if asked for. Then a class with a single group
@@ -99,39 +86,27 @@ def _shuffled(rows: Rows, params: SplitParams) -> Split:
     """
     n_test, n_val = _sizes(rows, params)
     group_labels = majority_labels(rows.labels, rows.groups)
-    rest, test, train_only = hold_out(
-        "test_size", np.arange(rows.n_groups), group_labels, n_test, params
-    )
+    rest, test = hold_out("test_size", np.arange(rows.n_groups), group_labels, n_test, params)
     part = np.zeros(rows.n_groups, dtype=np.int64)
     part[test] = 2
     if n_val:
-        _, val, rare = hold_out("val_size", rest, group_labels, n_val, params)
+        _, val = hold_out("val_size", rest, group_labels, n_val, params)
         part[val] = 1
-        train_only = sorted({*train_only, *rare})
-    advice = "set split.stratify to true, another split.seed or smaller sizes"
-    return _split_of(part[rows.groups], rows, advice, train_only)
+    return part[rows.groups]
 
 
-def _hashed(rows: Rows, params: SplitParams) -> Split:
+def _hashed(rows: Rows, params: SplitParams) -> Ids:
     """A group's part follows from its smallest key and the seed: rows that come move no other."""
     assert rows.keys is not None
     key = np.full(rows.n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(key, rows.groups, rows.keys())
+    np.minimum.at(key, rows.groups, rows.keys)
     seeded = mixed(key ^ mixed(np.array([params.seed + 1], dtype=np.uint64)))
     place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
     test, val = _shares(rows, params)
-    part = np.where(place < test, 2, np.where(place < test + val, 1, 0))
-    for index, size, name in ((1, val, "val_size"), (2, test, "test_size")):
-        if size and not (part == index).any():
-            raise InputError(
-                f"params.yaml: split.by: hash leaves no group for split.{name}; take a larger one, "
-                "another split.seed, or split.by: shuffle"
-            )
-    advice = "take another split.seed or split.by: shuffle, or leave that class out"
-    return _split_of(part[rows.groups], rows, advice)
+    return np.where(place < test, 2, np.where(place < test + val, 1, 0))[rows.groups]
 
 
-def _ordered(rows: Rows, params: SplitParams) -> Split:
+def _ordered(rows: Rows, params: SplitParams) -> Ids:
     """The latest groups are the test part, and those before them the validation part.
 
     A group is as late as its latest row. Groups of equal times share a part, which begins at the
@@ -150,34 +125,26 @@ def _ordered(rows: Rows, params: SplitParams) -> Split:
         )
     n_before = np.cumsum(counts)[:-1]  # groups before each time but the first
     # each part begins at the time nearest to its size, and leaves the others at least one
-    test = _nearest(n_before[n_parts - 2 :], rows.n_groups - n_test) + n_parts - 2
+    first = n_parts - 2
+    test = first + int(np.abs(n_before[first:] - (rows.n_groups - n_test)).argmin())
+    val = int(np.abs(n_before[:test] - (n_before[test] - n_val)).argmin()) if n_val else test
     part = np.zeros(len(times), dtype=np.int64)
+    part[val + 1 :] = 1
     part[test + 1 :] = 2
-    if n_val:
-        val = _nearest(n_before[:test], int(n_before[test]) - n_val)
-        part[val + 1 : test + 1] = 1
-    part = part[np.searchsorted(times, latest)]
-    advice = "with split.order_by, take smaller sizes, or leave that class out"
-    return _split_of(part[rows.groups], rows, advice)
+    return part[np.searchsorted(times, latest)][rows.groups]
 
 
-def _ready_made(rows: Rows, params: SplitParams) -> Split:  # noqa: ARG001
+def _ready_made(rows: Rows, params: SplitParams) -> Ids:  # noqa: ARG001
     """As a column of the table says."""
     assert rows.parts is not None
-    if not (rows.parts == 2).any():
-        raise InputError("params.yaml: split.column names no row of part 'test'")
-    return _split_of(rows.parts, rows, "correct the column of split.column")
+    return rows.parts
 
 
-RULES = {
-    "shuffle": Rule(_shuffled),
-    "hash": Rule(
-        _hashed,
-        "split.by: hash: each row's side is its own, so the shares are met within chance and the "
-        "classes are not stratified",
-    ),
-    "order_by": Rule(_ordered),
-    "column": Rule(_ready_made, joins_groups=False),
+RULES: dict[str, Callable[[Rows, SplitParams], Ids]] = {
+    "shuffle": _shuffled,
+    "hash": _hashed,
+    "order_by": _ordered,
+    "column": _ready_made,
 }
 
 
@@ -198,30 +165,13 @@ def _sizes(rows: Rows, params: SplitParams) -> tuple[int, int]:
     return int(np.ceil(test * rows.n_groups)), int(np.ceil(val * rows.n_groups))
 
 
-def _nearest(values: Ids, wanted: int) -> int:
-    """The place of the value nearest to `wanted`, the first of equally near ones."""
-    return int(np.abs(values - wanted).argmin())
-
-
-def _split_of(parts: Ids, rows: Rows, advice: str, train_only: Sequence[int] = ()) -> Split:
-    train_labels = set(rows.labels[parts == 0].tolist())
-    for label, name in enumerate(rows.classes):
-        if label not in train_labels:
-            raise InputError(
-                f"params.yaml: this split leaves no row of class {name!r} in train; {advice}"
-            )
-    train, val, test = (np.flatnonzero(parts == index) for index in range(3))
-    return Split(train, val, test, train_only)
-
-
 def hold_out(
     key: str, groups: Ids, group_labels: Ids, n_held: int, params: SplitParams
-) -> tuple[Ids, Ids, list[int]]:
-    """Split `groups` into the rest and `n_held` held-out ones; also name the classes kept back."""
+) -> tuple[Ids, Ids]:
+    """Split `groups` into the rest and `n_held` held-out ones."""
     labels = group_labels[groups]
     counts = np.bincount(labels)
-    rare = np.flatnonzero(counts == 1) if params.stratify else np.empty(0, dtype=np.int64)
-    is_rare = np.isin(labels, rare)
+    is_rare = (counts[labels] == 1) & params.stratify
     pool, kept_back = groups[~is_rare], groups[is_rare]
     if not len(pool):
         raise InputError(
@@ -241,7 +191,7 @@ def hold_out(
         random_state=params.seed,
         stratify=group_labels[pool] if params.stratify else None,
     )
-    return np.concatenate([rest, kept_back]), held, rare.tolist()
+    return np.concatenate([rest, kept_back]), held
 
 
 def majority_labels(labels: Ids, groups: Ids) -> Ids:

@@ -1,41 +1,50 @@
-"""What the split says of a table: what was read, how the rows were shared out, what looks odd."""
+"""What the split says of a table: what was read, how the rows were shared out, what looks odd.
 
-from collections import Counter
+Odd is what looks like a leak or a loss, and is no error. Columns are looked at in at most `SAMPLE`
+of the train or test rows, evenly spaced.
+"""
+
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.spatial import KDTree
 
 from vintage.base.console import one_line
-from vintage.base.params import DataParams, SplitParams
-from vintage.base.tensors import Schema, unknown_counts
+from vintage.base.params import DataParams
+from vintage.base.tensors import Feature, Schema, unknown_counts
+from vintage.table.cells import EXACT, as_days, as_floats, category_name, is_number, typed
 from vintage.table.dataset import Dataset
-from vintage.table.oddities import oddities
+from vintage.table.forms import form_of
+from vintage.table.identity import Ids
 from vintage.table.sharing import Shared
-from vintage.table.split import rule_of
 
 SHOWN = 20  # columns in a line
+SAMPLE = 5_000
+FEW = 20  # rows, of which nothing can be told
+TELLING = 0.98  # of what the largest class leaves unknown
+MERGED = 0.01  # of all numbers, above which it matters that some are equal in 32 bits
+NEAR = 1e-6  # of a column's standard deviation
+
+Values = npt.NDArray[np.float32]
 
 
-def summary(
-    data: Dataset, shared: Shared, schema: Schema, params: DataParams, split: SplitParams
-) -> Iterator[str]:
+def summary(data: Dataset, shared: Shared, schema: Schema, params: DataParams) -> Iterator[str]:
     """The lines, of which all but the first one are details."""
-    yield (
-        f"{one_line(data.place.path)}: {len(data.labels)} rows, {len(schema.features)} features, "
+    yield one_line(
+        f"{data.place.path}: {len(data.labels)} rows, {len(schema.features)} features, "
         f"{len(data.classes)} classes of {schema.target!r}"
     )
-    details = (
+    for lines in (
         _columns(data, schema, shared.dropped),
         _parts(data, shared),
-        _sharing(shared, schema, rule_of(split).remark),
-        map(one_line, oddities(data, shared, params)),
-        (
-            f"class {one_line(data.classes[label])} has too few groups to share: all to train"
-            for label in shared.split.train_only
-        ),
-    )
-    for lines in details:
-        yield from (f"  {line}" for line in lines)
+        _sharing(data, shared, schema),
+        _oddities(data, shared, params),
+    ):
+        yield from (f"  {one_line(line)}" for line in lines)
 
 
 def _columns(data: Dataset, schema: Schema, dropped: dict[str, str]) -> Iterator[str]:
@@ -43,41 +52,176 @@ def _columns(data: Dataset, schema: Schema, dropped: dict[str, str]) -> Iterator
     if set(kinds) != {"numeric"}:
         yield ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     for name, reason in dropped.items():
-        yield f"column {one_line(name)!r} is dropped: {reason}"
-    if schema.missing_cells:
-        counts = [f"{one_line(name)} {count}" for name, count in schema.missing_cells.items()]
-        n_more = len(counts) - SHOWN
-        shown = [*counts[:SHOWN], *([f"and {n_more} columns more"] if n_more > 0 else [])]
-        yield f"missing cells by column: {', '.join(shown)}"
+        yield f"column {name!r} is dropped: {reason}"
+    if counts := [f"{name} {count}" for name, count in schema.missing_cells.items()]:
+        more = [f"and {len(counts) - SHOWN} columns more"] if len(counts) > SHOWN else []
+        yield f"missing cells by column: {', '.join(counts[:SHOWN] + more)}"
     if data.n_unlabelled:
         yield f"{data.n_unlabelled} rows without a target are left out"
 
 
 def _parts(data: Dataset, shared: Shared) -> Iterator[str]:
-    for name, places in shared.split.parts.items():
+    for name, places in shared.split._asdict().items():
         counts = np.bincount(data.labels[places], minlength=len(data.classes))
-        shares = ", ".join(
-            f"{one_line(label)}: {count}" for label, count in zip(data.classes, counts, strict=True)
-        )
-        yield f"{name:5} {len(places):7} rows  ({shares})"
+        shares = [f"{label}: {count}" for label, count in zip(data.classes, counts, strict=True)]
+        yield f"{name:5} {len(places):7} rows  ({', '.join(shares)})"
         for column, count in unknown_counts(shared.values[places], shared.features).items():
             yield (
-                f"{count} cells of column {one_line(column)!r} in {name} hold a category that no "
-                "train row has"
+                f"{count} cells of column {column!r} in {name} hold a category that no train row "
+                "has"
             )
 
 
-def _sharing(shared: Shared, schema: Schema, remark: str) -> Iterator[str]:
+def _sharing(data: Dataset, shared: Shared, schema: Schema) -> Iterator[str]:
+    split, twins = shared.split, shared.twins
+    n_torn = int(np.isin(twins[split.test], twins[split.train]).sum())
     together = (
         f"NOT kept together: {n_torn} test rows have a twin in train, and a score may be too good"
-        if (n_torn := shared.n_torn)
+        if n_torn
         else "kept together with their twins"
     )
     yield f"{schema.rows.repeated} rows repeat an earlier one; {together}"
-    if remark:
-        yield remark
     if shared.n_draws > 1:
         yield (
             f"shared out {shared.n_draws} times, until rows that differ in nothing that is stored "
             "were on one side"
         )
+    held_out = data.labels[np.concatenate([split.val, split.test])]
+    for label in sorted(set(range(len(data.classes))) - set(held_out.tolist())):
+        yield f"class {data.classes[label]} is in train alone: it has too few groups to share"
+
+
+def _oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str]:
+    """Lines that name the column, how many rows it is about, and what can be done."""
+    train = shared.split.train
+    rows = train[:: -(-len(train) // SAMPLE)]
+    target = params.target
+    yield from _alike_classes(data, target)
+    for index, feature in enumerate(shared.features):
+        values = shared.values[rows, index]
+        name = f"column {feature.name!r}"
+        if _tells(values, data.labels[rows], feature):
+            yield (
+                f"{name} alone tells {target!r} in nearly all of {len(rows)} train rows: list it "
+                "in data.ignore if it is a copy, or known only afterwards"
+            )
+        categories = [] if feature.name in params.kinds else feature.categories or []
+        if form := form_of(pa.array(categories, pa.string())):
+            yield f"{name} is taken for categories, and holds {form}"
+        if feature.categories is None:
+            cells = data.columns[feature.name].take(pa.array(rows))
+            yield from (f"{name} {loss}" for loss in _losses(cells, values))
+        if _is_identifier(data, feature, shared):
+            yield f"{name} is another one in each row, as an identifier is: list it in data.ignore"
+    test = shared.split.test[:: -(-len(shared.split.test) // SAMPLE)]
+    if n_near := _n_near(shared, rows, test):
+        yield (
+            f"{n_near} of {len(test)} test rows are equal to a train row but for less than a "
+            "millionth of each column's spread: if they are the same ones, round the columns, or "
+            "name what they share in split.group_by"
+        )
+
+
+def _alike_classes(data: Dataset, target: str) -> Iterator[str]:
+    alike = defaultdict(list)
+    for label, name in enumerate(data.classes):
+        plain = category_name(name).casefold()
+        alike[{"true": "1", "false": "0"}.get(plain, plain)].append(label)
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    for labels in alike.values():
+        if len(labels) > 1:
+            shown = ", ".join(f"{data.classes[label]!r} ({counts[label]} rows)" for label in labels)
+            yield (
+                f"column {target!r} holds classes that are perhaps one, {shown}: write them alike, "
+                "or each is learned as a class of its own"
+            )
+
+
+def _tells(values: Values, labels: Ids, feature: Feature) -> bool:
+    """Whether nearly every row has the most frequent class of its category or its bin.
+
+    A bin of one row tells nothing.
+    """
+    if len(labels) < FEW:
+        return False
+    distinct, bins = np.unique(values, return_inverse=True)
+    if feature.categories is None and len(distinct) > len(values) // 4:
+        n_bins = min(256, len(values) // 8)
+        bins = np.where(np.isnan(values), n_bins, bins * n_bins // len(distinct))
+    counts = np.zeros((int(bins.max()) + 1, int(labels.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (bins, labels), 1)
+    n_right = int(counts.max(axis=1)[counts.sum(axis=1) > 1].sum())
+    n_largest = int(counts.sum(axis=0).max())
+    return n_right - n_largest >= max(TELLING * (len(labels) - n_largest), 2)
+
+
+def _losses(cells: pa.ChunkedArray, values: Values) -> Iterator[str]:
+    """What 32 bits do not hold of numbers or times.
+
+    Args:
+        cells: as read.
+        values: as stored.
+    """
+    cells = typed(cells)
+    numbers = cells if is_number(cells.type) else as_days(cells)
+    if numbers is None:
+        return
+    known = ~np.isnan(values)
+    numbers = numbers.filter(pa.array(known))
+    n_read, n_stored = pc.count_distinct(numbers).as_py(), len(np.unique(values[known]))
+    is_whole = is_number(cells.type) and _is_whole(as_floats(numbers))
+    if n_read - n_stored > (0 if is_whole else MERGED * n_read):
+        what = "numbers" if is_number(cells.type) else "times"
+        yield (
+            f"holds {n_read} different {what} in {len(values)} train rows, of which 32 bits tell "
+            f"{n_stored} apart: subtract a constant, or set its kind to categorical in data.kinds"
+        )
+
+
+def _is_identifier(data: Dataset, feature: Feature, shared: Shared) -> bool:
+    n_train = len(shared.split.train)
+    if n_train < FEW or feature.missing:
+        return False
+    if feature.categories is not None:
+        return len(feature.categories) == n_train
+    cells = data.columns[feature.name]
+    if not is_number(cells.type):
+        return False
+    wide = as_floats(cells)
+    return (
+        _is_whole(wide[:SAMPLE])
+        and _is_whole(wide)
+        and np.abs(wide).max() < EXACT
+        and len(np.unique(wide)) == len(wide)
+    )
+
+
+def _is_whole(numbers: npt.NDArray[np.float64]) -> bool:
+    return bool((numbers == np.floor(numbers)).all())
+
+
+def _n_near(shared: Shared, rows: Ids, test: Ids) -> int:
+    """How many test rows are all but equal to a train row.
+
+    By chance, ten times the distance would hold ten times as many rows and more, for each column of
+    numbers; if it does not hold three times as many, the near ones are no chance.
+    """
+    numeric = [index for index, each in enumerate(shared.features) if each.categories is None]
+    if len(shared.features) < 2 or not numeric:
+        return 0
+    scale = np.ones(len(shared.features))
+    deviation = np.nanstd(shared.values[rows][:, numeric], axis=0, dtype=np.float64)
+    scale[numeric] = np.where(deviation > 0, deviation, 1)
+
+    def scaled(places: Ids) -> npt.NDArray[np.float64]:
+        values = shared.values[places] / scale
+        values[np.isnan(values)] = 1000  # far out for the missing ones
+        return values
+
+    train = shared.split.train
+    _, first = np.unique(shared.equal[train], return_index=True)
+    tree = KDTree(scaled(train[first]), balanced_tree=False, compact_nodes=False)
+    within = 10 * NEAR
+    distance = np.asarray(tree.query(scaled(test), p=np.inf, distance_upper_bound=within)[0])
+    few, many = (int(((distance > 0) & (distance <= limit)).sum()) for limit in (NEAR, 10 * NEAR))
+    return few if many < 3 * few else 0

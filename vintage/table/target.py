@@ -1,7 +1,5 @@
 """The columns that are no features: the target, groups, times and a ready-made split."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,13 +11,11 @@ from vintage.table.cells import (
     as_days,
     as_floats,
     category_names,
-    first,
     is_missing,
     is_number,
     is_text,
     is_time,
     typed,
-    utf8_text,
     value_name,
 )
 
@@ -30,11 +26,6 @@ MAX_FRACTIONAL_CLASSES = 20
 PARTS = ("train", "val", "test")
 
 Ids = npt.NDArray[np.int64]
-
-
-def labelled_rows(column: pa.ChunkedArray) -> Ids:
-    """The places of the cells of a target column that are not missing: int64 `[n]`."""
-    return np.flatnonzero(~is_missing(column))
 
 
 def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]]:
@@ -48,14 +39,15 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
     """
     if not len(column):
         raise place.column_error("is empty; set another data.target")
-    column = _distinct_values(column, place)
+    column = typed(column, exact=True)
     if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
         raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
-    if pa.types.is_floating(column.type):
-        infinite = pc.invert(pc.is_finite(column))
-        if pc.any(infinite).as_py():
-            row = first(infinite)
-            raise place.error(row, f"{column[row].as_py()} is not a finite number; correct it")
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        numbers = as_floats(column) + 0.0  # makes -0.0 equal to 0.0
+        if not np.isfinite(numbers).all():
+            row = int(np.argmin(np.isfinite(numbers)))
+            raise place.error(row, f"{numbers[row]} is not a finite number; correct it")
+        column = pa.chunked_array([numbers])
     unique = pc.unique(column)
     _check_classes(unique, place)
     values = sorted(unique.to_pylist())
@@ -72,18 +64,13 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
     if empty.any():
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")
-    if is_text(column.type):
-        names, places = category_names(utf8_text(column, place))
-        return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
-    column = _distinct_values(column, place)
-    encoded = pc.index_in(column, value_set=pc.unique(column))
-    return encoded.to_numpy().astype(np.int64)
+    names, places = category_names(column)
+    return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
 
 
 def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:
     """Numbers or times to sort by: float64 `[n]`."""
-    if is_text(column.type):
-        column = typed(utf8_text(column, place))
+    column = typed(column)
     times = as_days(column) if is_text(column.type) or is_time(column.type) else None
     if times is None and not is_number(column.type):
         raise place.column_error("holds neither numbers nor times in ISO 8601; see split.order_by")
@@ -98,29 +85,19 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
     """A ready-made split as places in `PARTS`: int64 `[n]`."""
     if not is_text(column.type):
         raise place.column_error(f"is of type {column.type}; it takes {', '.join(PARTS)}")
-    column = utf8_text(column, place)
     parts = pc.index_in(pc.ascii_trim_whitespace(column), value_set=pa.array(PARTS, column.type))
     if parts.null_count:
-        row = first(pc.is_null(parts))
+        row = int(np.argmax(is_missing(parts)))
         raise place.error(
             row, f"{(column[row].as_py() or '')[:40]!r} is no part; allowed is {', '.join(PARTS)}"
         )
     return parts.to_numpy().astype(np.int64)
 
 
-def _distinct_values(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
-    """A column in a form in which equal values are equal."""
-    if is_text(column.type):
-        column = typed(utf8_text(column, place), exact=True)
-    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        return pc.add(column.cast(pa.float64(), safe=False), 0.0)  # makes -0.0 equal to 0.0
-    return column
-
-
 def _check_classes(values: pa.Array, place: Place) -> None:
     if len(values) < 2:
-        only = _short(value_name(values[0].as_py()))
-        raise place.column_error(f"holds one class only, {only}; a classifier needs two")
+        only = value_name(values[0].as_py())[:40]
+        raise place.column_error(f"holds one class only, {only!r}; a classifier needs two")
     limit = MAX_CLASSES if is_text(values.type) else MAX_NUMERIC_CLASSES
     if pa.types.is_floating(values.type) and not pc.all(pc.equal(values, pc.round(values))).as_py():
         limit = MAX_FRACTIONAL_CLASSES
@@ -135,7 +112,3 @@ def _check_classes(values: pa.Array, place: Place) -> None:
             f"holds a text of {longest} characters, and a class name has at most {MAX_NAME}; "
             "set another data.target"
         )
-
-
-def _short(name: Any) -> str:
-    return repr(name if len(name) <= 60 else f"{name[:40]}...")
