@@ -18,7 +18,7 @@ from vintage.base.tensors import read_schema
 from vintage.report.differences import Candidate
 from vintage.report.page import Results, report_lines
 from vintage.report.rivals import compare_with_baselines
-from vintage.scores.evaluation import Baselines, Evaluation, check_required
+from vintage.scores.evaluation import Baselines, Evaluation, check_required, replica_stds
 from vintage.scores.predictions import read_predictions
 
 METRICS = Path("metrics")
@@ -41,7 +41,7 @@ def main() -> None:
     scores = read_json(METRICS / "baseline.json", Baselines).models
     baselines = {name: read_predictions(BASELINES / f"{name}.csv") for name in scores}
 
-    network = Candidate(predictions, params.train.replicas, evaluation.replica_stds())
+    network = Candidate(predictions, params.train.replicas, replica_stds(evaluation.replicas))
     rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
     page = report_lines(Results(schema, evaluation, scores, rivals), params)
 

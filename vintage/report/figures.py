@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vintage.base.files import write_bytes
 from vintage.base.losses import LossRecord
-from vintage.scores.curve import best_epoch
+from vintage.scores.evaluation import best_epoch
 from vintage.scores.metrics import N_BINS, confidence_bins
 from vintage.scores.predictions import Predictions
 

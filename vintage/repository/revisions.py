@@ -22,12 +22,12 @@ from vintage.base.files import parse_json, parse_yaml, read_bytes
 from vintage.base.params import PARAMS_PATH, IntervalParams
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.lock_file import LOCK_FILE, LockFile, parse_lock_file
+from vintage.scores.evaluation import replica_stds
 from vintage.scores.predictions import Predictions, parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
-STD = "_std"
 AUTO = "auto"
 # the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "evaluate", "train", "split")
@@ -41,14 +41,6 @@ class Details(BaseModel):
 
     resolved: dict[str, str] = {}
     replicas: dict[str, Std | None] | None = None
-
-    def stds(self) -> dict[str, float]:
-        """By metric, the standard deviation over replicas."""
-        return {
-            name.removesuffix(STD): value
-            for name, value in (self.replicas or {}).items()
-            if name.endswith(STD) and value is not None
-        }
 
 
 @dataclass(frozen=True)
@@ -115,7 +107,7 @@ def read_revision(name: str) -> Revision:
         resolved={key: text for key, text in details.resolved.items() if params.get(key) == AUTO},
         table_md5=_table_md5(lock, str(params.get("data.path"))) if lock else None,
         replicas=replicas if isinstance(replicas, int) else 1,
-        stds=details.stds(),
+        stds=replica_stds(details.replicas),
         warnings=list(_staleness(name, asked, lock, md5)),
     )
 

@@ -1,7 +1,6 @@
-"""The scores of one model, as `evaluation.json`, `details.json` and `baseline.json` hold them.
+"""The scores of one model, as `details.json` and `baseline.json` hold them.
 
-`evaluation.json` has the few numbers that people follow from change to change, which is what DVC
-shows. The other files hold everything.
+`evaluation.json` repeats the few that people follow from change to change, for DVC to show.
 """
 
 import math
@@ -13,12 +12,15 @@ from pydantic import AfterValidator, Field
 
 from vintage.base.console import InputError
 from vintage.base.files import Strict
+from vintage.base.losses import LossRecord
 from vintage.scores.intervals import recall_bounds
 from vintage.scores.metrics import METRICS, class_scores, score
 from vintage.scores.rows import Floats, Labels, Sample
 
 DIGITS = 6
 RARE_ROWS = 5
+LAST_PART = 0.1  # of the epochs
+LOWERED = 0.02  # of the lowest loss
 
 Number = float | None  # None: not defined
 Scores = dict[str, Number]
@@ -58,22 +60,14 @@ class Epochs(Strict):
 
     Attributes:
         trained: how many there were.
-        best: see `vintage.scores.curve.best_epoch`.
+        best: see `best_epoch`.
         still_falling: whether all were trained that `train.epochs` allows, and the last of them
-            still gained, see `vintage.scores.curve.is_still_falling`.
+            still gained, see `is_still_falling`.
     """
 
     trained: int
     best: int | None
     still_falling: bool
-
-
-class Headline(Strict):
-    """`evaluation.json`: the metrics that DVC tracks; all of them stand in `details.json`, too."""
-
-    test: Scores
-    val: Scores
-    epochs: dict[str, int | None]
 
 
 class Evaluation(Strict):
@@ -100,19 +94,14 @@ class Evaluation(Strict):
     replicas: ReplicaScores | None = None
     unknown_categories: dict[str, int] = Field(default={})
 
-    def headline(self) -> Headline:
-        """The few numbers of `evaluation.json`."""
+    def headline(self) -> dict[str, Any]:
+        """The content of `evaluation.json`."""
         followed = [name for name, metric in METRICS.items() if metric.follow_val]
-        return Headline(
-            test={name: self.test[name] for name in METRICS},
-            val={name: self.val[name] for name in followed},
-            epochs={"trained": self.epochs.trained, "best": self.epochs.best},
-        )
-
-    def replica_stds(self) -> dict[str, float]:
-        """By metric, the standard deviation over replicas, where it is defined."""
-        found = {name: (self.replicas or {}).get(f"{name}_std") for name in METRICS}
-        return {name: std for name, std in found.items() if std is not None}
+        return {
+            "test": {name: self.test[name] for name in METRICS},
+            "val": {name: self.val[name] for name in followed},
+            "epochs": {"trained": self.epochs.trained, "best": self.epochs.best},
+        }
 
 
 class Baselines(Strict):
@@ -174,6 +163,15 @@ def replica_scores(labels: Labels, probabilities: Floats) -> Scores:
     }
 
 
+def replica_stds(replicas: Mapping[str, Number] | None) -> dict[str, float]:
+    """By metric, the standard deviation of `replica_scores`, where it is defined."""
+    return {
+        name.removesuffix("_std"): std
+        for name, std in (replicas or {}).items()
+        if name.endswith("_std") and std is not None
+    }
+
+
 def class_table(
     labels: Labels,
     probabilities: Floats,
@@ -203,3 +201,20 @@ def rare_classes(classes: Mapping[str, ClassScore]) -> dict[str, int]:
     Their recall's interval, and what they add to the means over classes, rests on next to nothing.
     """
     return {name: each.support for name, each in classes.items() if each.support < RARE_ROWS}
+
+
+def best_epoch(records: Sequence[LossRecord]) -> int | None:
+    """The epoch with the lowest validation loss, mean over the replicas; the first of equal ones.
+
+    None without validation rows. Each replica keeps the weights of its own lowest, which may be
+    another epoch.
+    """
+    losses = [(r.val_loss, r.epoch) for r in records if r.val_loss is not None]
+    return min(losses)[1] if losses else None
+
+
+def is_still_falling(records: Sequence[LossRecord]) -> bool:
+    """Whether the last tenth of the epochs lowered the lowest validation loss by more than 2 %."""
+    losses = [record.val_loss for record in records if record.val_loss is not None]
+    n_before = len(losses) - math.ceil(LAST_PART * len(losses))
+    return n_before > 0 and min(losses[:n_before]) > min(losses) * (1 + LOWERED)
