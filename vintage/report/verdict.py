@@ -26,9 +26,8 @@ def verdict(
     named = [name for name, found in log_loss.items() if found == "worse"]
     named += [name for name in (best_rival(baselines), MAJORITY) if name in log_loss]
     beside = [f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)]
-    n_test = sum(each.support for each in evaluation.classes.values())
     if beside:
-        yield f"{', '.join(beside)} (log loss, {n_test} test rows)"
+        yield f"{', '.join(beside)} (log loss, {evaluation.n_rows} test rows)"
     if MAJORITY in rivals.models:
         yield from _beside_majority(evaluation, rivals)
 

@@ -94,6 +94,11 @@ class Evaluation(Strict):
     replicas: ReplicaScores | None = None
     unknown_categories: dict[str, int] = Field(default={})
 
+    @property
+    def n_rows(self) -> int:
+        """How many test rows there are."""
+        return sum(each.support for each in self.classes.values())
+
     def headline(self) -> dict[str, Any]:
         """The content of `evaluation.json`."""
         followed = [name for name, metric in METRICS.items() if metric.follow_val]
