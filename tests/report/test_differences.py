@@ -12,7 +12,8 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks.simulate_comparisons import Scenario, simulate_pair
-from vintage.base.params import IntervalParams
+from tests.conftest import PARAMS
+from vintage.base.params import load_params
 from vintage.report.differences import (
     Candidate,
     holm,
@@ -24,7 +25,8 @@ from vintage.scores.metrics import METRICS, compared_metrics, roc_auc_contributi
 from vintage.scores.predictions import Predictions
 from vintage.scores.rows import Floats, Labels, Sample
 
-SETTINGS = IntervalParams(confidence=0.95, resamples=500, seed=42)
+EVALUATE = load_params(PARAMS).evaluate
+SETTINGS = EVALUATE.model_copy(update={"resamples": 500})
 
 
 def predictions(labels: Labels, probabilities: Floats, groups: Labels | None = None) -> Predictions:
@@ -123,7 +125,7 @@ def test_interval_of_log_loss_is_like_scipys_bootstrap() -> None:
         (difference,), np.mean, confidence_level=0.99, method="basic", n_resamples=4000, rng=1
     ).confidence_interval
     found = paired_differences(
-        Candidate(a), Candidate(b), IntervalParams(confidence=0.95, resamples=4000, seed=1)
+        Candidate(a), Candidate(b), EVALUATE.model_copy(update={"resamples": 4000})
     )["log_loss"]
     assert found.low is not None
     assert found.high is not None
@@ -139,9 +141,8 @@ def test_interval_and_verdict_never_contradict_each_other(
     seed: int, confidence: float, noise: float
 ) -> None:
     a, b = random_pair(seed, n=60, noise=noise)
-    result = paired_differences(
-        Candidate(a), Candidate(b), IntervalParams(confidence=confidence, resamples=200, seed=seed)
-    )
+    changed = EVALUATE.model_copy(update={"confidence": confidence, "resamples": 200})
+    result = paired_differences(Candidate(a), Candidate(b), changed)
     for metric in result.values():
         assert metric.low is not None
         assert metric.high is not None
@@ -248,7 +249,7 @@ def test_equally_good_models_get_no_verdict() -> None:
     groups = np.arange(len(labels)) // 2 * 2
     scenario = Scenario("small", labels, groups, strength=1.2, noise=0.7)
     generator = np.random.default_rng(1)
-    few = IntervalParams(confidence=0.95, resamples=100, seed=42)
+    few = EVALUATE.model_copy(update={"resamples": 100})
     judged = [paired_differences(*simulate_pair(scenario, 0.0, generator), few) for _ in range(100)]
     wrong = [any(m.verdict != "no difference" for m in result.values()) for result in judged]
     assert mean(wrong) <= 0.06

@@ -18,7 +18,9 @@ from vintage.scores.metrics import METRICS, class_scores, score
 from vintage.scores.rows import Floats, Labels, Sample
 
 DIGITS = 6
-RARE_ROWS = 5
+RARE_ROWS = (
+    5  # of a class, below which its recall, and a mean over classes, rest on next to nothing
+)
 LAST_PART = 0.1  # of the epochs
 LOWERED = 0.02  # of the lowest loss
 
@@ -185,27 +187,19 @@ def class_table(
     confidence: float,
 ) -> dict[str, ClassScore]:
     """Precision, recall with its interval, F1 and support of each class, by its name."""
-    scores = class_scores(labels, probabilities, np.ones((1, len(labels))))
+    precision, recall, f1, support = class_scores(labels, probabilities, np.ones((1, len(labels))))
     low, high = recall_bounds(Sample.of(labels, probabilities, groups), confidence)
     return {
         name: ClassScore(
-            precision=rounded(scores.precision[0, index]),
-            recall=rounded(scores.recall[0, index]),
+            precision=rounded(precision[0, index]),
+            recall=rounded(recall[0, index]),
             recall_low=rounded(low[index]),
             recall_high=rounded(high[index]),
-            f1=rounded(scores.f1[0, index]),
-            support=int(scores.support[0, index]),
+            f1=rounded(f1[0, index]),
+            support=int(support[0, index]),
         )
         for index, name in enumerate(classes)
     }
-
-
-def rare_classes(classes: Mapping[str, ClassScore]) -> dict[str, int]:
-    """The classes under `RARE_ROWS` test rows, with their number.
-
-    Their recall's interval, and what they add to the means over classes, rests on next to nothing.
-    """
-    return {name: each.support for name, each in classes.items() if each.support < RARE_ROWS}
 
 
 def best_epoch(records: Sequence[LossRecord]) -> int | None:
