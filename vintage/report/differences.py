@@ -93,7 +93,7 @@ class _Test(NamedTuple):
 
     Attributes:
         of_swaps: the p-value of its permutation test.
-        limit: gives the largest difference that is not significant in that test at a level.
+        limit: from a level to the largest difference that is not significant in that test.
         step: by how much a row on which the models differ moves the difference, on average.
         error: the standard error, of rows and seeds.
     """
@@ -221,13 +221,13 @@ def _tests(
         if METRICS[name].is_share_of_rows:
             won = won_rows(of_a, of_b)
             p_value, limit = mcnemar(won, len(labels))
-            error = of_swaps = np.sqrt((won**2).sum()) / len(labels)
+            error = by_swaps = np.sqrt((won**2).sum()) / len(labels)
         else:
             p_value, limit = permutation_test(difference, permutations)
-            of_swaps = np.sqrt(np.mean(permutations**2))
-            error = max(np.nanstd(resamples, ddof=1), of_swaps)
+            by_swaps = np.sqrt(np.mean(permutations**2))
+            error = max(np.nanstd(resamples, ddof=1), by_swaps)
         most = limit(0)  # that swaps can make of the difference
-        step = float(of_swaps**2) / most if most else 0.0
+        step = float(by_swaps**2) / most if most else 0.0
         tests[name] = _Test(p_value, limit, step, *_with_seeds(float(error), name, a, b))
     return tests
 
