@@ -17,11 +17,13 @@ The p-values are corrected by Holm, A Simple Sequentially Rejective Multiple Tes
 Each interval is at the level at which Holm's procedure tested its metric, and as wide as what that
 test takes for chance: it holds zero exactly when the verdict names no winner.
 
-The minimum detectable effect is the true difference that 80 % of test sets show: half the width of
-the interval, and a standard error's 80 % quantile. Two models that hardly differ have a small
-error, but models that differ by d must do so in enough rows. If B wins z ** 2 rows and loses none,
-the difference is z standard errors; with z the sum of both quantiles, that is the least. Source:
-Connor, Sample Size for Testing Differences in Proportions for the Paired-Sample Design, 1987.
+The minimum detectable effect d is the true difference that 80 % of test sets show: half the width
+of the interval, and a standard error's 80 % quantile. Swaps turn the difference itself around, too,
+so the larger it is, the wider they spread, most of all where few rows carry it. Two models that
+hardly differ have a small error, but models that differ by d must do so in enough rows: if B wins
+z ** 2 rows and loses none, the difference is z standard errors; with z the sum of both quantiles,
+that is the least. Source: Connor, Sample Size for Testing Differences in Proportions for the
+Paired-Sample Design, 1987.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -95,12 +97,14 @@ class _Test(NamedTuple):
         of_swaps: the p-value of its permutation test.
         limit: from a level to the largest difference that is not significant in that test.
         step: by how much a row on which the models differ moves the difference, on average.
+        concentration: the sum of squares of the rows' weights in the metric.
         error: the standard error, of rows and seeds.
     """
 
     of_swaps: float
     limit: Callable[[float], float]
     step: float
+    concentration: float
     error: float
     degrees_of_freedom: float
 
@@ -116,10 +120,16 @@ class _Test(NamedTuple):
 
     def detectable(self, level: float, largest: float) -> float | None:
         """The minimum detectable effect; None if it is above the largest possible difference."""
-        found = float(t.ppf(POWER, self.degrees_of_freedom)) * self.error + self.half_width(level)
+        half_width = self.half_width(level)
+        margin = self.error * t.ppf(POWER, self.degrees_of_freedom)
+        slope = t.isf(level / 2, self.degrees_of_freedom) ** 2 * self.concentration
+        if not self.step or slope >= 1:
+            return None
+        # d = sqrt(half_width ** 2 + slope * d ** 2) + margin
+        root = np.sqrt(slope * margin**2 + (1 - slope) * half_width**2)
         n_rows = (norm.isf(level / 2) + norm.ppf(POWER)) ** 2
-        found = max(found, float(n_rows) * self.step)
-        return found if self.step and found <= largest else None
+        found = float(max((margin + root) / (1 - slope), n_rows * self.step))
+        return found if found <= largest else None
 
 
 def paired_differences(
@@ -214,6 +224,7 @@ def _tests(
     metrics = [METRICS[name] for name in differences]
     resampled = bootstrap_differences(metrics, of_a, of_b, settings.resamples, settings.seed)
     permuted = permuted_differences(metrics, of_a, of_b, n_permutations, settings.seed)
+    _, sizes = np.unique(labels, return_counts=True)
     tests = {}
     for (name, difference), resamples, permutations in zip(
         differences.items(), resampled.T, permuted.T, strict=True
@@ -228,7 +239,11 @@ def _tests(
             error = max(np.nanstd(resamples, ddof=1), by_swaps)
         most = limit(0)  # that swaps can make of the difference
         step = float(by_swaps**2) / most if most else 0.0
-        tests[name] = _Test(p_value, limit, step, *_with_seeds(float(error), name, a, b))
+        concentration = 1 / len(labels)
+        if METRICS[name].averages_classes:
+            concentration = float((1 / sizes).sum()) / len(sizes) ** 2
+        with_seeds = _with_seeds(float(error), name, a, b)
+        tests[name] = _Test(p_value, limit, step, concentration, *with_seeds)
     return tests
 
 

@@ -107,6 +107,8 @@ class Metric:
         max_difference: between two models, the largest possible one.
         is_compared: whether models are compared by it.
         follow_val: whether `evaluation.json`, which DVC follows, has its validation score.
+        averages_classes: whether it is a mean over classes, in which a row of a small class weighs
+            more; for the minimum detectable effect.
         is_share_of_rows: whether it is the share of rows that are right, which has an exact test.
         contributions: of labels and both models' probabilities, what each row adds to the
             difference B - A, float64 `[n]`; needed where predictions of two models have no common
@@ -120,6 +122,7 @@ class Metric:
     max_difference: float = 1.0
     is_compared: bool = True
     follow_val: bool = False
+    averages_classes: bool = False
     is_share_of_rows: bool = False
     contributions: Callable[[Labels, Floats, Floats], Floats] | None = None
 
@@ -129,9 +132,13 @@ METRICS: dict[str, Metric] = {
         accuracy, "accuracy", intervals.accuracy_bounds, follow_val=True, is_share_of_rows=True
     ),
     "balanced_accuracy": Metric(
-        balanced_accuracy, "balanced accuracy", intervals.balanced_accuracy_bounds, follow_val=True
+        balanced_accuracy,
+        "balanced accuracy",
+        intervals.balanced_accuracy_bounds,
+        follow_val=True,
+        averages_classes=True,
     ),
-    "f1_macro": Metric(f1_macro, "macro F1", intervals.f1_bounds),
+    "f1_macro": Metric(f1_macro, "macro F1", intervals.f1_bounds, averages_classes=True),
     "log_loss": Metric(
         log_loss,
         "log loss",
@@ -144,6 +151,7 @@ METRICS: dict[str, Metric] = {
         roc_auc_ovr,
         "ROC AUC (one vs rest)",
         intervals.roc_auc_bounds,
+        averages_classes=True,
         contributions=roc_auc_contributions,
     ),
     "calibration_error": Metric(
