@@ -19,7 +19,7 @@ from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_examples, read_schema
-from vintage.scores.baselines import BASELINES, affordable_baselines, predict_baseline
+from vintage.scores.baselines import BASELINES, is_affordable, predict_baseline
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
 
@@ -45,9 +45,8 @@ def main() -> None:
         )
 
     scores = {}
-    affordable = affordable_baselines(len(labels))
     for name in BASELINES:
-        if name not in affordable:
+        if not is_affordable(name, len(labels)):
             console.say(f"{name}: left out, it takes too long for {len(labels)} rows")
             continue
         probabilities = predict_baseline(

@@ -20,10 +20,11 @@ from vintage.base.recipe import resolved_values
 from vintage.base.tensors import read_examples, unknown_counts
 from vintage.network.checkpoint import read_checkpoint
 from vintage.report.figures import Drawn, write_figures
-from vintage.scores.curve import best_epoch, is_still_falling
 from vintage.scores.evaluation import (
     Evaluation,
+    best_epoch,
     class_table,
+    is_still_falling,
     plain_scores,
     replica_scores,
     scores_with_bounds,
@@ -82,7 +83,7 @@ def main() -> None:
     write_predictions(METRICS / "predictions.csv", predictions)
     write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
     write_json(METRICS / "details.json", evaluation.model_dump(exclude_unset=True))
-    write_json(METRICS / "evaluation.json", evaluation.headline().model_dump())
+    write_json(METRICS / "evaluation.json", evaluation.headline())
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 
 

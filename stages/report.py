@@ -16,9 +16,9 @@ from vintage.base.files import read_json, write_bytes, write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_schema
 from vintage.report.differences import Candidate
-from vintage.report.page import Results, report_lines
+from vintage.report.page import report_lines
 from vintage.report.rivals import compare_with_baselines
-from vintage.scores.evaluation import Baselines, Evaluation, check_required
+from vintage.scores.evaluation import Baselines, Evaluation, check_required, replica_stds
 from vintage.scores.predictions import read_predictions
 
 METRICS = Path("metrics")
@@ -41,9 +41,9 @@ def main() -> None:
     scores = read_json(METRICS / "baseline.json", Baselines).models
     baselines = {name: read_predictions(BASELINES / f"{name}.csv") for name in scores}
 
-    network = Candidate(predictions, params.train.replicas, evaluation.replica_stds())
+    network = Candidate(predictions, params.train.replicas, replica_stds(evaluation.replicas))
     rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
-    page = report_lines(Results(schema, evaluation, scores, rivals), params)
+    page = report_lines(schema, evaluation, scores, rivals, params)
 
     write_json(METRICS / "comparison.json", rivals.model_dump())
     write_bytes(METRICS / "report.md", ("\n".join(page) + "\n").encode("utf-8"))

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.simulate_intervals import POPULATIONS, SHOWN, Population, covered, true_scores
 from tests.scores.test_metrics import example
-from vintage.scores.evaluation import class_table, rare_classes, scores_with_bounds
+from vintage.scores.evaluation import class_table, scores_with_bounds
 from vintage.scores.intervals import wilson_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.rows import Floats, Labels
@@ -189,12 +189,6 @@ def test_the_calibration_error_has_no_interval() -> None:
     assert scores["calibration_error"] is not None
     assert scores["calibration_error_low"] is None
     assert scores["calibration_error_high"] is None
-
-
-def test_rare_classes_are_named() -> None:
-    labels = np.repeat(np.arange(3), [4, 5, 40])
-    table = class_table(labels, np.eye(4)[labels], np.arange(49), list("abcd"), 0.95)
-    assert rare_classes(table) == {"a": 4, "d": 0}
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

@@ -20,8 +20,7 @@ from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Feature, RowCounts, Schema
 from vintage.network.ensemble import build_ensemble
 from vintage.report.verdict import curve_in_words
-from vintage.scores.curve import best_epoch, is_still_falling
-from vintage.scores.evaluation import Epochs
+from vintage.scores.evaluation import Epochs, best_epoch, is_still_falling
 from vintage.training.fit import fit
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}

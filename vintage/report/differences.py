@@ -4,9 +4,8 @@ Each metric is tested twice, and the larger p-value counts:
 
 - by a paired permutation test (`vintage/report/resampling.py`; McNemar's exact test for accuracy),
   whose level is exact for any number of rows, given the two trained models;
-- by a standard error: of the paired bootstrap, or of the permutations where that is larger, with
-  the seed-to-seed variance added. For accuracy without a known seed-to-seed spread, McNemar's test
-  stands alone.
+- by a standard error: of the paired bootstrap, or of the permutations where that is larger (for
+  accuracy, of the permutations), with the seed-to-seed variance added.
 
 What r replicas predict together is taken to vary from training to training with std ** 2 / r, std
 over single replicas: an approximation, since the score of a mean is not the mean of scores.
@@ -17,22 +16,25 @@ by the bootstrap, too, and counts twice, which errs on the careful side.
 The p-values are corrected by Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 Each interval is at the level at which Holm's procedure tested its metric, and as wide as what that
 test takes for chance: it holds zero exactly when the verdict names no winner.
+
+The minimum detectable effect d is the true difference that 80 % of test sets show: half the width
+of the interval, and a standard error's 80 % quantile. Swaps turn the difference itself around, too,
+so the larger it is, the wider they spread, most of all where few rows carry it. Two models that
+hardly differ have a small error, but models that differ by d must do so in enough rows: if B wins
+z ** 2 rows and loses none, the difference is z standard errors; with z the sum of both quantiles,
+that is the least. Source: Connor, Sample Size for Testing Differences in Proportions for the
+Paired-Sample Design, 1987.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy.stats import norm, t
 
 from vintage.base.groups import joined_groups
 from vintage.base.params import IntervalParams
-from vintage.report.power import (
-    StandardError,
-    accuracy_detectable,
-    mean_detectable,
-    recall_detectable,
-)
 from vintage.report.resampling import (
     DIGITS,
     bootstrap_differences,
@@ -41,12 +43,12 @@ from vintage.report.resampling import (
     permuted_differences,
     won_rows,
 )
-from vintage.scores.metrics import METRICS, Metric, compared_metrics, score
+from vintage.scores.metrics import METRICS, compared_metrics, score
 from vintage.scores.predictions import Predictions
-from vintage.scores.rows import Floats, Sample
+from vintage.scores.rows import Sample
 
 MAX_PERMUTATIONS = 100_000
-NO_CHANGE: dict[str, Any] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
+POWER = 0.8  # with which the minimum detectable effect is found
 
 Verdict = Literal["better", "worse", "no difference", "unpaired"]
 
@@ -64,11 +66,6 @@ class Candidate:
     replicas: int = 1
     stds: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def has_spread(self) -> bool:
-        """Whether it is known how much another seed changes its scores."""
-        return self.replicas > 1 and bool(self.stds)
-
     def scores(self) -> dict[str, float]:
         return score(self.predictions.labels, self.predictions.probabilities)
 
@@ -79,8 +76,8 @@ class Difference:
 
     Attributes:
         p_value: corrected for the number of metrics.
-        detectable: the minimum detectable effect, see `vintage.report.power`, at the level of the
-            metric that is tested first; None if predictions as alike as these show nothing.
+        detectable: the minimum detectable effect, at the level of the metric that is tested first;
+            None also if no possible difference is as large, or the models differ in no row.
     """
 
     a: float | None
@@ -94,15 +91,45 @@ class Difference:
 
 
 class _Test(NamedTuple):
-    """A metric's uncorrected p-value, half its interval's width by level, and its standard error.
+    """How a metric is tested at any level.
 
-    `detectable` is its minimum detectable effect at the first level.
+    Attributes:
+        of_swaps: the p-value of its permutation test.
+        limit: from a level to the largest difference that is not significant in that test.
+        step: by how much a row on which the models differ moves the difference, on average.
+        concentration: the sum of squares of the rows' weights in the metric.
+        error: the standard error, of rows and seeds.
     """
 
-    p_value: float
-    half_widths: list[float]
-    error: StandardError
-    detectable: float | None = None
+    of_swaps: float
+    limit: Callable[[float], float]
+    step: float
+    concentration: float
+    error: float
+    degrees_of_freedom: float
+
+    def p_value(self, difference: float) -> float:
+        if self.error == 0:
+            return self.of_swaps
+        of_error = 2 * t.sf(abs(difference) / self.error, self.degrees_of_freedom)
+        return max(self.of_swaps, float(of_error))
+
+    def half_width(self, level: float) -> float:
+        of_error = float(t.isf(level / 2, self.degrees_of_freedom)) * self.error
+        return max(self.limit(level), of_error)
+
+    def detectable(self, level: float, largest: float) -> float | None:
+        """The minimum detectable effect; None if it is above the largest possible difference."""
+        half_width = self.half_width(level)
+        margin = self.error * t.ppf(POWER, self.degrees_of_freedom)
+        slope = t.isf(level / 2, self.degrees_of_freedom) ** 2 * self.concentration
+        if not self.step or slope >= 1:
+            return None
+        # d = sqrt(half_width ** 2 + slope * d ** 2) + margin
+        root = np.sqrt(slope * margin**2 + (1 - slope) * half_width**2)
+        n_rows = (norm.isf(level / 2) + norm.ppf(POWER)) ** 2
+        found = float(max((margin + root) / (1 - slope), n_rows * self.step))
+        return found if found <= largest else None
 
 
 def paired_differences(
@@ -114,22 +141,32 @@ def paired_differences(
         name: Difference(_defined(values_a[name]), _defined(values_b[name]))
         for name in compared_metrics()
     }
-    names = [name for name in judged if not np.isnan(values_a[name])]
+    differences = {
+        name: values_b[name] - values_a[name] for name in judged if not np.isnan(values_a[name])
+    }
     if np.array_equal(a.predictions.probabilities, b.predictions.probabilities):
-        return judged | {name: replace(judged[name], **NO_CHANGE) for name in names}
-    tests = _tests(names, a, b, settings)
-    corrected, steps = holm([tests[name].p_value for name in names], _alpha(settings))
-    for name, p_value, step in zip(names, corrected, steps, strict=True):
-        difference = values_b[name] - values_a[name]
-        low, high = _bounds(name, difference, float(tests[name].half_widths[step]))
+        nothing: dict[str, Any] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
+        return judged | {name: replace(judged[name], **nothing) for name in differences}
+    alpha = round(1 - settings.confidence, 12)
+    tests = _tests(differences, a, b, settings, alpha / len(differences))
+    p_values = [tests[name].p_value(difference) for name, difference in differences.items()]
+    corrected, levels = holm(p_values, alpha)
+    for (name, difference), p_value, level in zip(
+        differences.items(), corrected, levels, strict=True
+    ):
+        metric, half_width = METRICS[name], tests[name].half_width(level)
+        verdict: Verdict = "no difference"
+        if p_value <= alpha and difference:
+            verdict = "better" if (difference < 0) == metric.lower_is_better else "worse"
         judged[name] = replace(
             judged[name],
             difference=difference,
-            low=low,
-            high=high,
+            # rounded, so that a bound that is zero but for the last bit is zero
+            low=round(max(difference - half_width, -metric.max_difference), DIGITS),
+            high=round(min(difference + half_width, metric.max_difference), DIGITS),
             p_value=p_value,
-            verdict=_verdict(name, difference, p_value <= _alpha(settings)),
-            detectable=tests[name].detectable,
+            verdict=verdict,
+            detectable=tests[name].detectable(alpha / len(differences), metric.max_difference),
         )
     return judged
 
@@ -154,137 +191,71 @@ def unpaired_differences(
     }
 
 
-def holm(p_values: Sequence[float], alpha: float) -> tuple[list[float], list[int]]:
-    """Holm's procedure, in the order of `p_values`.
+def holm(p_values: Sequence[float], alpha: float) -> tuple[list[float], list[float]]:
+    """Holm's procedure.
 
     Returns:
-        The corrected p-values, and the step at which each was tested, or at which testing stopped.
+        In the order of `p_values`, the corrected ones, and the level at which each was tested, or
+        at which testing stopped.
     """
     n_tests = len(p_values)
-    corrected, steps = [1.0] * n_tests, [0] * n_tests
-    largest, step = 0.0, 0
-    for rank, index in enumerate(sorted(range(n_tests), key=lambda index: p_values[index])):
-        step = rank if largest <= alpha else step
-        largest = max(largest, min(1.0, p_values[index] * (n_tests - rank)))
-        corrected[index], steps[index] = largest, step
-    return corrected, steps
+    order, ranks = np.argsort(p_values, kind="stable"), np.arange(n_tests)
+    corrected, levels = np.empty((2, n_tests))
+    multiplied = np.array(p_values)[order] * (n_tests - ranks)
+    corrected[order] = np.maximum.accumulate(np.minimum(multiplied, 1))
+    levels[order] = alpha / (n_tests - np.minimum(ranks, (corrected <= alpha).sum()))
+    return corrected.tolist(), levels.tolist()
 
 
 def _tests(
-    names: Sequence[str], a: Candidate, b: Candidate, settings: IntervalParams
+    differences: Mapping[str, float],
+    a: Candidate,
+    b: Candidate,
+    settings: IntervalParams,
+    level: float,
 ) -> dict[str, _Test]:
+    """The tests of these metrics, of which the most significant is held to `level`."""
     labels = b.predictions.labels
     groups = joined_groups(a.predictions.groups, b.predictions.groups)
-    of_a = Sample.of(labels, a.predictions.probabilities, groups)
-    of_b = Sample.of(labels, b.predictions.probabilities, groups)
-    levels = [_alpha(settings) / (len(names) - step) for step in range(len(names))]
-    # enough for a p-value well under the first level, as far as that can be afforded
-    n_permutations = max(settings.resamples, int(np.ceil(5 / levels[0])) - 1)
+    of_a, of_b = (Sample.of(labels, side.predictions.probabilities, groups) for side in (a, b))
+    # enough for a p-value well under the level, as far as that can be afforded
+    n_permutations = max(settings.resamples, int(np.ceil(5 / level)) - 1)
     n_permutations = min(MAX_PERMUTATIONS, n_permutations)
-    metrics = [METRICS[name] for name in names]
+    metrics = [METRICS[name] for name in differences]
     resampled = bootstrap_differences(metrics, of_a, of_b, settings.resamples, settings.seed)
     permuted = permuted_differences(metrics, of_a, of_b, n_permutations, settings.seed)
-    values_a, values_b = a.scores(), b.scores()
-    tests: dict[str, _Test] = {}
-    for name, metric, resamples, permutations in zip(
-        names, metrics, resampled.T, permuted.T, strict=True
+    _, sizes = np.unique(labels, return_counts=True)
+    tests = {}
+    for (name, difference), resamples, permutations in zip(
+        differences.items(), resampled.T, permuted.T, strict=True
     ):
-        seeds = _seed_variances(name, a, b)
-        if metric.counts_right_rows and metric.mean_over == "rows":
-            tests[name] = _exact_test(of_a, of_b, seeds, levels)
-            continue
-        deviations = np.nanstd(resamples, ddof=1), np.sqrt(np.mean(permutations**2))
-        error = _standard_error(float(max(deviations)), seeds)
-        test = _permutation_test(values_b[name] - values_a[name], permutations, error, levels)
-        easier = tests.get(metric.as_hard_as or "")
-        found = _detectable(metric, test, of_a, of_b, permutations, levels[0], easier)
-        tests[name] = test._replace(detectable=found)
+        if METRICS[name].is_share_of_rows:
+            won = won_rows(of_a, of_b)
+            p_value, limit = mcnemar(won, len(labels))
+            error = by_swaps = np.sqrt((won**2).sum()) / len(labels)
+        else:
+            p_value, limit = permutation_test(difference, permutations)
+            by_swaps = np.sqrt(np.mean(permutations**2))
+            error = max(np.nanstd(resamples, ddof=1), by_swaps)
+        most = limit(0)  # that swaps can make of the difference
+        step = float(by_swaps**2) / most if most else 0.0
+        concentration = 1 / len(labels)
+        if METRICS[name].averages_classes:
+            concentration = float((1 / sizes).sum()) / len(sizes) ** 2
+        with_seeds = _with_seeds(float(error), name, a, b)
+        tests[name] = _Test(p_value, limit, step, concentration, *with_seeds)
     return tests
 
 
-def _exact_test(
-    a: Sample, b: Sample, seeds: Sequence[tuple[float, int]], levels: Sequence[float]
-) -> _Test:
-    """McNemar's test; its standard error is that of its null hypothesis, sqrt(sum of squares)."""
-    won, n_rows = won_rows(a, b), len(a.labels)
-    p_value, limit = mcnemar(won)
-    error = _standard_error(float(np.sqrt((won**2).sum())) / n_rows, seeds)
-    if seeds:
-        p_value = max(p_value, error.p_value(int(won.sum()) / n_rows))
-    widths = [max(limit(level) / n_rows, error.half_width(level)) for level in levels]
-    return _Test(p_value, widths, error, accuracy_detectable(won, n_rows, error, levels[0]))
-
-
-def _permutation_test(
-    difference: float, permuted: Floats, error: StandardError, levels: Sequence[float]
-) -> _Test:
-    p_value, limit = permutation_test(difference, permuted)
-    widths = [max(limit(level), error.half_width(level)) for level in levels]
-    return _Test(max(p_value, error.p_value(difference)), widths, error)
-
-
-def _detectable(
-    metric: Metric,
-    test: _Test,
-    a: Sample,
-    b: Sample,
-    permuted: Floats,
-    level: float,
-    easier: _Test | None,
-) -> float | None:
-    """A metric's minimum detectable effect at `level`, that of the first width."""
-    if metric.counts_right_rows:
-        _, first = np.unique(a.members, return_index=True)
-        return recall_detectable(won_rows(a, b), a.labels[first], test.error, level)
-    _, sizes = np.unique(a.labels, return_counts=True)
-    # the sum of squared weights of a mean over rows, or of a mean over classes' means
-    concentration = (
-        1 / len(a.labels)
-        if metric.mean_over == "rows"
-        else float((1 / sizes).sum()) / len(sizes) ** 2
+def _with_seeds(error: float, name: str, *sides: Candidate) -> tuple[float, float]:
+    """The standard error with the seed-to-seed variance added, and its degrees of freedom."""
+    known = [side for side in sides if side.replicas > 1 and name in side.stds]
+    variances = [side.stds[name] ** 2 / side.replicas for side in known]
+    total = error**2 + sum(variances)
+    uncertain = sum(
+        variance**2 / (side.replicas - 1) for side, variance in zip(known, variances, strict=True)
     )
-    smallest_p, _ = permutation_test(float(np.abs(permuted).max()), permuted)
-    found = None
-    if smallest_p <= level:
-        found = mean_detectable(test.half_widths[0], test.error, level, concentration)
-    if easier and easier.detectable is not None and easier.error.total > 0:
-        scaled = easier.detectable * test.error.total / easier.error.total
-        found = max(found or 0, scaled)
-    return found
-
-
-def _seed_variances(name: str, *sides: Candidate) -> list[tuple[float, int]]:
-    """Of each side whose spread is known: its variance from training to training, and replicas."""
-    return [
-        (side.stds[name] ** 2 / side.replicas, side.replicas)
-        for side in sides
-        if side.has_spread and name in side.stds
-    ]
-
-
-def _standard_error(rows: float, seeds: Sequence[tuple[float, int]]) -> StandardError:
-    of_seeds = sum(variance for variance, _ in seeds)
-    total = rows**2 + of_seeds
-    uncertain = sum(variance**2 / (replicas - 1) for variance, replicas in seeds)
-    degrees_of_freedom = total**2 / uncertain if uncertain else float("inf")
-    return StandardError(float(np.sqrt(total)), float(np.sqrt(of_seeds)), degrees_of_freedom)
-
-
-def _alpha(settings: IntervalParams) -> float:
-    return round(1 - settings.confidence, 12)
-
-
-def _bounds(name: str, difference: float, half_width: float) -> tuple[float, float]:
-    """Rounded, so that a bound that is zero but for the last bit is zero."""
-    limit = METRICS[name].max_difference
-    low, high = max(difference - half_width, -limit), min(difference + half_width, limit)
-    return round(low, DIGITS), round(high, DIGITS)
-
-
-def _verdict(name: str, difference: float, significant: bool) -> Verdict:
-    if not significant or difference == 0:
-        return "no difference"
-    return "better" if (difference < 0) == METRICS[name].lower_is_better else "worse"
+    return float(np.sqrt(total)), total**2 / uncertain if uncertain else float("inf")
 
 
 def _defined(value: float) -> float | None:

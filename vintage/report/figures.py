@@ -6,7 +6,6 @@
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from vintage.base.files import write_bytes
 from vintage.base.losses import LossRecord
-from vintage.scores.curve import best_epoch
+from vintage.scores.evaluation import best_epoch
 from vintage.scores.metrics import N_BINS, confidence_bins
 from vintage.scores.predictions import Predictions
 
@@ -28,14 +27,9 @@ MAX_NUMBERED_CLASSES = 20
 TRAIN, VAL, MARK = "#1f77b4", "#d95f02", "#555555"
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What figures are drawn of.
-
-    Attributes:
-        losses: the records of `losses.json`.
-        test: the test rows with their predictions.
-        target: the name of the predicted column.
+class Drawn(NamedTuple):
+    """What figures are drawn of: the records of `losses.json`, the test rows with their
+    predictions, and the name of the predicted column.
     """
 
     losses: Sequence[LossRecord]
@@ -64,10 +58,7 @@ def training_curves(drawn: Drawn) -> "Figure":
         if np.isnan(losses).all():
             continue
         axes.plot(epochs, losses, label=label, color=color)
-        if not np.isnan(spread).all():
-            axes.fill_between(
-                epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0
-            )
+        axes.fill_between(epochs, losses - spread, losses + spread, color=color, alpha=0.2, lw=0)
     if (best := best_epoch(drawn.losses)) is not None:
         axes.axvline(best, color=MARK, ls="--", lw=1, label=f"best epoch {best}")
     axes.set(xlabel="Epoch", ylabel="Loss", title="Cross entropy by epoch")

@@ -1,4 +1,4 @@
-"""Markdown that shows any text letter by letter, whatever marks it carries, and calls nobody."""
+"""Text and tables as Markdown in which every character is shown as itself."""
 
 import html
 import re
@@ -6,28 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from vintage.base.console import one_line
 
-# GitHub looks for these in the text that it shows, so no entity or backslash hides them; a space
-# without width does, which `one_line` leaves in no text
+# GitHub looks for mentions, links and commits after it has decoded entities, so neither an entity
+# nor a backslash stops it, but a zero-width space does; `one_line` leaves none in any text
 SPACE = "\u200b"
-CALLS = re.compile(r"@|#(?=\d)|gh-(?=\d)|:(?=//)|www(?=\.)", re.IGNORECASE)
-COMMIT = re.compile(r"(?<![0-9a-z])(?=\d*[a-f])[0-9a-f]{7,}(?![0-9a-z])", re.IGNORECASE)
-SHORTER_THAN_A_COMMIT = 6
+FOUND = re.compile(
+    r"@|#(?=\d)|gh-(?=\d)|:(?=//)|www(?=\.)|(?=\d*[a-f])[0-9a-f]{6}(?=[0-9a-f])", re.IGNORECASE
+)
 
 
 def escaped(text: str) -> str:
-    """`text` on one line, with every mark of Markdown, HTML and formulas shown as itself.
-
-    On GitHub, names and numbers in it mention no person, issue or commit, and an address is no
-    link.
-    """
-    apart = COMMIT.sub(_in_pieces, CALLS.sub(rf"\g<0>{SPACE}", one_line(text)))
-    marked = re.sub(r"([\\`*_|\[\]~#])", r"\\\1", html.escape(apart, quote=False))
-    # an entity begins no formula
+    """`text` on one line, without markup; on GitHub it mentions nobody and links nowhere."""
+    apart = html.escape(FOUND.sub(rf"\g<0>{SPACE}", one_line(text)), quote=False)
+    marked = re.sub(r"([\\`*_|\[\]~#])", r"\\\1", apart)
     return marked.replace("$", "&#36;").replace(SPACE, "&#8203;")
-
-
-def _in_pieces(match: re.Match[str]) -> str:
-    return re.sub(rf".{{{SHORTER_THAN_A_COMMIT}}}(?=.)", rf"\g<0>{SPACE}", match[0])
 
 
 def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """`report.md`: what was done, how good it is, and what the numbers cannot tell."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vintage.base.params import Params
 from vintage.base.recipe import auto_values
@@ -21,40 +20,37 @@ SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
 OUTCOMES = {"better": "wins", "worse": "loses", "no difference": "ties"}
 
 
-@dataclass(frozen=True)
-class Results:
-    """What the other stages put out.
+def report_lines(
+    schema: Schema,
+    evaluation: Evaluation,
+    baselines: Mapping[str, Scores],
+    rivals: Rivals,
+    params: Params,
+) -> Iterator[str]:
+    """The report as Markdown; figures are linked relative to `metrics/`.
 
-    Attributes:
-        evaluation: `details.json`.
+    Args:
         baselines: `baseline.json`, scores by model.
         rivals: `comparison.json`.
     """
-
-    schema: Schema
-    evaluation: Evaluation
-    baselines: Mapping[str, Scores]
-    rivals: Rivals
-
-
-def report_lines(results: Results, params: Params) -> Iterator[str]:
-    """The report as Markdown; figures are linked relative to `metrics/`."""
     yield f"# {escaped(params.data.target)}, predicted from {escaped(params.data.path)}"
     yield ""
-    yield from _summary(results, params)
-    evaluation, epochs = results.evaluation, results.evaluation.epochs
-    curve = curve_in_words(epochs)
+    for sentence in verdict(evaluation, baselines, rivals):
+        yield f"**{_capitalized(escaped(sentence))}.**"
+    yield ""
+    yield from _data(schema, params)
+    bounds = f"{100 * params.evaluate.confidence:.6g} % interval"
     sections: dict[str, Iterable[str]] = {
-        "Scores": _scores(results, params),
-        "Beside other models": _beside_baselines(results),
-        "By class": _by_class(results, params),
-        "Training": [f"{curve[0].upper()}{curve[1:]}."],
+        "Scores": _scores(evaluation, bounds, params.train.replicas),
+        "Beside other models": _beside_baselines(evaluation, baselines, rivals),
+        "By class": _by_class(evaluation, schema.classes, bounds),
+        "Training": [f"{_capitalized(curve_in_words(evaluation.epochs))}."],
         "Calibration": [
             f"Expected calibration error {_with_interval(evaluation.test, 'calibration_error')}; "
             f"the logits are divided by {evaluation.temperature:.3f}."
         ],
-        "What these numbers cannot tell": _limits(results),
-        "Parameters": _parameters(results, params),
+        "What these numbers cannot tell": _limits(evaluation),
+        "Parameters": _parameters(evaluation, params),
     }
     for title in dict.fromkeys([*sections, *(figure.section for figure in FIGURES.values())]):
         yield from ("", f"## {title}")
@@ -66,11 +62,8 @@ def report_lines(results: Results, params: Params) -> Iterator[str]:
                 yield from ("", f"![{figure.caption}](figures/{name})")
 
 
-def _summary(results: Results, params: Params) -> Iterator[str]:
-    for sentence in verdict(results.evaluation, results.baselines, results.rivals):
-        yield f"**{escaped(sentence[0].upper() + sentence[1:])}.**"
-    yield ""
-    schema, counts = results.schema, results.schema.rows
+def _data(schema: Schema, params: Params) -> Iterator[str]:
+    counts = schema.rows
     yield (
         f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
         f"{len(schema.classes)} classes: {counts.train} rows to train, {counts.val} to validate, "
@@ -96,72 +89,65 @@ def _summary(results: Results, params: Params) -> Iterator[str]:
         )
 
 
-def _scores(results: Results, params: Params) -> Iterator[str]:
-    evaluation, replicas = results.evaluation, results.evaluation.replicas
-    header = ["", "test", _interval_title(params), "train", "validation"]
-    rows = list(score_rows(evaluation))
-    if replicas:
+def _scores(evaluation: Evaluation, bounds: str, n_replicas: int) -> Iterator[str]:
+    header, rows = ["", "test", bounds, "train", "validation"], list(score_rows(evaluation))
+    if replicas := evaluation.replicas:
         header.append("one replica, mean ± std")
         for name, row in zip(METRICS, rows, strict=True):
-            mean, std = replicas[f"{name}_mean"], replicas[f"{name}_std"]
-            row.append(f"{number(mean)} ± {number(std)}")
+            row.append(f"{number(replicas[f'{name}_mean'])} ± {number(replicas[f'{name}_std'])}")
     yield from table_lines(header, rows)
     if few := few_rows(evaluation):
-        yield ""
-        yield escaped(f"{few[0].upper()}{few[1:]}.")
+        yield from ("", escaped(f"{_capitalized(few)}."))
     if replicas:
         yield ""
         yield (
-            f"The prediction is the mean of {params.train.replicas} replicas; the last column is "
-            "what a single one reaches and how much that varies with the seed."
+            f"The prediction is the mean of {n_replicas} replicas; the last column is what a "
+            "single one reaches and how much that varies with the seed."
         )
 
 
-def _beside_baselines(results: Results) -> Iterator[str]:
+def _beside_baselines(
+    evaluation: Evaluation, baselines: Mapping[str, Scores], rivals: Rivals
+) -> Iterator[str]:
     header, network = ["model"], ["network"]
     for metric in SHOWN_BASELINE_METRICS:
         header += [METRICS[metric].title, "network minus it", "network"]
-        network += [_with_interval(results.evaluation.test, metric), "", ""]
+        network += [_with_interval(evaluation.test, metric), "", ""]
     rows = [network]
-    for model, scores in sorted(
-        results.baselines.items(), key=lambda item: item[1]["log_loss"] or 0
-    ):
+    for model, scores in sorted(baselines.items(), key=lambda item: item[1]["log_loss"] or 0):
         row = [model.replace("_", " ")]
         for metric in SHOWN_BASELINE_METRICS:
-            paired = results.rivals.models[model][metric]
+            paired = rivals.models[model][metric]
             row += [_with_interval(scores, metric), _signed(paired), OUTCOMES[paired.verdict]]
         rows.append(row)
     yield from table_lines(header, rows)
     yield ""
     yield (
         "Every model saw the same train and validation rows; the network chose its epochs by the "
-        f"latter. The differences are paired on the {results.schema.rows.test} test rows and "
-        "corrected for looking at several metrics."
+        f"latter. The differences are paired on the {evaluation.n_rows} test rows and corrected "
+        "for looking at several metrics."
     )
 
 
-def _by_class(results: Results, params: Params) -> Iterator[str]:
-    header = ["class", "test rows", "precision", "recall", _interval_title(params), "F1"]
+def _by_class(evaluation: Evaluation, classes: Sequence[str], bounds: str) -> Iterator[str]:
     rows = []
-    for name in results.schema.classes:
-        each = results.evaluation.classes[name]
-        bounds = interval(each.model_dump(), "recall")
-        recall = [number(each.precision), number(each.recall), bounds, number(each.f1)]
-        rows.append([name, str(each.support), *recall])
-    yield from table_lines(header, rows)
+    for name in classes:
+        each = evaluation.classes[name]
+        recall = [number(each.recall), interval(each.model_dump(), "recall")]
+        rows.append([name, str(each.support), number(each.precision), *recall, number(each.f1)])
+    yield from table_lines(["class", "test rows", "precision", "recall", bounds, "F1"], rows)
 
 
-def _limits(results: Results) -> Iterator[str]:
-    n_test = results.schema.rows.test
-    low, high = (results.evaluation.test[f"accuracy_{bound}"] for bound in ("low", "high"))
+def _limits(evaluation: Evaluation) -> Iterator[str]:
+    low, high = evaluation.test["accuracy_low"], evaluation.test["accuracy_high"]
     if low is not None and high is not None:
         yield (
-            f"- {n_test} test rows give the accuracy to about ±{(high - low) / 2:.3f}: by chance "
-            "alone, another draw of as many rows would move it so far."
+            f"- {evaluation.n_rows} test rows give the accuracy to about ±{(high - low) / 2:.3f}: "
+            "by chance alone, another draw of as many rows would move it so far."
         )
     rare = [
         f"{escaped(name)} ({each.support})"
-        for name, each in results.evaluation.classes.items()
+        for name, each in evaluation.classes.items()
         if each.support < RARE
     ]
     if rare:
@@ -169,7 +155,7 @@ def _limits(results: Results) -> Iterator[str]:
             f"- Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
             "little more than a guess, and the balanced and macro scores depend on it."
         )
-    for name, count in results.evaluation.unknown_categories.items():
+    for name, count in evaluation.unknown_categories.items():
         yield (
             f"- In {count} test rows, {escaped(name)} is a category that no train row has; the "
             "network knows only that it is another one."
@@ -182,15 +168,14 @@ def _limits(results: Results) -> Iterator[str]:
         "- The more often you look at these scores while you choose parameters, the more they "
         "flatter; choose by the validation scores."
     )
-    if results.evaluation.numerics != "exact":
+    if evaluation.numerics != "exact":
         yield (
-            f"- The numerics were `{results.evaluation.numerics}`: another machine may give "
-            "other digits."
+            f"- The numerics were `{evaluation.numerics}`: another machine may give other digits."
         )
 
 
-def _parameters(results: Results, params: Params) -> Iterator[str]:
-    resolved = auto_values(params.model, params.train, results.evaluation.resolved)
+def _parameters(evaluation: Evaluation, params: Params) -> Iterator[str]:
+    resolved = auto_values(params.model, params.train, evaluation.resolved)
     rows = []
     for section, values in params.model_dump().items():
         for key, value in values.items():
@@ -199,8 +184,8 @@ def _parameters(results: Results, params: Params) -> Iterator[str]:
     yield from table_lines(["parameter", "value"], rows)
 
 
-def _interval_title(params: Params) -> str:
-    return f"{100 * params.evaluate.confidence:.6g} % interval"
+def _capitalized(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _with_interval(scores: Scores, metric: str) -> str:

@@ -1,18 +1,17 @@
-"""Which test rows two models can be compared on: those that both were tested on.
+"""The test rows on which two models can be compared: those that both were tested on.
 
 Rows are known by their ids, so that rows which were added, removed or moved in the table leave the
 others paired.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from vintage.scores.predictions import Predictions
 
 
-@dataclass(frozen=True)
-class Pairing:
+class Pairing(NamedTuple):
     """Both models' predictions for the same rows, in the same order.
 
     Attributes:
@@ -28,8 +27,7 @@ class Pairing:
     def without_seen(self) -> "Pairing":
         """The rows that neither model has met in training."""
         met = self.a.seen | self.b.seen
-        kept = np.flatnonzero(~met)
-        left_out = self.left_out | {"seen": int(met.sum())}
+        kept, left_out = np.flatnonzero(~met), self.left_out | {"seen": int(met.sum())}
         return Pairing(self.a.take(kept), self.b.take(kept), left_out)
 
 
@@ -40,12 +38,12 @@ def pair_rows(a: Predictions, b: Predictions) -> Pairing:
     """
     _, places_a, places_b = np.intersect1d(a.ids, b.ids, return_indices=True)
     by_row = np.argsort(b.rows[places_b], kind="stable")
-    places_a, places_b = places_a[by_row], places_b[by_row]
-    same = a.labels[places_a] == b.labels[places_b]
+    both_a, both_b = a.take(places_a[by_row]), b.take(places_b[by_row])
+    same = np.flatnonzero(both_a.labels == both_b.labels)
     left_out = {
         "only_a": len(a.ids) - len(places_a),
         "only_b": len(b.ids) - len(places_b),
-        "relabelled": int((~same).sum()),
+        "relabelled": len(places_a) - len(same),
         "seen": 0,
     }
-    return Pairing(a.take(places_a[same]), b.take(places_b[same]), left_out)
+    return Pairing(both_a.take(same), both_b.take(same), left_out)

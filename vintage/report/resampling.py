@@ -13,7 +13,7 @@ Permutation P-values Should Never Be Zero, 2010. Efron and Tibshirani, An Introd
 Bootstrap, 1993.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.stats import binom
@@ -29,17 +29,16 @@ def bootstrap_differences(
     metrics: Sequence[Metric], a: Sample, b: Sample, n_resamples: int, seed: int
 ) -> Floats:
     """Each metric's B - A on resamples of whole groups, float64 `[n_resamples, n_metrics]`."""
-
-    def differences(size: int, generator: np.random.Generator) -> Floats:
+    chunks = []
+    for size, generator in _chunks(len(a.labels), n_resamples, seed):
         weights = bootstrap_weights(a, size, generator)
         columns = [
             metric.function(b.labels, b.probabilities, weights)
             - metric.function(a.labels, a.probabilities, weights)
             for metric in metrics
         ]
-        return np.stack(columns, axis=1)
-
-    return _in_chunks(differences, len(a.labels), n_resamples, seed)
+        chunks.append(np.stack(columns, axis=1))
+    return np.concatenate(chunks)
 
 
 def bootstrap_weights(sample: Sample, n_resamples: int, generator: np.random.Generator) -> Floats:
@@ -52,9 +51,8 @@ def bootstrap_weights(sample: Sample, n_resamples: int, generator: np.random.Gen
     """
     n_groups = sample.n_groups
     drawn = generator.integers(0, n_groups, size=(n_resamples, n_groups))
-    flat = drawn + np.arange(n_resamples)[:, None] * n_groups
-    counts = np.bincount(flat.ravel(), minlength=n_resamples * n_groups)
-    return counts.reshape(n_resamples, n_groups).astype(np.float64)[:, sample.members]
+    counts = [np.bincount(groups, minlength=n_groups) for groups in drawn]
+    return np.array(counts, dtype=np.float64)[:, sample.members]
 
 
 def permuted_differences(
@@ -66,24 +64,20 @@ def permuted_differences(
     """
     labels = np.concatenate([a.labels, b.labels])
     both = np.concatenate([a.probabilities, b.probabilities])
-    parts = {
-        metric.contributions: metric.contributions(a.labels, a.probabilities, b.probabilities)
-        for metric in metrics
-        if metric.contributions
-    }
-
-    def differences(size: int, generator: np.random.Generator) -> Floats:
+    rows = a.labels, a.probabilities, b.probabilities
+    parts = [metric.contributions and metric.contributions(*rows) for metric in metrics]
+    chunks = []
+    for size, generator in _chunks(len(both), n_permutations, seed):
         swaps = generator.integers(0, 2, size=(size, a.n_groups))[:, a.members].astype(np.float64)
         as_b = np.hstack([swaps, 1 - swaps])
         columns = [
-            (1 - 2 * swaps) @ parts[metric.contributions]
-            if metric.contributions
-            else metric.function(labels, both, 1 - as_b) - metric.function(labels, both, as_b)
-            for metric in metrics
+            metric.function(labels, both, 1 - as_b) - metric.function(labels, both, as_b)
+            if part is None
+            else (1 - 2 * swaps) @ part
+            for metric, part in zip(metrics, parts, strict=True)
         ]
-        return np.stack(columns, axis=1)
-
-    return _in_chunks(differences, len(both), n_permutations, seed)
+        chunks.append(np.stack(columns, axis=1))
+    return np.concatenate(chunks)
 
 
 def permutation_test(difference: float, permuted: Floats) -> tuple[float, Callable[[float], float]]:
@@ -110,8 +104,8 @@ def won_rows(a: Sample, b: Sample) -> Labels:
     return np.bincount(a.members, weights=won).astype(np.int64)
 
 
-def mcnemar(won: Labels) -> tuple[float, Callable[[float], int]]:
-    """McNemar's exact test of two models' accuracy, two-sided.
+def mcnemar(won: Labels, n_rows: int) -> tuple[float, Callable[[float], float]]:
+    """McNemar's exact test of two models' accuracy on `n_rows` rows, two-sided.
 
     Args:
         won: as `won_rows` gives it. Where every group is one row, the test is the binomial one on
@@ -119,8 +113,7 @@ def mcnemar(won: Labels) -> tuple[float, Callable[[float], int]]:
             moves the sum by as many.
 
     Returns:
-        The p-value, and a function from a level to the largest difference, in rows, that is not
-        significant at it.
+        As `permutation_test`.
     """
     pmf = np.ones(1)  # of the sum if each group's sign is random, from -largest to largest
     steps, counts = np.unique(np.abs(won[won != 0]), return_counts=True)
@@ -128,21 +121,19 @@ def mcnemar(won: Labels) -> tuple[float, Callable[[float], int]]:
         part = np.zeros(2 * count * step + 1)
         part[:: 2 * step] = binom.pmf(np.arange(count + 1), count, 0.5)
         pmf = np.convolve(pmf, part)
-    middle = len(pmf) // 2
-    of_size = np.concatenate([pmf[middle : middle + 1], 2 * pmf[middle + 1 :]])
+    largest = len(pmf) // 2
+    of_size = np.concatenate([pmf[largest : largest + 1], 2 * pmf[largest + 1 :]])
     at_least = of_size[::-1].cumsum()[::-1]
 
-    def limit(level: float) -> int:
-        return int(np.flatnonzero(at_least > level).max())
+    def limit(level: float) -> float:
+        return float(np.flatnonzero(at_least > level).max() / n_rows)
 
     return min(1.0, float(at_least[abs(int(won.sum()))])), limit
 
 
-def _in_chunks(
-    statistic: Callable[[int, np.random.Generator], Floats], n_rows: int, n_draws: int, seed: int
-) -> Floats:
-    """What `statistic` gives for so many draws, a few at a time that need little memory."""
+def _chunks(n_rows: int, n_draws: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
+    """A generator and how many draws to make with it, a few at a time that need little memory."""
     generator = np.random.default_rng(seed)
     size = max(1, MAX_WEIGHTS // n_rows)
-    sizes = [min(size, n_draws - start) for start in range(0, n_draws, size)]
-    return np.concatenate([statistic(size, generator) for size in sizes])
+    for start in range(0, n_draws, size):
+        yield min(size, n_draws - start), generator

@@ -43,22 +43,19 @@ def compare_with_baselines(
     """
     models = {}
     for name, predictions in baselines.items():
-        same_classes = predictions.classes == network.predictions.classes
         pairing = pair_rows(predictions, network.predictions)
-        if not same_classes or any(pairing.left_out.values()):
+        if predictions.classes != network.predictions.classes or any(pairing.left_out.values()):
             raise InputError(
                 f"data/baseline/{name}.csv: does not fit metrics/predictions.csv: its rows or "
                 "classes differ; run `dvc repro`"
             )
-        a, b = Candidate(pairing.a), replace(network, predictions=pairing.b)
+        beside = replace(network, predictions=pairing.b)
         models[name] = {
             metric: {
-                "difference": rounded(each.difference),
-                "low": rounded(each.low),
-                "high": rounded(each.high),
                 "verdict": each.verdict,
+                **{key: rounded(getattr(each, key)) for key in ("difference", "low", "high")},
             }
-            for metric, each in paired_differences(a, b, settings).items()
+            for metric, each in paired_differences(Candidate(pairing.a), beside, settings).items()
         }
     compared = {name: scores[name] for name in compared_metrics()}
     return Rivals.model_validate({"network": compared, "models": models})

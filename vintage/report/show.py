@@ -27,34 +27,29 @@ def score_lines(
         baselines: `baseline.json`, if it exists.
         rivals: `comparison.json`, if it exists.
     """
-    for sentence in _sentences(evaluation, baselines, rivals):
-        yield from wrapped(sentence)
-    yield ""
-    baselines = baselines or {}
-    rival = best_rival(baselines)
-    others = {"best rival": baselines[rival]} if rival else {}
-    if MAJORITY in baselines:
-        others["majority"] = baselines[MAJORITY]
-    header = ("", "test", "interval", "train", "val", *others)
-    yield from aligned(header, list(score_rows(evaluation, list(others.values()))))
-    if rival:
-        yield f"best rival by log loss: {model_in_words(rival)}"
-    yield ""
-    if few := few_rows(evaluation):
-        yield from wrapped(few)
-    yield from wrapped(curve_in_words(evaluation.epochs))
-    resolved = (f"{key.partition('.')[2]} {value}" for key, value in evaluation.resolved.items())
-    yield from wrapped(f"trained with {', '.join(resolved)}")
-    yield "report: metrics/report.md"
-    yield from wrapped(f"figures: metrics/figures/{', '.join(FIGURES)}")
-
-
-def _sentences(
-    evaluation: Evaluation, baselines: Mapping[str, Scores] | None, rivals: Rivals | None
-) -> Iterator[str]:
     if baselines is None or rivals is None:
         yield "not compared with other models yet; run `dvc repro`"
     elif any(evaluation.test[name] != value for name, value in rivals.network.items()):
         yield "metrics/comparison.json compares an earlier network; run `dvc repro`"
     else:
-        yield from verdict(evaluation, baselines, rivals)
+        for sentence in verdict(evaluation, baselines, rivals):
+            yield from wrapped(sentence)
+    yield ""
+    baselines = baselines or {}
+    rival = best_rival(baselines)
+    columns = {"best rival": rival, "majority": MAJORITY if MAJORITY in baselines else None}
+    others = {title: baselines[name] for title, name in columns.items() if name}
+    header = ("", "test", "interval", "train", "val", *others)
+    yield from aligned(header, list(score_rows(evaluation, list(others.values()))))
+    if rival:
+        yield f"best rival by log loss: {model_in_words(rival)}"
+    yield ""
+    resolved = [f"{key.partition('.')[2]} {value}" for key, value in evaluation.resolved.items()]
+    for paragraph in (
+        few_rows(evaluation) or "",
+        curve_in_words(evaluation.epochs),
+        f"trained with {', '.join(resolved)}",
+        "report: metrics/report.md",
+        f"figures: metrics/figures/{', '.join(FIGURES)}",
+    ):
+        yield from wrapped(paragraph)

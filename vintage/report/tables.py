@@ -31,15 +31,13 @@ def score_rows(evaluation: Evaluation, others: Sequence[Scores] = ()) -> Iterato
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A table for a terminal; columns of numbers are aligned to the right."""
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    is_number = [all(cell[:1] in NUMBER for cell in column[1:]) for column in columns]
+    columns = []
+    for title, *cells in zip(header, *rows, strict=True):
+        width = max(map(len, [title, *cells]))
+        adjust = str.rjust if all(cell[:1] in NUMBER for cell in cells) else str.ljust
+        columns.append([adjust(cell, width) for cell in (title, *cells)])
     for row in zip(*columns, strict=True):
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_number, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
+        yield "  ".join(row).rstrip()
 
 
 def wrapped(text: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vintage.base.console import one_line
 from vintage.report.rivals import Rivals
-from vintage.scores.evaluation import RARE_ROWS, Epochs, Evaluation, Scores, rare_classes
+from vintage.scores.evaluation import RARE_ROWS, Epochs, Evaluation, Scores
 
 MAJORITY = "majority_class"
 LOW_RECALL = 0.5
@@ -26,9 +26,8 @@ def verdict(
     named = [name for name, found in log_loss.items() if found == "worse"]
     named += [name for name in (best_rival(baselines), MAJORITY) if name in log_loss]
     beside = [f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)]
-    n_test = sum(each.support for each in evaluation.classes.values())
     if beside:
-        yield f"{', '.join(beside)} (log loss, {n_test} test rows)"
+        yield f"{', '.join(beside)} (log loss, {evaluation.n_rows} test rows)"
     if MAJORITY in rivals.models:
         yield from _beside_majority(evaluation, rivals)
 
@@ -52,12 +51,15 @@ def _beside_majority(evaluation: Evaluation, rivals: Rivals) -> Iterator[str]:
 
 def few_rows(evaluation: Evaluation) -> str | None:
     """The classes with too few test rows to say much; None if every class has enough."""
-    rare = rare_classes(evaluation.classes)
+    supports = {name: each.support for name, each in evaluation.classes.items()}
+    rare = [f"{quoted(name)} ({n})" for name, n in supports.items() if n < RARE_ROWS]
     if not rare:
         return None
-    few = listed([f"{quoted(name)} ({n_rows})" for name, n_rows in rare.items()])
-    effect = "have no interval where one is 0" if 0 in rare.values() else "have wide intervals"
-    return f"classes with fewer than {RARE_ROWS} test rows: {few}; means over the classes {effect}"
+    effect = "have no interval where one is 0" if 0 in supports.values() else "have wide intervals"
+    return (
+        f"classes with fewer than {RARE_ROWS} test rows: {listed(rare)}; means over the classes "
+        f"{effect}"
+    )
 
 
 def curve_in_words(epochs: Epochs) -> str:

@@ -17,7 +17,7 @@ from vintage.base.tensors import is_known, read_examples, read_schema
 from vintage.repository.declared import check_declared
 from vintage.repository.provenance import check_provenance
 from vintage.repository.status import check_cache, check_status
-from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
+from vintage.scores.evaluation import Evaluation, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
 from vintage.table.identity import equal_rows, torn_rows
@@ -51,7 +51,7 @@ def check_outputs(root: Path, params: Params) -> Iterator[str]:
         yield from _check_split(root / "data/tensors", params.split.group_by)
     predictions = read_predictions(root / "metrics/predictions.csv")
     evaluation = read_json(root / "metrics/details.json", Evaluation)
-    headline = read_json(root / "metrics/evaluation.json", Headline)
+    headline = read_json(root / "metrics/evaluation.json", dict[str, Any])
     yield from _check_evaluation(evaluation, predictions, params)
     if headline != evaluation.headline():
         yield "metrics/evaluation.json: is not what metrics/details.json says; run `dvc repro`"

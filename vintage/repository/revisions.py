@@ -10,9 +10,9 @@ others if the pipeline has not run since.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vintage.base.console import InputError
 from vintage.base.files import parse_json, parse_yaml, read_bytes
@@ -20,12 +20,12 @@ from vintage.base.params import PARAMS_PATH, IntervalParams
 from vintage.report.differences import Candidate
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.lock_file import LOCK_FILE, parse_lock_file
+from vintage.scores.evaluation import replica_stds
 from vintage.scores.predictions import parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
-STD = "_std"
 # the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "evaluate", "train", "split")
 
@@ -102,11 +102,7 @@ def read_revision(name: str) -> Revision:
         for key, value in details.resolved.items()
         if params.get(key) == "auto"
     }
-    stds = {
-        key.removesuffix(STD): value
-        for key, value in (details.replicas or {}).items()
-        if key.endswith(STD) and value is not None
-    }
+    stds = replica_stds(details.replicas)
     model = Candidate(predictions, replicas if isinstance(replicas, int) else 1, stds)
     return Revision(name, commit, model, params, table_md5, warnings)
 

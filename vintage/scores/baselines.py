@@ -1,4 +1,4 @@
-"""What a user would take instead of a network: scikit-learn's models with plain settings."""
+"""The models that the network is compared with: scikit-learn's, with plain settings."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,9 +18,8 @@ from vintage.base.tensors import Feature, Features
 from vintage.scores.rows import Floats, Labels
 
 SEED = 42
-MAX_SVC_ROWS = 20_000  # its time grows with the square of the rows
-
-MAX_BINS = 255  # of a categorical column of HistGradientBoostingClassifier
+MAX_SVC_ROWS = 20_000  # training time grows with the square of the rows
+MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
 
 BASELINES: dict[str, Callable[[Sequence[Feature]], Any]] = {
     "majority_class": lambda _: DummyClassifier(strategy="prior"),
@@ -43,9 +42,9 @@ BASELINES: dict[str, Callable[[Sequence[Feature]], Any]] = {
 }
 
 
-def affordable_baselines(n_rows: int) -> list[str]:
-    """The names of `BASELINES` that can be trained on so many rows in reasonable time."""
-    return [name for name in BASELINES if name != "svc" or n_rows <= MAX_SVC_ROWS]
+def is_affordable(name: str, n_rows: int) -> bool:
+    """Whether a baseline can be trained on so many rows in reasonable time."""
+    return name != "svc" or n_rows <= MAX_SVC_ROWS
 
 
 def predict_baseline(
@@ -56,19 +55,19 @@ def predict_baseline(
     test: Features,
     n_classes: int,
 ) -> Floats:
-    """Train a baseline and predict.
+    """Train a baseline and predict the test rows.
 
     Args:
-        features: what the columns of `train` and `test` are.
+        features: the columns of `train` and `test`.
         train, test: float32 `[n, n_features]` and `[m, n_features]`.
-        labels: int64 `[n]`, of the train rows.
+        labels: int64 `[n]`, the classes of the train rows.
 
     Returns:
-        Probabilities, float64 `[m, n_classes]`; 0 for a class that no train row has.
+        Probabilities, float64 `[m, n_classes]`; 0 for a class without train rows.
     """
     model = BASELINES[name](features)
     with warnings.catch_warnings():
-        # scikit-learn 1.11 removes `probability`; what it advises instead scores worse here
+        # scikit-learn 1.11 will remove it; the replacement that it suggests scores worse here
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
         model.fit(train.astype(np.float64), labels)
     probabilities = np.zeros((len(test), n_classes))
@@ -77,10 +76,9 @@ def predict_baseline(
 
 
 def _dense(features: Sequence[Feature]) -> Any:
-    """As the network's encoder: median and indicator for missing numbers, one-hot categories."""
-    columns = range(len(features))
-    numeric = [index for index in columns if features[index].categories is None]
-    categorical = [index for index in columns if features[index].categories is not None]
+    """Encode as the network does: medians and indicators for missing numbers, one-hot codes."""
+    numeric = [index for index, feature in enumerate(features) if feature.categories is None]
+    categorical = [index for index in range(len(features)) if index not in numeric]
     return make_column_transformer(
         (SimpleImputer(strategy="median", add_indicator=True), numeric),
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), categorical),

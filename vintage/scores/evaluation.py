@@ -1,7 +1,6 @@
-"""The scores of one model, as `evaluation.json`, `details.json` and `baseline.json` hold them.
+"""The scores of one model, as `details.json` and `baseline.json` hold them.
 
-`evaluation.json` has the few numbers that people follow from change to change, which is what DVC
-shows. The other files hold everything.
+`evaluation.json` repeats the few that people follow from change to change, for DVC to show.
 """
 
 import math
@@ -13,12 +12,17 @@ from pydantic import AfterValidator, Field
 
 from vintage.base.console import InputError
 from vintage.base.files import Strict
+from vintage.base.losses import LossRecord
 from vintage.scores.intervals import recall_bounds
 from vintage.scores.metrics import METRICS, class_scores, score
 from vintage.scores.rows import Floats, Labels, Sample
 
 DIGITS = 6
-RARE_ROWS = 5
+RARE_ROWS = (
+    5  # of a class, below which its recall, and a mean over classes, rest on next to nothing
+)
+LAST_PART = 0.1  # of the epochs
+LOWERED = 0.02  # of the lowest loss
 
 Number = float | None  # None: not defined
 Scores = dict[str, Number]
@@ -58,22 +62,14 @@ class Epochs(Strict):
 
     Attributes:
         trained: how many there were.
-        best: see `vintage.scores.curve.best_epoch`.
+        best: see `best_epoch`.
         still_falling: whether all were trained that `train.epochs` allows, and the last of them
-            still gained, see `vintage.scores.curve.is_still_falling`.
+            still gained, see `is_still_falling`.
     """
 
     trained: int
     best: int | None
     still_falling: bool
-
-
-class Headline(Strict):
-    """`evaluation.json`: the metrics that DVC tracks; all of them stand in `details.json`, too."""
-
-    test: Scores
-    val: Scores
-    epochs: dict[str, int | None]
 
 
 class Evaluation(Strict):
@@ -100,19 +96,19 @@ class Evaluation(Strict):
     replicas: ReplicaScores | None = None
     unknown_categories: dict[str, int] = Field(default={})
 
-    def headline(self) -> Headline:
-        """The few numbers of `evaluation.json`."""
-        followed = [name for name, metric in METRICS.items() if metric.follow_val]
-        return Headline(
-            test={name: self.test[name] for name in METRICS},
-            val={name: self.val[name] for name in followed},
-            epochs={"trained": self.epochs.trained, "best": self.epochs.best},
-        )
+    @property
+    def n_rows(self) -> int:
+        """How many test rows there are."""
+        return sum(each.support for each in self.classes.values())
 
-    def replica_stds(self) -> dict[str, float]:
-        """By metric, the standard deviation over replicas, where it is defined."""
-        found = {name: (self.replicas or {}).get(f"{name}_std") for name in METRICS}
-        return {name: std for name, std in found.items() if std is not None}
+    def headline(self) -> dict[str, Any]:
+        """The content of `evaluation.json`."""
+        followed = [name for name, metric in METRICS.items() if metric.follow_val]
+        return {
+            "test": {name: self.test[name] for name in METRICS},
+            "val": {name: self.val[name] for name in followed},
+            "epochs": {"trained": self.epochs.trained, "best": self.epochs.best},
+        }
 
 
 class Baselines(Strict):
@@ -174,6 +170,15 @@ def replica_scores(labels: Labels, probabilities: Floats) -> Scores:
     }
 
 
+def replica_stds(replicas: Mapping[str, Number] | None) -> dict[str, float]:
+    """By metric, the standard deviation of `replica_scores`, where it is defined."""
+    return {
+        name.removesuffix("_std"): std
+        for name, std in (replicas or {}).items()
+        if name.endswith("_std") and std is not None
+    }
+
+
 def class_table(
     labels: Labels,
     probabilities: Floats,
@@ -182,24 +187,33 @@ def class_table(
     confidence: float,
 ) -> dict[str, ClassScore]:
     """Precision, recall with its interval, F1 and support of each class, by its name."""
-    scores = class_scores(labels, probabilities, np.ones((1, len(labels))))
+    precision, recall, f1, support = class_scores(labels, probabilities, np.ones((1, len(labels))))
     low, high = recall_bounds(Sample.of(labels, probabilities, groups), confidence)
     return {
         name: ClassScore(
-            precision=rounded(scores.precision[0, index]),
-            recall=rounded(scores.recall[0, index]),
+            precision=rounded(precision[0, index]),
+            recall=rounded(recall[0, index]),
             recall_low=rounded(low[index]),
             recall_high=rounded(high[index]),
-            f1=rounded(scores.f1[0, index]),
-            support=int(scores.support[0, index]),
+            f1=rounded(f1[0, index]),
+            support=int(support[0, index]),
         )
         for index, name in enumerate(classes)
     }
 
 
-def rare_classes(classes: Mapping[str, ClassScore]) -> dict[str, int]:
-    """The classes under `RARE_ROWS` test rows, with their number.
+def best_epoch(records: Sequence[LossRecord]) -> int | None:
+    """The epoch with the lowest validation loss, mean over the replicas; the first of equal ones.
 
-    Their recall's interval, and what they add to the means over classes, rests on next to nothing.
+    None without validation rows. Each replica keeps the weights of its own lowest, which may be
+    another epoch.
     """
-    return {name: each.support for name, each in classes.items() if each.support < RARE_ROWS}
+    losses = [(r.val_loss, r.epoch) for r in records if r.val_loss is not None]
+    return min(losses)[1] if losses else None
+
+
+def is_still_falling(records: Sequence[LossRecord]) -> bool:
+    """Whether the last tenth of the epochs lowered the lowest validation loss by more than 2 %."""
+    losses = [record.val_loss for record in records if record.val_loss is not None]
+    n_before = len(losses) - math.ceil(LAST_PART * len(losses))
+    return n_before > 0 and min(losses[:n_before]) > min(losses) * (1 + LOWERED)

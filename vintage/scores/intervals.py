@@ -54,22 +54,25 @@ class _Share(NamedTuple):
 
 
 def accuracy_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
-    every_row = np.ones_like(sample.right)
-    return _mean_bounds([_share(sample, sample.right, every_row)], 1, 0.0, confidence)
+    share = _share(sample, sample.right, np.ones_like(sample.right))
+    (low,), (high,) = wilson_bounds(*_stacked([share]), _quantile(confidence))
+    return float(low), float(high)
 
 
 def balanced_accuracy_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
-    return _mean_bounds(list(_recalls(sample).values()), sample.n_classes, 0.0, confidence)
+    return _mean_bounds(sample, list(_recalls(sample).values()), 0.0, confidence)
 
 
 def f1_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
     """Of the mean F1; an error counts against two classes."""
-    return _mean_bounds(_f1_shares(sample), sample.n_classes, _of_two_classes(sample), confidence)
+    return _mean_bounds(sample, _f1_shares(sample), _of_two_classes(sample), confidence)
 
 
 def roc_auc_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
     """Of the mean area; a pair in the wrong order counts against two classes."""
-    return _mean_bounds(_areas(sample), sample.n_classes, _of_two_classes(sample), confidence)
+    present = np.unique(sample.labels)
+    areas = [_area(sample, label) for label in present] if len(present) > 1 else []
+    return _mean_bounds(sample, areas, _of_two_classes(sample), confidence)
 
 
 def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
@@ -78,35 +81,45 @@ def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
     If few rows make up the variance, the unlikely ones that cost most may be missing among them. So
     if losses vary more where the probabilities are taken as true, that counts as `PRIOR` rows.
     """
-    losses = log_losses(sample.probabilities)
-    n_rows = len(sample.labels)
+    losses, n_rows = log_losses(sample.probabilities), len(sample.labels)
     observed = losses[np.arange(n_rows), sample.labels]
-    mean = float(observed.mean())
-    residuals = observed - mean
-    seen = float((residuals**2).mean()), float((residuals**3).mean())
+    residuals = observed - observed.mean()
     around = losses - (sample.probabilities * losses).sum(axis=1).mean()
-    second, third = ((sample.probabilities * around**k).sum(axis=1).mean() for k in (2, 3))
+    seen = [float((residuals**k).mean()) for k in (2, 3)]
+    assumed = [float((sample.probabilities * around**k).sum(axis=1).mean()) for k in (2, 3)]
     information = _information(residuals)
     second, third = (
         (information * of_rows + PRIOR * prior) / (information + PRIOR)
-        for of_rows, prior in zip(seen, max(seen, (second, third)), strict=True)
+        for of_rows, prior in zip(seen, max(seen, assumed), strict=True)
     )
     if sample.n_groups < 2 or second <= 0:
         return UNKNOWN
     trials = n_rows / _design_effect(sample, residuals, np.ones(n_rows, dtype=np.bool_))
     deviation, skewness = np.sqrt(second), third / second**1.5
     step = float(t.isf((1 - confidence) / 2, n_rows - 1)) / np.sqrt(trials)
-    low, high = (mean - deviation * _skewed(s, skewness, trials) for s in (step, -step))
+    low, high = (observed.mean() - deviation * _skewed(s, skewness, trials) for s in (step, -step))
     return max(float(low), 0.0), float(high)
 
 
 def recall_bounds(sample: Sample, confidence: float) -> tuple[Floats, Floats]:
-    """The bounds of every class's recall, float64 `[n_classes]`; NaN without rows."""
-    shares = _recalls(sample)
-    values = np.array([share.value for share in shares.values()])
-    trials = np.array([share.trials for share in shares.values()])
+    """The bounds of every class's recall, float64 `[n_classes]`; NaN without rows.
+
+    They are Wilson's, or Poisson's where a class has up to 3 hits, or errors: Wilson's own miss a
+    share near 0 as soon as one row is in it. Source: Brown, Cai and DasGupta, Interval Estimation
+    for a Binomial Proportion, 2001, section 4.1.
+    """
+    recalls = _recalls(sample)
+    values, trials = _stacked(list(recalls.values()))
+    low, high = wilson_bounds(values, trials, _quantile(confidence))
+
+    def widened(share: Floats, wilson: Floats) -> Floats:
+        hits = share * trials
+        poisson = chi2.ppf(1 - confidence, 2 * hits) / (2 * trials)
+        is_rare = (hits > 0) & (hits <= 3) & (share < 0.5)
+        return np.where(is_rare, np.minimum(wilson, poisson), wilson)
+
     bounds = np.full((2, sample.n_classes), np.nan)
-    bounds[:, list(shares)] = _wide_wilson_bounds(values, trials, _quantile(confidence))
+    bounds[:, list(recalls)] = widened(values, low), 1 - widened(1 - values, 1 - high)
     return bounds[0], bounds[1]
 
 
@@ -120,24 +133,6 @@ def wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floa
     root = np.sqrt(shares * (1 - shares) / trials + square / (4 * trials**2))
     half = quantile / (1 + square / trials) * root
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
-
-
-def _wide_wilson_bounds(shares: Floats, trials: Floats, quantile: float) -> tuple[Floats, Floats]:
-    """Wilson's bounds, or Poisson's where up to 3 trials are in a share, or outside of it.
-
-    Wilson's own miss a share near 0 as soon as one trial is in it. Source: Brown, Cai and DasGupta,
-    Interval Estimation for a Binomial Proportion, 2001, section 4.1.
-    """
-    low, high = wilson_bounds(shares, trials, quantile)
-    level = 2 * norm.sf(quantile)
-
-    def least(share: Floats, wilson: Floats) -> Floats:
-        n_in = share * trials
-        few = (n_in > 0) & (n_in <= 3) & (share < 0.5)
-        poisson = chi2.ppf(level, 2 * np.where(few, n_in, 1)) / (2 * trials)
-        return np.where(few, np.minimum(wilson, poisson), wilson)
-
-    return least(shares, low), 1 - least(1 - shares, 1 - high)
 
 
 def _share(sample: Sample, hit: Truths, trial: Truths) -> _Share:
@@ -195,11 +190,6 @@ def _f1_shares(sample: Sample) -> list[_Share]:
     return shares
 
 
-def _areas(sample: Sample) -> list[_Share]:
-    present = np.unique(sample.labels)
-    return [_area(sample, label) for label in present] if len(present) > 1 else []
-
-
 def _area(sample: Sample, label: int) -> _Share:
     positive, ranking = sample.labels == label, sample.probabilities[:, label]
     above, below = np.sort(ranking[positive]), np.sort(ranking[~positive])
@@ -222,21 +212,25 @@ def _area(sample: Sample, label: int) -> _Share:
 
 
 def _mean_bounds(
-    shares: Sequence[_Share], n_classes: int, correlation: float, confidence: float
+    sample: Sample, shares: Sequence[_Share], correlation: float, confidence: float
 ) -> tuple[float, float]:
-    """Bounds of the mean over all `n_classes`; NaN unless the share of each is known.
+    """Bounds of the mean over all classes; NaN unless the share of each is known.
 
     Args:
         correlation: of two shares, as far as the rows do not show it.
     """
-    if len(shares) < n_classes:
+    if len(shares) < sample.n_classes:
         return UNKNOWN
-    values = np.array([share.value for share in shares])
-    trials = np.array([share.trials for share in shares])
+    values, trials = _stacked(shares)
     correlations, quantile = _correlations(shares, correlation), _quantile(confidence)
     low = _lower(values, trials, correlations, quantile)
-    high = 1 - _lower(1 - values, trials, correlations, quantile)
-    return low, high
+    return low, 1 - _lower(1 - values, trials, correlations, quantile)
+
+
+def _stacked(shares: Sequence[_Share]) -> tuple[Floats, Floats]:
+    """The values and the trials, float64 `[k]` each."""
+    values, trials = np.array([(share.value, share.trials) for share in shares]).T
+    return values, trials
 
 
 def _quantile(confidence: float) -> float:
@@ -245,7 +239,7 @@ def _quantile(confidence: float) -> float:
 
 def _of_two_classes(sample: Sample) -> float:
     """The correlation of two classes' shares where each error counts against two classes."""
-    return 1 / (sample.n_classes - 1) if sample.n_classes > 1 else 0.0
+    return 1 / max(1, sample.n_classes - 1)
 
 
 def _correlations(shares: Sequence[_Share], prior: float) -> Floats:
@@ -253,11 +247,10 @@ def _correlations(shares: Sequence[_Share], prior: float) -> Floats:
     influences = np.stack([share.influences for share in shares], axis=1)
     sizes = np.sqrt((influences**2).sum(axis=0))
     units = influences / np.where(sizes > 0, sizes, 1)
-    seen, assumed = units.T @ units, np.full((len(shares), len(shares)), prior)
-    for matrix in (seen, assumed):
-        np.fill_diagonal(matrix, 1)
     information = float(np.mean([share.information for share in shares]))
-    return (information * seen + assumed) / (information + 1)
+    correlations = (information * (units.T @ units) + prior) / (information + 1)
+    np.fill_diagonal(correlations, 1)
+    return correlations
 
 
 def _lower(values: Floats, trials: Floats, correlations: Floats, quantile: float) -> float:

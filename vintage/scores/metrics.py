@@ -8,7 +8,7 @@ scikit-learn's; a bootstrap scores thousands of resamples at once. It returns fl
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -102,17 +102,14 @@ class Metric:
     Attributes:
         function: as described above.
         title: its name for people.
+        bounds: finds its interval; None: it has none.
         lower_is_better: its direction.
         max_difference: between two models, the largest possible one.
         is_compared: whether models are compared by it.
         follow_val: whether `evaluation.json`, which DVC follows, has its validation score.
-        bounds: finds its interval; None: it has none.
-        mean_over: what it averages, for the minimum detectable effect; of a mean over classes, the
-            rows of a small class carry more.
-        counts_right_rows: whether it is the share of right rows, overall or by class, for which
-            the comparison knows sharper methods.
-        as_hard_as: the name of an earlier metric that is at least as easy to move; this one's
-            minimum detectable effect is no smaller, on the scale of its standard error.
+        averages_classes: whether it is a mean over classes, in which a row of a small class weighs
+            more; for the minimum detectable effect.
+        is_share_of_rows: whether it is the share of rows that are right, which has an exact test.
         contributions: of labels and both models' probabilities, what each row adds to the
             difference B - A, float64 `[n]`; needed where predictions of two models have no common
             scale.
@@ -120,53 +117,41 @@ class Metric:
 
     function: Callable[[Labels, Floats, Floats], Floats]
     title: str
+    bounds: intervals.Bounds | None = None
     lower_is_better: bool = False
     max_difference: float = 1.0
     is_compared: bool = True
     follow_val: bool = False
-    bounds: intervals.Bounds | None = None
-    mean_over: Literal["rows", "classes"] = "rows"
-    counts_right_rows: bool = False
-    as_hard_as: str | None = None
+    averages_classes: bool = False
+    is_share_of_rows: bool = False
     contributions: Callable[[Labels, Floats, Floats], Floats] | None = None
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(
-        accuracy,
-        "accuracy",
-        follow_val=True,
-        bounds=intervals.accuracy_bounds,
-        counts_right_rows=True,
+        accuracy, "accuracy", intervals.accuracy_bounds, follow_val=True, is_share_of_rows=True
     ),
     "balanced_accuracy": Metric(
         balanced_accuracy,
         "balanced accuracy",
+        intervals.balanced_accuracy_bounds,
         follow_val=True,
-        bounds=intervals.balanced_accuracy_bounds,
-        mean_over="classes",
-        counts_right_rows=True,
+        averages_classes=True,
     ),
-    "f1_macro": Metric(
-        f1_macro,
-        "macro F1",
-        bounds=intervals.f1_bounds,
-        mean_over="classes",
-        as_hard_as="balanced_accuracy",
-    ),
+    "f1_macro": Metric(f1_macro, "macro F1", intervals.f1_bounds, averages_classes=True),
     "log_loss": Metric(
         log_loss,
         "log loss",
+        intervals.log_loss_bounds,
         lower_is_better=True,
         max_difference=float("inf"),
         follow_val=True,
-        bounds=intervals.log_loss_bounds,
     ),
     "roc_auc_ovr": Metric(
         roc_auc_ovr,
         "ROC AUC (one vs rest)",
-        bounds=intervals.roc_auc_bounds,
-        mean_over="classes",
+        intervals.roc_auc_bounds,
+        averages_classes=True,
         contributions=roc_auc_contributions,
     ),
     "calibration_error": Metric(

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,6 @@ ESCAPE = "'"
 # at the start of a name or after what may end a cell; the last are full-width = + - @
 FORMULA = re.compile(r"(?:^|(?<=[;|\t\r\n]))(?=['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 ESCAPED = re.compile(rf"(?:^|(?<=[;|\t\r\n])){ESCAPE}")
-ID = re.compile(r"x[0-9a-f]{16}")
 PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -63,35 +62,26 @@ class Predictions:
 
     def take(self, places: Labels) -> "Predictions":
         """The predictions at these places, in their order."""
-        return Predictions(
-            self.classes,
-            self.rows[places],
-            self.labels[places],
-            self.probabilities[places],
-            self.groups[places],
-            self.ids[places],
-            self.seen[places],
-        )
+        of_rows = ("rows", "labels", "probabilities", "groups", "ids", "seen")
+        return replace(self, **{name: getattr(self, name)[places] for name in of_rows})
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write CSV; a probability has as many digits as bring back the same float64."""
     names = [escaped(name) for name in predictions.classes]
     titles = [escaped(PROBABILITY + name) for name in predictions.classes]
-    lines = [csv_line([*FIRST, *titles, *LAST])]
-    for row, identity, label, probabilities, group, seen in zip(
+    columns = [
         predictions.rows.tolist(),
-        id_texts(predictions.ids),
-        predictions.labels.tolist(),
-        predictions.probabilities.tolist(),
+        # behind an x, no spreadsheet takes hexadecimal digits for a number
+        [f"x{identity:016x}" for identity in predictions.ids.view(np.uint64).tolist()],
+        [names[label] for label in predictions.labels],
+        [names[label] for label in predictions.probabilities.argmax(axis=1)],
+        *predictions.probabilities.T.tolist(),
         predictions.groups.tolist(),
         predictions.seen.astype(np.int64).tolist(),
-        strict=True,
-    ):
-        predicted = probabilities.index(max(probabilities))
-        first = [row, identity, names[label], names[predicted]]
-        lines.append(csv_line([*first, *probabilities, group, seen]))
-    write_bytes(path, "".join(lines).encode("utf-8"))
+    ]
+    lines = [[*FIRST, *titles, *LAST], *zip(*columns, strict=True)]
+    write_bytes(path, "".join(map(csv_line, lines)).encode("utf-8"))
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -122,7 +112,7 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
             labels=np.array([codes[unescaped(cell)] for cell in actual]),
             probabilities=np.array(probabilities, dtype=np.float64).T.copy(),
             groups=np.array(groups, dtype=np.int64),
-            ids=_ids_of(ids),
+            ids=np.array([int(text[1:], 16) for text in ids], dtype=np.uint64).view(np.int64),
             seen=np.array(seen, dtype=np.int64) == 1,
         )
         _check(predictions, [codes[unescaped(cell)] for cell in predicted])
@@ -132,11 +122,6 @@ def parse_predictions(content: bytes, source: str) -> Predictions:
         problem = one_line(error)[:100]
         raise InputError(f"{source}: not a table of predictions: {problem}") from None
     return predictions
-
-
-def id_texts(ids: Labels) -> list[str]:
-    """Ids as 16 hexadecimal digits behind `x`, which no spreadsheet takes for a number."""
-    return [f"x{identity:016x}" for identity in ids.view(np.uint64).tolist()]
 
 
 def escaped(name: str) -> str:
@@ -166,12 +151,6 @@ def _classes_of(header: Sequence[str]) -> list[str]:
     if not titles or not all(title.startswith(PROBABILITY) for title in titles):
         raise ValueError(f"no column is named {PROBABILITY}<class>")
     return [title.removeprefix(PROBABILITY) for title in titles]
-
-
-def _ids_of(texts: Sequence[str]) -> Labels:
-    if not all(ID.fullmatch(text) for text in texts):
-        raise ValueError("an id is not x and 16 hexadecimal digits")
-    return np.array([int(text[1:], 16) for text in texts], dtype=np.uint64).view(np.int64)
 
 
 def _check(predictions: Predictions, predicted: list[int]) -> None:
