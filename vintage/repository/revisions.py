@@ -10,9 +10,9 @@ others if the pipeline has not run since.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from vintage.base.console import InputError
 from vintage.base.files import parse_json, parse_yaml, read_bytes
