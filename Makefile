@@ -1,6 +1,7 @@
 # make repro   install, mend what a crash left, run the pipeline, show the scores
 # make test    install, run every test and check
 # make check   check what the pipeline put out
+# make verify  run every stage again, and compare with what is committed
 # make stale   name the stages whose inputs are not those in dvc.lock
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # DVC advises to push also where there is nowhere to push to
 REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 } END { print n + 0 }')
 
-.PHONY: repro test check stale lint lock
+.PHONY: repro test check verify stale lint lock
 
 repro: $(INSTALLED)
 	python -m vintage mend
@@ -29,6 +30,9 @@ test: $(INSTALLED)
 
 check: $(INSTALLED)
 	python -m vintage check
+
+verify: $(INSTALLED)
+	python -m vintage verify
 
 stale: $(INSTALLED)
 	python -m vintage stale

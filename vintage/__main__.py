@@ -92,6 +92,25 @@ def stale(_: argparse.Namespace) -> int:
 
 
 @command(
+    argument("revision", metavar="REVISION", nargs="?", default="HEAD", help="of Git; HEAD"),
+    argument("--stage", metavar="NAME", help="run this one alone"),
+    argument("--receipt", metavar="FILE", type=Path, help="write what was found, and where: JSON"),
+    argument("--control", action="store_true", help="change a bit, which must be found"),
+)
+def verify(arguments: argparse.Namespace) -> int:
+    """Run the stages again in a temporary clone, and compare with dvc.lock and Git."""
+    from vintage.repository.verify import control, verify
+
+    revision, stage, receipt = arguments.revision, arguments.stage, arguments.receipt
+    if receipt and arguments.control:
+        raise console.InputError("--receipt tells what is recorded, which --control changes")
+    try:
+        return control(revision, stage) if arguments.control else verify(revision, stage, receipt)
+    except (OSError, MemoryError) as error:  # exit code 1 says that an output differs
+        raise console.InputError(str(error) or "not enough memory") from None
+
+
+@command(
     argument("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {REVISION}"),
     argument("b", metavar="REV_B", nargs="?", default="workspace", help="B: the same"),
     argument("--format", choices=("table", "md", "json"), default="table"),

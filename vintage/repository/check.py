@@ -14,9 +14,10 @@ from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.params import Params
 from vintage.base.tensors import is_known, read_examples, read_schema
+from vintage.repository.cache import check_cache
 from vintage.repository.declared import check_declared
 from vintage.repository.provenance import check_provenance
-from vintage.repository.status import check_cache, check_status
+from vintage.repository.status import check_status
 from vintage.scores.evaluation import Evaluation, Headline, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
