@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+REQUIREMENTS := $(wildcard requirements/*.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := bash
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
@@ -42,10 +43,10 @@ lint: $(INSTALLED)
 	ruff format .
 	mypy
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=-r %)
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -53,5 +54,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]
-	set -o pipefail; build/lock/bin/python -m pip freeze --all --exclude pip --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
-	mv requirements.lock.tmp requirements.lock
+	build/lock/bin/python -m vintage.repository.requirements
