@@ -25,11 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = "qemu-aarch64"
 TORCH = "2.8.0"  # later wheels for ARM64 want CUDA's libraries
 PYTHON = "3.11"  # Debian 12's
-DEBIAN = """
-    libbz2-1.0 libc6 libcrypt1 libdb5.3 libexpat1 libffi8 libgcc-s1 libgomp1 liblzma5 libncursesw6
-    libnsl2 libpython3.11-minimal libpython3.11-stdlib libreadline8 libsqlite3-0 libssl3 libstdc++6
-    libtinfo6 libtirpc3 libuuid1 python3.11 python3.11-minimal zlib1g
-""".split()
+DEBIAN = [
+    *("libbz2-1.0", "libc6", "libcrypt1", "libdb5.3", "libexpat1", "libffi8", "libgcc-s1"),
+    *("libgomp1", "liblzma5", "libncursesw6", "libnsl2", "libpython3.11-minimal"),
+    *("libpython3.11-stdlib", "libreadline8", "libsqlite3-0", "libssl3", "libstdc++6"),
+    *("libtinfo6", "libtirpc3", "libuuid1", "python3.11", "python3.11-minimal", "zlib1g"),
+]
 PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28")
 
 
@@ -46,7 +47,7 @@ def prepare() -> list[str]:
         InputError: the emulator is missing, or a download failed; the next call goes on from there.
     """
     if shutil.which(EMULATOR) is None:
-        raise console.InputError(f"{EMULATOR} is not installed; on Debian: apt-get install qemu-user")
+        raise console.InputError(f"{EMULATOR} is not installed; Debian's package is qemu-user")
     root, site, ready = (folder() / name for name in ("root", "site", "ready"))
     contents = "\n".join([*DEBIAN, *wheels()])
     if not ready.exists() or ready.read_text(encoding="utf-8") != contents:
