@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -119,7 +120,7 @@ PLATFORMS: dict[str, Callable[[], Platform]] = {
     "torch-2.8.0": lambda: other_torch("2.8.0"),
     "cuda": cuda,
 }
-STAGES: dict[str, dict[str, object]] = yaml.safe_load(
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load(
     (arm64.ROOT / "dvc.yaml").read_text(encoding="utf-8")
 )["stages"]
 
@@ -171,8 +172,8 @@ def verdicts(
     """By stage: `equal`, `differs in` which files, `fails` with the last line, or `void`."""
     try:
         platform = prepare()
-    except (VoidError, console.InputError) as error:
-        return dict.fromkeys(stages, f"void: {error}")
+    except (VoidError, console.InputError) as reason:
+        return dict.fromkeys(stages, f"void: {reason}")
     found = {}
     for stage in stages:
         error = run_stage(project, stage, platform)
