@@ -232,8 +232,11 @@ def outputs(project: Project, stage: str) -> list[Path]:
 
 
 def in_one_line(row: dict[str, str]) -> str:
-    others = dict.fromkeys(verdict for verdict in row.values() if verdict != "equal")
-    return "; ".join(others) or "equal"
+    start = "differs in "
+    files = [verdict.removeprefix(start) for verdict in row.values() if verdict.startswith(start)]
+    others = [verdict for verdict in row.values() if word(verdict) in ("fails", "void")]
+    parts = [start + ", ".join(files)] if files else []
+    return "; ".join([*parts, *dict.fromkeys(others)]) or "equal"
 
 
 def print_table(rows: dict[str, dict[str, str]], stages: list[str]) -> None:
