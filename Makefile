@@ -1,11 +1,13 @@
 # make repro   install, mend what a crash left, run the pipeline, show the scores
 # make test    install, run every test and check
 # make check   check the outputs of the pipeline
+# make verify  run every stage again, and compare with what is committed
 # make stale   name the stages whose inputs are not those in dvc.lock
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+REQUIREMENTS := $(wildcard requirements/*.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 SHELL := bash
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
@@ -13,7 +15,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # DVC advises to push also where there is nowhere to push to
 REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 } END { print n + 0 }')
 
-.PHONY: repro test check stale lint lock
+.PHONY: repro test check verify stale lint lock
 
 repro: $(INSTALLED)
 	python -m vintage mend
@@ -30,6 +32,9 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	python -m vintage check
 
+verify: $(INSTALLED)
+	python -m vintage verify
+
 stale: $(INSTALLED)
 	python -m vintage stale
 
@@ -38,10 +43,10 @@ lint: $(INSTALLED)
 	ruff format .
 	mypy
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=-r %)
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -49,5 +54,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet torch==2.13.0 .[dev]
-	set -o pipefail; build/lock/bin/python -m pip freeze --all --exclude pip --exclude vintage | sed 's/+cpu$$//' > requirements.lock.tmp
-	mv requirements.lock.tmp requirements.lock
+	build/lock/bin/python -m vintage.repository.requirements

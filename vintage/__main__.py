@@ -66,6 +66,19 @@ def stale(_: argparse.Namespace) -> int:
     return 0
 
 
+def verify(arguments: argparse.Namespace) -> int:
+    """Run the stages again in a temporary clone, and compare with dvc.lock and Git."""
+    from vintage.repository.verify import control, verify
+
+    revision, stage, receipt = arguments.revision, arguments.stage, arguments.receipt
+    if receipt and arguments.control:
+        raise console.InputError("--receipt tells what is recorded, which --control changes")
+    try:
+        return control(revision, stage) if arguments.control else verify(revision, stage, receipt)
+    except (OSError, MemoryError) as error:  # exit code 1 says that an output differs
+        raise console.InputError(str(error) or "not enough memory") from None
+
+
 def compare(arguments: argparse.Namespace) -> int:
     """Compare the predictions of B with those of A, metric by metric."""
     numerics.pin()
@@ -131,11 +144,17 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     adders = {}
-    for command in (show, check, mend, stale, compare, export, predict):
+    for command in (show, check, verify, mend, stale, compare, export, predict):
         said = command.__doc__
         added = commands.add_parser(command.__name__, help=said, description=said)
         added.set_defaults(command=command)
         adders[command] = added.add_argument
+
+    add = adders[verify]
+    add("revision", metavar="REVISION", nargs="?", default="HEAD", help="of Git; HEAD")
+    add("--stage", metavar="NAME", help="run this one alone")
+    add("--receipt", metavar="FILE", type=Path, help="write what was found, and where: JSON")
+    add("--control", action="store_true", help="change a bit, which must be found")
 
     add = adders[compare]
     add("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {REVISION}")

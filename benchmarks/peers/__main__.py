@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / "build" / "peers"
-LOCK = ROOT / "requirements.lock"
+PINNED = sorted((ROOT / "requirements").glob("*.txt"))
 PEERS = ["skorch==1.4.0", "lightning==2.6.6"]
 
 LARGEST_DIFFERENCE = 0.05
@@ -69,13 +69,15 @@ def install() -> Path:
     """The Python of an environment with the pinned packages and the peers."""
     python = VENV / "bin" / "python"
     stamp = VENV / "installed"
-    wanted = hashlib.sha256(LOCK.read_bytes() + repr(PEERS).encode()).hexdigest()
+    pinned = b"".join(path.read_bytes() for path in PINNED)
+    wanted = hashlib.sha256(pinned + repr(PEERS).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing {', '.join(PEERS)} and requirements.lock into {VENV}", file=sys.stderr)
+        print(f"installing {', '.join(PEERS)} and requirements/ into {VENV}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
         # if the environment is broken, pip must not install into the Python that it is based on
         pip = [str(python), "-m", "pip", "--require-virtualenv", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--quiet", "-r", str(LOCK), *PEERS], check=True)
+        files = [f"--requirement={path}" for path in PINNED]
+        subprocess.run([*pip, "install", "--quiet", *files, *PEERS], check=True)
         stamp.write_text(wanted)
     return python
 

@@ -29,6 +29,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "a parameter": (edit("params.yaml", "epochs: 150", "epochs: 500"), "params.yaml: train"),
     "code": (edit("vintage/base/losses.py", '"""', '"""Now: '), "vintage/base/losses.py"),
     "data": (add_a_byte, "data/tensors/val.safetensors"),
+    "a pin": (edit("requirements/network.txt", "torch==", "torch==9"), "requirements/network.txt"),
 }
 
 

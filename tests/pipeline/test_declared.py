@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
 from tests.conftest import PARAMS, ROOT, Project
 from vintage.repository.declared import check_declared, imported_modules, read_stages
+from vintage.repository.requirements import declared_files, packages_of, read_pins
 
 STAGES = read_stages(ROOT / "dvc.yaml")
 SECTIONS = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
@@ -172,7 +174,8 @@ def test_the_system_calls_touch_declared_files_only(reproduced: Project, stage: 
         assert inside, f"{stage} {'writes' if writing else 'reads'} {path}, undeclared"
     read = {path for path, _ in touched}
     for dep in reads:
-        if dep.endswith(".py"):  # one may be for other parameters, and more do no harm
+        # a module may be for other parameters, and of the packages the pins are not read
+        if dep.endswith(".py") or dep.startswith("requirements/"):
             continue
         assert any(p == dep or p.startswith(f"{dep}/") for p in read), f"{stage} never reads {dep}"
 
@@ -209,8 +212,20 @@ NOT_NEEDED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_loads_no_library_that_it_does_not_need(reproduced: Project, stage: str) -> None:
-    done = reproduced.run(sys.executable, "-X", "importtime", "-m", f"stages.{stage}")
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+def test_a_stage_loads_what_it_needs_and_no_package_that_is_not_declared(
+    reproduced: Project, stage: str
+) -> None:
+    loaded = loaded_modules(reproduced, "-m", f"stages.{stage}")
     assert "numpy" in loaded
     assert not loaded & NOT_NEEDED[stage]
+    packages = packages_of(loaded - loaded_modules(reproduced, "-c", ""))
+    pinned = {
+        path: set(map(canonicalize_name, read_pins(ROOT / path)))
+        for path in declared_files(ROOT)[stage]
+    }
+    assert packages <= set().union(*pinned.values())
+
+
+def loaded_modules(project: Project, *arguments: str) -> set[str]:
+    done = project.run(sys.executable, "-X", "importtime", *arguments)
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -17,8 +17,9 @@ from tests.conftest import Project, only_error
 from tests.processes import REPRO, TRAIN, Training, start
 from tests.training.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
 from vintage.base.console import InputError
+from vintage.repository.cache import check_cache
 from vintage.repository.lock_file import read_lock_file
-from vintage.repository.status import check_cache, check_status
+from vintage.repository.status import check_status
 
 pytestmark = pytest.mark.slow
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Edit, Project
+from vintage.repository.status import stale_stages
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,17 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
 }
 
 
+VERSIONS = [
+    ("requirements/dev.txt", "ruff", []),
+    ("requirements/dev.txt", "onnx", []),
+    ("requirements/dvc.txt", "aiohttp", []),
+    ("requirements/network.txt", "torch", ["train", "evaluate"]),
+    ("requirements/table.txt", "scikit-learn", ["split", "baseline"]),
+    ("requirements/figures.txt", "matplotlib", ["evaluate", "report"]),
+    ("requirements/base.txt", "numpy", EVERYTHING),
+]
+
+
 def test_nothing_changed(reproduced: Project) -> None:
     assert reproduced.repro() == []
 
@@ -77,6 +89,16 @@ def test_a_change_reruns_only(reproduced: Project, change: str) -> None:
     apply(reproduced)
     assert sorted(reproduced.repro()) == sorted(expected)
     assert reproduced.repro() == []
+
+
+def test_a_new_version_makes_stale_what_loads_the_package(reproduced: Project) -> None:
+    for path, package, stale in VERSIONS:
+        file = reproduced.root / path
+        pinned = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(rf"(?m)^{package}==", r"\g<0>9", pinned), encoding="utf-8")
+        assert file.read_text(encoding="utf-8") != pinned
+        assert sorted(stale_stages(reproduced.root)) == sorted(stale), package
+        file.write_text(pinned, encoding="utf-8")
 
 
 @pytest.mark.parametrize("group", ["scores", "report", "repository", "predict"])

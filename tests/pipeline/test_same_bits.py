@@ -10,6 +10,7 @@ import matplotlib as mpl
 import pytest
 from fontTools.ttLib import TTFont
 
+from benchmarks.platforms import restore
 from tests.conftest import ROOT, Project, environment
 
 pytestmark = pytest.mark.slow
@@ -105,13 +106,29 @@ def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: P
 )
 def test_a_foreign_cpu_gives_the_same_bytes() -> None:
     """Split, a short training and evaluation, emulated as an Intel CPU without AVX-512."""
-    command = [sys.executable, "-m", "benchmarks.foreign_cpus", "--cpus", "Haswell"]
+    command = [sys.executable, "-m", "benchmarks.platforms", "--platforms", "Haswell"]
     command += ["--epochs", "3", "--stages", "split", "train", "evaluate"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Haswell              equal" in done.stdout
+
+
+def test_the_comparison_of_platforms_names_what_differs(
+    reproduced: Project, tmp_path: Path
+) -> None:
+    other = reproduced.copy_to(tmp_path / "other")
+    changed, missing, new = (
+        other.root / name
+        for name in ("metrics/losses.json", "data/checkpoint/schema.json", "data/checkpoint/new")
+    )
+    changed.write_bytes(changed.read_bytes() + b" ")
+    missing.unlink()
+    new.touch()
+    differing = sorted(str(path.relative_to(other.root)) for path in (changed, missing, new))
+    assert restore(other, reproduced, "train") == differing
+    assert restore(other, reproduced, "train") == []
 
 
 def test_pin_refuses_to_come_too_late(fresh: Project) -> None:

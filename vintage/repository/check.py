@@ -14,9 +14,11 @@ from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.params import Params
 from vintage.base.tensors import is_known, read_examples, read_schema
+from vintage.repository.cache import check_cache
 from vintage.repository.declared import check_declared
 from vintage.repository.provenance import check_provenance
-from vintage.repository.status import check_cache, check_status
+from vintage.repository.requirements import check_requirements
+from vintage.repository.status import check_status
 from vintage.scores.evaluation import Evaluation, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
@@ -33,6 +35,7 @@ def check(root: Path, params: Params) -> Iterator[str]:
         lambda: check_cache(root),
         lambda: check_status(root),
         lambda: check_declared(root),
+        lambda: check_requirements(root),
     ]
     for each in checks:
         try:

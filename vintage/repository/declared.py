@@ -50,10 +50,25 @@ def imported_modules(root: Path, spec: dict[str, Any]) -> set[Path]:
 
     An import counts wherever it stands. One by a name that the code puts together is not found.
     """
+    modules = _traced(root, spec).modules.values()
+    files = (getattr(module, "__file__", None) for module in modules)
+    return {Path(file) for file in files if file}
+
+
+def imports_from_elsewhere(root: Path, spec: dict[str, Any]) -> set[str]:
+    """The names of the modules that these import and that are not under `root`."""
+    return set(_traced(root, spec).badmodules)
+
+
+def scripts_of(spec: dict[str, Any]) -> list[str]:
+    """The modules that a stage runs by `python -m`."""
+    return SCRIPT.findall(str(spec.get("cmd")))
+
+
+def _traced(root: Path, spec: dict[str, Any]) -> ModuleFinder:
     finder = ModuleFinder([str(root)], excludes=[FOR_OTHER_PROGRAMS])
-    for name in SCRIPT.findall(str(spec.get("cmd"))):
+    for name in scripts_of(spec):
         script = (root / name.replace(".", "/")).with_suffix(".py")
         if script.is_file():
             finder.run_script(str(script))
-    files = (getattr(module, "__file__", None) for module in finder.modules.values())
-    return {Path(file) for file in files if file}
+    return finder

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from vintage.base.console import InputError, one_line
 
-ERROR = "ERROR: "
+ERRORS = ("error: ", "ERROR: ")  # of a stage, which says why it failed, and of DVC
 
 
 def run_dvc(folder: Path, *arguments: str, **environment: str) -> str:
-    """Run DVC in `folder` and return what it prints; InputError with DVC's reason if it fails."""
+    """Run DVC in `folder` and return what it prints; InputError with the reason if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
@@ -22,7 +22,7 @@ def run_dvc(folder: Path, *arguments: str, **environment: str) -> str:
         check=False,
     )
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith(ERROR)]
-        reason = said[0].removeprefix(ERROR) if said else "no reason given"
+        said = [line for line in done.stderr.splitlines() if line.startswith(ERRORS)]
+        reason = said[0].partition(": ")[2] if said else "no reason given"
         raise InputError(f"dvc {arguments[0]} failed: {one_line(reason)[:200]}")
     return done.stdout

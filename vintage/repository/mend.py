@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from vintage.base.console import InputError
+from vintage.repository.cache import cache_folder
 from vintage.repository.git import run_git
 from vintage.repository.lock_file import LOCK_FILE, read_lock_file
-from vintage.repository.status import cache_folder
 
 RWLOCK = ".dvc/tmp/rwlock"
 

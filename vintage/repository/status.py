@@ -1,14 +1,11 @@
-"""What DVC says of the stages and their outputs, and whether its cache is as it was written."""
+"""What DVC says of the stages and their outputs."""
 
-import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from vintage.repository.dvc_command import run_dvc
-from vintage.repository.lock_file import read_lock_file
 
 PROBLEMS = {"deleted": "is missing", "not in cache": "is not in DVC's cache"}
 
@@ -51,28 +48,3 @@ def _status(root: Path, **environment: str) -> Iterator[tuple[str, str, dict[str
                 for path, state in found.items():
                     states |= state if isinstance(state, dict) else {path: state}
                 yield stage, kind, states
-
-
-def check_cache(root: Path) -> Iterator[str]:
-    """Yields one line for each file in DVC's cache that does not have the hash in its name.
-
-    DVC trusts whatever read-only file it finds there, and would restore one that was cut.
-    """
-    files = cache_folder(root) / "files/md5"
-    due = [out.md5 for stage in read_lock_file(root).stages.values() for out in stage.outs]
-    while due:
-        md5 = due.pop()
-        path = files / md5[:2] / md5[2:]
-        if not path.exists():  # a cache may be deleted while its files are in the workspace
-            continue
-        content = path.read_bytes()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
-            shown = os.path.relpath(path, root)
-            yield f"{shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
-        elif md5.endswith(".dir"):
-            due += [entry["md5"] for entry in json.loads(content)]
-
-
-def cache_folder(root: Path) -> Path:
-    """Where DVC keeps its cache, which its configuration may move."""
-    return Path(run_dvc(root, "cache", "dir").strip())

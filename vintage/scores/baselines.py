@@ -1,4 +1,8 @@
-"""The models that the network is compared with: scikit-learn's, with plain settings."""
+"""The models that the network is compared with: scikit-learn's, with plain settings.
+
+Each one's probabilities are equal on every processor: it is trained until only the last digits can
+differ, and these are rounded away.
+"""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,26 +17,33 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from vintage.base.tensors import Feature, Features
 from vintage.scores.rows import Floats, Labels
 
 SEED = 42
 MAX_SVC_ROWS = 20_000  # training time grows with the square of the rows
+MAX_HESSIAN = 500  # rows of the matrix that Newton's method solves at each step
+KEPT_BITS = 20  # of a probability, about six digits: processors differ in the last of float64's 53
 MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
 
-BASELINES: dict[str, Callable[[Sequence[Feature]], Any]] = {
-    "majority_class": lambda _: DummyClassifier(strategy="prior"),
-    "logistic_regression": lambda features: make_pipeline(
-        _dense(features), StandardScaler(), LogisticRegression(max_iter=1000)
+BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
+    "majority_class": lambda *_: DummyClassifier(strategy="prior"),
+    "logistic_regression": lambda features, n_classes: make_pipeline(
+        _dense(features),
+        StandardScaler(),
+        LogisticRegression(max_iter=1000, **_solver(features, n_classes)),
     ),
-    "svc": lambda features: make_pipeline(
-        _dense(features), StandardScaler(), SVC(C=2, probability=True, random_state=SEED)
+    "svc": lambda features, _: make_pipeline(
+        _dense(features),
+        StandardScaler(),
+        SVC(C=2, probability=True, random_state=SEED, tol=1e-12),
     ),
-    "random_forest": lambda features: make_pipeline(
+    "random_forest": lambda features, _: make_pipeline(
         _dense(features), RandomForestClassifier(n_estimators=500, random_state=SEED)
     ),
-    "hist_gradient_boosting": lambda features: HistGradientBoostingClassifier(
+    "hist_gradient_boosting": lambda features, _: HistGradientBoostingClassifier(
         random_state=SEED,
         categorical_features=[
             feature.categories is not None and feature.unknown_code < MAX_BINS
@@ -63,16 +74,26 @@ def predict_baseline(
         labels: int64 `[n]`, the classes of the train rows.
 
     Returns:
-        Probabilities, float64 `[m, n_classes]`; 0 for a class without train rows.
+        Probabilities, float64 `[m, n_classes]`, of `KEPT_BITS`; 0 for a class without train rows.
     """
-    model = BASELINES[name](features)
-    with warnings.catch_warnings():
+    model = BASELINES[name](features, n_classes)
+    # on one thread, because OpenMP shares out sums to as many as there are
+    with warnings.catch_warnings(), threadpool_limits(1):
         # scikit-learn 1.11 will remove it; the replacement that it suggests scores worse here
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
         model.fit(train.astype(np.float64), labels)
     probabilities = np.zeros((len(test), n_classes))
     probabilities[:, model.classes_] = model.predict_proba(test.astype(np.float64))
-    return probabilities
+    mantissas, exponents = np.frexp(probabilities)
+    return np.ldexp(np.rint(np.ldexp(mantissas, KEPT_BITS)), exponents - KEPT_BITS)
+
+
+def _solver(features: Sequence[Feature], n_classes: int) -> dict[str, Any]:
+    """Newton's method, which ends at the same digits on every processor, unless it takes long."""
+    n_inputs = sum(len(feature.categories or [feature.name]) for feature in features)
+    if n_inputs * n_classes > MAX_HESSIAN:
+        return {"solver": "lbfgs"}
+    return {"solver": "newton-cholesky", "tol": 1e-8}
 
 
 def _dense(features: Sequence[Feature]) -> Any:

@@ -1,0 +1,255 @@
+"""Run the stages on other platforms and compare every output with the native one, byte for byte.
+
+    python -m benchmarks.platforms                                  all stages on all platforms
+    python -m benchmarks.platforms --platforms Haswell arm64 --recipe large --epochs 2
+    python -m benchmarks.platforms --markdown                       the table of docs/robustness.md
+
+The stages run in a temporary copy of the working tree, with the tests' table. Each stage gets the
+native outputs of those before it, so that what differs is its own. Emulated processors need
+`qemu-user` (Debian), and other versions of PyTorch are downloaded once, 3 GB each.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks import arm64
+from tests.conftest import Project, copy_working_tree
+from vintage.base import console
+
+FEW_EPOCHS = 5
+RECIPES: dict[str, dict[str, object]] = {
+    "default": {},
+    "tabm": {"model.name": "tabm", "train.replicas": 1},
+    "large": {
+        "model.activation": "silu",
+        "model.normalize": "piecewise",
+        "model.scaling_layer": True,
+        "train.batch_size": 64,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """How Python runs there.
+
+    Attributes:
+        python: the command that stands for `python`.
+        environment: variables to set.
+        params: parameters to set for `train` and `evaluate`, by dotted key.
+    """
+
+    python: list[str] = field(default_factory=lambda: [sys.executable])
+    environment: dict[str, str] = field(default_factory=dict)
+    params: dict[str, object] = field(default_factory=dict)
+
+
+class VoidError(Exception):
+    """The platform cannot be had here; the argument says why."""
+
+
+def with_variables(**environment: str) -> Platform:
+    return Platform(environment=environment)
+
+
+def one_core() -> Platform:
+    return Platform([tool("taskset"), "-c", "0", sys.executable])
+
+
+def emulated(cpu: str) -> Platform:
+    # QEMU 7.2 of Debian 12 crashes in NumPy's AVX2 sort
+    settings = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4", "OMP_NUM_THREADS": "1"}
+    return Platform([tool("qemu-x86_64"), "-cpu", cpu, sys.executable], settings)
+
+
+def arm() -> Platform:
+    return Platform(arm64.prepare(), arm64.environment() | {"OMP_NUM_THREADS": "1"})
+
+
+def other_torch(version: str) -> Platform:
+    """Another PyTorch with what it requires, ahead of the installed packages, which stay."""
+    target = arm64.folder().parent / f"torch-{version}"
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(partial)]
+        arm64.run(*pip, "--only-binary=:all:", f"torch=={version}")
+        partial.rename(target)
+    return with_variables(PYTHONPATH=str(target))
+
+
+def cuda() -> Platform:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise VoidError("there is no CUDA device")
+    return Platform(params={"train.device": "cuda"})
+
+
+def tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise VoidError(f"{name} is not installed")
+    return path
+
+
+PLATFORMS: dict[str, Callable[[], Platform]] = {
+    "one-core": one_core,
+    "threads-5": lambda: with_variables(OMP_NUM_THREADS="5", MKL_NUM_THREADS="5"),
+    "aten-default": lambda: with_variables(ATEN_CPU_CAPABILITY="default"),
+    "aten-avx2": lambda: with_variables(ATEN_CPU_CAPABILITY="avx2"),
+    "aten-avx512": lambda: with_variables(ATEN_CPU_CAPABILITY="avx512"),
+    "mkl-cbwr": lambda: with_variables(MKL_CBWR="COMPATIBLE"),
+    "Nehalem": lambda: emulated("Nehalem"),
+    "Haswell": lambda: emulated("Haswell"),
+    "EPYC": lambda: emulated("EPYC"),
+    "Cascadelake-Server": lambda: emulated("Cascadelake-Server"),
+    "arm64": arm,
+    "torch-2.6.0": lambda: other_torch("2.6.0"),
+    "torch-2.8.0": lambda: other_torch("2.8.0"),
+    "cuda": cuda,
+}
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load(
+    (arm64.ROOT / "dvc.yaml").read_text(encoding="utf-8")
+)["stages"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--platforms", nargs="+", default=list(PLATFORMS), choices=PLATFORMS)
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
+    parser.add_argument("--recipe", default="default", choices=RECIPES)
+    parser.add_argument("--epochs", type=int, default=FEW_EPOCHS)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.replicas=2"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print a table at the end")
+    arguments = parser.parse_args()
+    params = RECIPES[arguments.recipe] | {"train.epochs": arguments.epochs}
+    params |= dict(map(change, arguments.set))
+    chosen = [stage for stage in STAGES if stage in arguments.stages]
+
+    rows: dict[str, dict[str, str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        native = copy_working_tree(Path(folder) / "native")
+        native.set_params(**params)
+        for stage in list(STAGES)[: list(STAGES).index(chosen[-1]) + 1]:
+            if error := run_stage(native, stage, Platform()):
+                raise console.InputError(f"stage {stage} fails natively: {error}")
+        for name in arguments.platforms:
+            started = time.monotonic()
+            project = native.copy_to(Path(folder) / name)
+            rows[name] = verdicts(project, native, chosen, PLATFORMS[name])
+            seconds = time.monotonic() - started
+            print(f"{name:20} {in_one_line(rows[name])} ({seconds:.0f} s)", flush=True)
+    if arguments.markdown:
+        print_table(rows, chosen)
+    found = {word(verdict) for row in rows.values() for verdict in row.values()}
+    sys.exit(bool(found & {"differs", "fails"}))
+
+
+def change(text: str) -> tuple[str, object]:
+    key, _, value = text.partition("=")
+    if key.count(".") != 1:
+        raise console.InputError(f"--set {text}: found no section, such as train.replicas=2")
+    return key, yaml.safe_load(value)
+
+
+def verdicts(
+    project: Project, native: Project, stages: list[str], prepare: Callable[[], Platform]
+) -> dict[str, str]:
+    """By stage: `equal`, `differs in` which files, `fails` with the last line, or `void`."""
+    try:
+        platform = prepare()
+    except (VoidError, console.InputError) as reason:
+        return dict.fromkeys(stages, f"void: {reason}")
+    found = {}
+    for stage in stages:
+        error = run_stage(project, stage, platform)
+        differing = restore(project, native, stage)
+        found[stage] = f"differs in {', '.join(differing)}" if differing else "equal"
+        if error:
+            found[stage] = f"fails in {stage}: {error}"
+    return found
+
+
+def run_stage(project: Project, stage: str, platform: Platform) -> str:
+    """Run a stage anew; the last line of its error, empty if there was none."""
+    for path in outputs(project, stage):
+        path.unlink()
+    params = project.root / "params.yaml"
+    before = params.read_bytes()
+    if stage in ("train", "evaluate"):
+        project.set_params(**platform.params)
+    done = subprocess.run(
+        [*platform.python, "-m", f"stages.{stage}"],
+        cwd=project.root,
+        env=os.environ | platform.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    params.write_bytes(before)
+    if not done.returncode:
+        return ""
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def restore(project: Project, native: Project, stage: str) -> list[str]:
+    """Put the native outputs of a stage in place of the project's; the names of other ones."""
+    found, expected = (
+        {str(path.relative_to(each.root)): path.read_bytes() for path in outputs(each, stage)}
+        for each in (project, native)
+    )
+    for name in found:
+        (project.root / name).unlink()
+    for name, content in expected.items():
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / name).write_bytes(content)
+    names = sorted(found.keys() | expected.keys())
+    return [name for name in names if found.get(name) != expected.get(name)]
+
+
+def outputs(project: Project, stage: str) -> list[Path]:
+    """The files that a stage has put out, by dvc.yaml."""
+    files = []
+    for kind in ("outs", "metrics", "plots"):
+        for entry in STAGES[stage].get(kind, []):
+            path = project.root / (entry if isinstance(entry, str) else next(iter(entry)))
+            files += [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return files
+
+
+def in_one_line(row: dict[str, str]) -> str:
+    start = "differs in "
+    files = [verdict.removeprefix(start) for verdict in row.values() if verdict.startswith(start)]
+    others = [verdict for verdict in row.values() if word(verdict) in ("fails", "void")]
+    parts = [start + ", ".join(files)] if files else []
+    return "; ".join([*parts, *dict.fromkeys(others)]) or "equal"
+
+
+def print_table(rows: dict[str, dict[str, str]], stages: list[str]) -> None:
+    print(f"\n| platform | {' | '.join(stages)} |")
+    print("|---" * (len(stages) + 1) + "|")
+    for name, row in rows.items():
+        print(f"| {name} | {' | '.join(word(row[stage]) for stage in stages)} |")
+
+
+def word(verdict: str) -> str:
+    """`equal`, `differs`, `fails` or `void`."""
+    return verdict.partition(" ")[0].rstrip(":")
+
+
+if __name__ == "__main__":
+    console.run(main)

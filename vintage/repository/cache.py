@@ -1,0 +1,58 @@
+"""DVC's cache: where it is, whether it is as it was written, and copies of what it holds."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vintage.repository.dvc_command import run_dvc
+from vintage.repository.lock_file import read_lock_file
+
+FILES = "files/md5"  # each by its hash; that of a folder ends in `.dir` and lists the files in JSON
+
+
+def check_cache(root: Path) -> Iterator[str]:
+    """Yields one line for each file in DVC's cache that does not have the hash in its name.
+
+    DVC trusts whatever read-only file it finds there, and would restore one that was cut.
+    """
+    files = cache_folder(root) / FILES
+    due = [out.md5 for stage in read_lock_file(root).stages.values() for out in stage.outs]
+    while due:
+        md5 = due.pop()
+        path = files / md5[:2] / md5[2:]
+        if not path.exists():  # a cache may be deleted while its files are in the workspace
+            continue
+        if md5_of(path) != md5.removesuffix(".dir"):
+            here = root.resolve()
+            shown = path.relative_to(here) if path.is_relative_to(here) else path
+            yield f"{shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
+        elif md5.endswith(".dir"):
+            due += [entry["md5"] for entry in json.loads(path.read_bytes())]
+
+
+def cache_folder(root: Path) -> Path:
+    """Where DVC keeps its cache, which its configuration may move."""
+    return Path(run_dvc(root, "cache", "dir").strip())
+
+
+def restore(cache: Path, md5: str, target: Path) -> bool:
+    """Copy a file or a whole folder from the cache, if all of it is there and undamaged."""
+    source = cache / FILES / md5[:2] / md5[2:]
+    if not source.is_file() or md5_of(source) != md5.removesuffix(".dir"):
+        return False
+    if not md5.endswith(".dir"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        return True
+    files = json.loads(source.read_bytes())
+    if all(restore(cache, file["md5"], target / file["relpath"]) for file in files):
+        return True
+    shutil.rmtree(target, ignore_errors=True)
+    return False
+
+
+def md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

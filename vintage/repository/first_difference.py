@@ -1,0 +1,90 @@
+"""Where two versions of an output differ first, in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vintage.base.console import InputError, one_line
+
+MOST_SHOWN = 60  # characters of a line
+MISSING = "missing"  # itself, not an equal text
+
+
+def first_difference(was: Path, now: Path) -> str:
+    """The first tensor, number (in `losses.json`, by its epoch) or line that differs.
+
+    The two files must not be equal.
+    """
+    try:
+        if was.suffix == ".safetensors":
+            return _in_tensors(was, now)
+        if was.suffix == ".json":
+            found = _in_json(json.loads(was.read_bytes()), json.loads(now.read_bytes()), "")
+            return found or "the same content, written in another way"
+    except (InputError, ValueError, RecursionError):  # one of them is cut or of another format
+        pass
+    return _in_lines(was.read_bytes(), now.read_bytes())
+
+
+def _in_tensors(was: Path, now: Path) -> str:
+    import numpy as np
+
+    from vintage.base.tensors import read_safetensors
+
+    tensors = read_safetensors(was), read_safetensors(now)
+    for name in sorted({*tensors[0], *tensors[1]}):
+        if not all(name in side for side in tensors):
+            return f"tensor {one_line(name)} is {'new' if name in tensors[1] else 'missing'}"
+        a, b = (side[name] for side in tensors)
+        if (a.dtype, a.shape) != (b.dtype, b.shape):
+            return f"tensor {one_line(name)} was {a.dtype} {a.shape}, is {b.dtype} {b.shape}"
+        # by their bytes: NaN is not equal to itself, and 0.0 is to -0.0
+        pair = (np.frombuffer(tensor.tobytes(), np.uint8) for tensor in (a, b))
+        if len(found := np.flatnonzero(np.not_equal(*pair))):
+            place = found[0] // a.itemsize
+            return (
+                f"tensor {one_line(name)}, element {place} was {a.flat[place]}, is {b.flat[place]}"
+            )
+    return "the same tensors, written in another way"
+
+
+def _in_json(was: Any, now: Any, where: str) -> str | None:
+    """The first value that differs, by its dotted key; an object of an epoch is named by it."""
+    if type(was) is type(now) and isinstance(was, list | dict):
+        keys = range(max(len(was), len(now))) if isinstance(was, list) else sorted({*was, *now})
+        for key in keys:
+            a, b = (_value(side, key) for side in (was, now))
+            epoch = next((side["epoch"] for side in (a, b) if _is_record(side)), None)
+            name = key if epoch is None else f"epoch {epoch}"
+            between = ", " if where.startswith("epoch ") else "." if where else ""
+            if found := _in_json(a, b, f"{where}{between}{name}"):
+                return found
+        return None
+    a, b = (MISSING if side is MISSING else json.dumps(side) for side in (was, now))
+    return None if a == b else f"{where or 'it'} was {a[:MOST_SHOWN]}, is {b[:MOST_SHOWN]}"
+
+
+def _value(container: Any, key: Any) -> Any:
+    if isinstance(container, list):
+        return container[key] if key < len(container) else MISSING
+    return container.get(key, MISSING)
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and "epoch" in value
+
+
+def _in_lines(was: bytes, now: bytes) -> str:
+    a, b = was.split(b"\n"), now.split(b"\n")
+    number = next(
+        (n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
+    try:
+        shown = [
+            one_line(side[number].decode())[:MOST_SHOWN] if number < len(side) else "missing"
+            for side in (a, b)
+        ]
+    except UnicodeDecodeError:
+        place = next((n for n, (x, y) in enumerate(zip(was, now, strict=False)) if x != y), None)
+        return f"byte {min(len(was), len(now)) if place is None else place}"
+    return f"line {number + 1} was {shown[0]!r}, is {shown[1]!r}"
