@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--no-baselines", action="store_true")
     arguments = parser.parse_args()
     params = changed(load_params(), arguments.changes)
-    numerics.pin(params.train.numerics)
+    numerics.pin()
     import numpy as np
 
     from benchmarks.training import predict_network

@@ -85,7 +85,7 @@ def make_checkpoint(folder: Path) -> None:
         seeds=training.seeds,
         best_epochs=[1] * len(training.seeds),
         n_epochs=1,
-        numerics="portable",
+        numerics="exact",
     )
     write_checkpoint(folder, training.ensemble, manifest, schema)
 

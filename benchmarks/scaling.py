@@ -33,10 +33,12 @@ FIGURE = Path("docs/scaling.png")
 
 def main() -> None:
     params = load_params()
-    reached = numerics.pin(params.train.numerics)
+    numerics.pin()
     by_rows = [seconds_per_epoch(params, rows, REPLICAS_OF_ROWS) for rows in ROWS]
     by_replicas = [seconds_per_epoch(params, ROWS_OF_REPLICAS, n) for n in REPLICAS]
-    console.say(f"one epoch, {FEATURES} features, {CLASSES} classes, numerics {reached}")
+    console.say(
+        f"one epoch, {FEATURES} features, {CLASSES} classes, numerics {params.train.numerics}"
+    )
     show("rows", ROWS, by_rows, f"{REPLICAS_OF_ROWS} replica")
     show("replicas", REPLICAS, by_replicas, f"{ROWS_OF_REPLICAS:,} rows")
     draw(by_rows, by_replicas)

@@ -1,13 +1,13 @@
 """Evaluate: checkpoint -> scores, predictions, figures.        python -m stages.evaluate
 
 Reads   data/tensors/{train,val,test}.safetensors, data/checkpoint/, metrics/losses.json;
-        params: evaluate.confidence, train.numerics, train.device
+        params: evaluate.confidence, train.device
 Writes  metrics/evaluation.json, metrics/details.json, metrics/predictions.csv, metrics/figures/
 """
 
 from vintage.base.stage import Stage
 
-STAGE = Stage("evaluate", follow_params=True)  # ahead of NumPy and PyTorch
+STAGE = Stage("evaluate")  # ahead of NumPy and PyTorch
 
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
 from vintage.base.tensors import read_examples, unknown_counts
 from vintage.network.checkpoint import read_checkpoint
-from vintage.network.ensemble import choose_device
 from vintage.report.figures import Drawn, write_figures
 from vintage.scores.evaluation import (
     Evaluation,
@@ -41,8 +40,7 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
 
-    device = choose_device(params.train.device, params.train.numerics)
-    checkpoint = read_checkpoint(CHECKPOINT, device)
+    checkpoint = read_checkpoint(CHECKPOINT, params.train.device)
     ensemble, manifest, schema = checkpoint
     parts = {
         name: read_examples(TENSORS / f"{name}.safetensors", schema)
@@ -73,7 +71,7 @@ def main() -> None:
         },
         "resolved": resolved_values(manifest.model, manifest.recipe),
         "temperature": round(float(ensemble.temperature), 6),
-        "numerics": STAGE.numerics,
+        "numerics": manifest.numerics,
     }
     if unknown := unknown_counts(test.features, schema.features):
         details["unknown_categories"] = unknown

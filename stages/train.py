@@ -6,7 +6,7 @@ Writes  data/checkpoint/, metrics/losses.json
 
 from vintage.base.stage import Stage
 
-STAGE = Stage("train", follow_params=True)  # ahead of NumPy and PyTorch
+STAGE = Stage("train")  # ahead of NumPy and PyTorch
 
 import hashlib
 import sys
@@ -52,7 +52,7 @@ def main() -> None:
         seeds=training.seeds,
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(history.train_losses),
-        numerics=STAGE.numerics,
+        numerics=params.train.numerics,
     )
     write_checkpoint(CHECKPOINT, training.ensemble, manifest, schema)
     write_json(LOSSES, [record.model_dump(exclude_unset=True) for record in history.records()])
@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def key_of(model: ModelParams, train: TrainParams) -> str:
-    """A hash of all that a training depends on: inputs, parameters, code and numerics."""
-    digest = hashlib.sha256(f"{torch.__version__} {STAGE.numerics}\n".encode())
+    """A hash of all that a training depends on: inputs, parameters and code."""
+    digest = hashlib.sha256(f"{torch.__version__}\n".encode())
     digest.update(model.model_dump_json().encode())
     digest.update(train.model_dump_json().encode())
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "vintage"]

@@ -117,10 +117,10 @@ def export(arguments: argparse.Namespace) -> int:
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
-    from vintage.predict.locate import located, numerics_of
+    from vintage.predict.locate import located
 
     with located(arguments.model) as model:
-        numerics.pin(numerics_of(model))
+        numerics.pin()
         keep_freed_memory()
         from vintage.predict.model import read_network
 

@@ -1,6 +1,6 @@
 """Let all contestants do one work, in turns, in this process; print what was measured as JSON.
 
-python -m benchmarks.peers.race wine|large portable|fast ROUNDS       by benchmarks.peers
+python -m benchmarks.peers.race wine|large exact|fast ROUNDS       by benchmarks.peers
 """
 
 import json
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 def main() -> None:
     name, mode, n_rounds = sys.argv[1:]
-    numerics.pin("portable" if mode == "portable" else "fast")
+    numerics.pin()
     warnings.simplefilter("ignore")
     from benchmarks.peers.contestants import CONTESTANTS
     from benchmarks.peers.work import WORKS

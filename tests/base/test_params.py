@@ -62,7 +62,7 @@ def test_a_value_in_range_is_taken(key: str, value: object) -> None:
         ("split.stratify", "yes", "true or false"),
         ("model.hidden", [0], "auto, or a list of at most 64 whole numbers from 1 to 65536"),
         ("model.name", 3, "the name of a network"),
-        ("train.numerics", None, "portable or fast"),
+        ("train.numerics", None, "exact or fast"),
         ("data.ignore", "pH", "a list of column names"),
         ("evaluate.confidence", 1e-300, "a number from 0.5 to 0.9999"),
         ("train", 3, "a section"),

@@ -1,7 +1,8 @@
 """What every network must keep, whatever is inside: those of the registry, and the smallest one."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conftest import PARAMS
+from tests.conftest import PARAMS, ROOT, environment
 from vintage.base.console import InputError
+from vintage.base.numerics import Numerics
 from vintage.base.params import load_params
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
+from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.checkpoint import Checkpoint, Manifest, read_checkpoint, write_checkpoint
+from vintage.network.draws import uniform
 from vintage.network.ensemble import Ensemble, build_ensemble
 from vintage.network.registry import NETWORKS
-from vintage.network.replicas import OneByOne, Shape
+from vintage.network.replicas import Replicas, Shape
 from vintage.predict.export import export_onnx
 from vintage.training.auto import TrainRows, resolve_architecture
 from vintage.training.fit import History, fit
@@ -36,25 +40,44 @@ SCHEMA = Schema(
     rows=RowCounts(train=1, val=0, test=1, repeated=0),
 )
 RECIPE = Recipe(seed=42, epochs=20, batch_size=50, learning_rate=0.02, weight_decay=0.0, patience=0)
+SETTINGS: list[dict[str, str]] = [
+    {},
+    {"OMP_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"},
+    {"OMP_NUM_THREADS": "5", "ATEN_CPU_CAPABILITY": "default"},
+    {"ATEN_CPU_CAPABILITY": "avx2"},
+]
+SCRIPT = """
+import hashlib
+from tests.network.test_compliance import *
+NETWORKS["linear"] = Linear
+ensemble = build({name!r}, 7, 8, 9)
+train(ensemble, recipe=Recipe(**{recipe}))
+predicted = ensemble.predict_proba(torch.from_numpy(rows(300)))
+tensors = [*ensemble.state_dict().values(), predicted]
+print(hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest())
+"""
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-class Linear(OneByOne):
+class Linear(Replicas):
     """As little as a network can say of itself."""
 
-    @classmethod
-    def single(cls, shape: Shape, fitted: Mapping[str, Tensor]) -> nn.Module:  # noqa: ARG003
-        layers = nn.Linear(shape.n_inputs, shape.n_classes), nn.Unflatten(1, (1, shape.n_classes))
-        return nn.Sequential(*layers)
+    def __init__(self, shape: Shape, n_replicas: int, *arguments: Any) -> None:
+        super().__init__(shape, n_replicas, *arguments)
+        self.weight = nn.Parameter(torch.empty(n_replicas, shape.n_inputs, shape.n_classes))
+
+    def draw_replica(self, replica: int, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            self.weight[replica] = uniform(generator, 0.1, *self.weight.shape[1:])
+
+    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:  # noqa: ARG002
+        return self.arithmetic.linear(inputs.expand(self.n_replicas, -1, -1), self.weight)
 
 
 @pytest.fixture(params=[*NETWORKS, "linear"])
-def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(NETWORKS, "linear", Linear)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield request.param
-    torch.set_num_threads(n_threads)
+    return request.param
 
 
 def rows(n_rows: int, seed: int = 1) -> Features:
@@ -69,17 +92,19 @@ def labels_of(features: Features) -> Tensor:
     return torch.from_numpy((features[:, 1] + features[:, 2] > 9.5).astype(np.int64))
 
 
-def build(name: str, *seeds: int, dropout: float = 0.1) -> Ensemble:
-    model = Architecture(name=name, hidden=[8, 6], dropout=dropout, normalize="standard")
-    return build_ensemble(model, SCHEMA, seeds, rows(200))
+def build(name: str, *seeds: int, numerics: Numerics = "exact") -> Ensemble:
+    model = Architecture(name=name, hidden=[8, 6], dropout=0.1, normalize="standard")
+    return build_ensemble(model, SCHEMA, seeds, rows(200), ARITHMETIC[numerics])
 
 
-def train(ensemble: Ensemble, device: str = "cpu", **options: Any) -> History:
+def train(
+    ensemble: Ensemble, device: str = "cpu", recipe: Recipe = RECIPE, **options: Any
+) -> History:
     features = rows(200)
     ensemble.to(device)
     inputs = ensemble.encode(torch.from_numpy(features).to(device))
     part = inputs, labels_of(features).to(device)
-    return fit(ensemble, part, part, RECIPE, **options)
+    return fit(ensemble, part, part, recipe, **options)
 
 
 def checkpoint_of(name: str, ensemble: Ensemble) -> Checkpoint:
@@ -90,7 +115,7 @@ def checkpoint_of(name: str, ensemble: Ensemble) -> Checkpoint:
         seeds=list(range(n_replicas)),
         best_epochs=[1] * n_replicas,
         n_epochs=1,
-        numerics="portable",
+        numerics="exact",
     )
     return Checkpoint(ensemble, manifest, SCHEMA)
 
@@ -122,7 +147,7 @@ def test_parts_share_the_memory_of_their_replicas(name: str) -> None:
         for weight in parts[1].parameters():
             weight.add_(0.1)
     together = torch.cat([part.predict_logits(inputs) for part in parts])
-    torch.testing.assert_close(ensemble.predict_logits(inputs), together)
+    assert torch.equal(ensemble.predict_logits(inputs), together)
 
 
 def test_seeds(name: str) -> None:
@@ -135,16 +160,45 @@ def test_seeds(name: str) -> None:
     assert not torch.equal(other[0], other[1])
 
 
-def test_a_replica_of_many_is_the_replica_alone(name: str) -> None:
-    together = build(name, 7, 8, 9, dropout=0.0)
-    for replica, seed in enumerate((7, 8, 9)):
-        weights = dict(build(name, seed, dropout=0.0).named_parameters())
-        for key, weight in together.named_parameters():
-            assert torch.equal(weight[replica], weights[key][0])
-    history = train(together)
-    alone = build(name, 8, dropout=0.0)
-    losses = train(alone).train_losses[:, 0]
-    torch.testing.assert_close(history.train_losses[:, 1], losses, rtol=1e-4, atol=1e-5)
+def test_the_bytes_of_a_replica_are_its_own(name: str) -> None:
+    """Alone, among few and among many, and with whatever threads: the same weights and losses."""
+    together = build(name, *range(7, 16))
+    recipe = RECIPE.model_copy(update={"epochs": 4})
+    history = train(together, recipe=recipe)
+    for seeds in ([9], [8, 9, 10]):
+        some = build(name, *seeds)
+        losses = train(some, recipe=recipe)
+        for replica, seed in enumerate(seeds):
+            for key in ("train_losses", "val_losses", "best_epochs"):
+                found, expected = getattr(losses, key), getattr(history, key)
+                assert torch.equal(found[..., replica], expected[..., seed - 7]), key
+            weights = dict(some.named_parameters())
+            for key, weight in together.named_parameters():
+                assert torch.equal(weights[key][replica], weight[seed - 7]), key
+
+
+@pytest.mark.parametrize("batch_size", [50, 200])
+def test_threads_and_instruction_sets_make_no_difference(name: str, batch_size: int) -> None:
+    recipe = RECIPE.model_copy(update={"batch_size": batch_size, "epochs": 4})
+    script = SCRIPT.format(name=name, recipe=recipe.model_dump())
+    found = set()
+    for settings in SETTINGS:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=environment() | settings,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+def test_fast_arithmetic_comes_out_close(name: str) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 3})
+    exact, fast = (train(build(name, 7, 8, numerics=n), recipe=recipe) for n in ("exact", "fast"))
+    torch.testing.assert_close(exact.train_losses, fast.train_losses, rtol=1e-4, atol=1e-5)
 
 
 def test_a_resumed_training_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
@@ -163,7 +217,8 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(name: str, tmp_path: Path
     history = train(
         resumed, resume=ResumeFile(path, "key"), report=lambda epoch, *_: epochs.append(epoch)
     )
-    assert epochs == list(range(8, 21))
+    assert epochs == list(range(epochs[0], 21))
+    assert 8 <= epochs[0] <= 13
     assert_equal(resumed, undisturbed)
     assert torch.equal(history.train_losses, expected.train_losses)
 
@@ -182,7 +237,7 @@ def test_the_checkpoint_is_complete(name: str, tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_it_learns_on_every_device(name: str) -> None:
+def test_it_learns_alike_on_every_device(name: str) -> None:
     test = rows(500, seed=2)
     found = []
     for device in DEVICES:
@@ -190,7 +245,7 @@ def test_it_learns_on_every_device(name: str) -> None:
         train(ensemble, device)
         found.append(checkpoint_of(name, ensemble).predict_proba(test).mean(axis=0))
         assert (found[-1].argmax(axis=1) == labels_of(test).numpy()).mean() > 0.9
-        np.testing.assert_allclose(found[-1], found[0], atol=0.05)
+        assert (found[-1] == found[0]).all()
 
 
 def test_a_row_has_the_same_prediction_in_any_company(name: str) -> None:

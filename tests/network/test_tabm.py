@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from rtdl_num_embeddings import PiecewiseLinearEmbeddings
+from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
+from torch import nn
 
 from tests.conftest import PENGUINS, WINE, Project, Run, only_error
 from tests.network.test_compliance import SCHEMA, build, checkpoint_of, rows
 from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.recipe import Architecture
+from vintage.base.tensors import Feature
 from vintage.network.checkpoint import read_checkpoint, write_checkpoint
 from vintage.network.ensemble import build_ensemble
-from vintage.network.tabm import N_BINS, N_MEMBERS, bin_edges
+from vintage.network.tabm import EMBEDDING_SIZE, N_BINS, N_MEMBERS, bin_edges
 from vintage.scores.evaluation import Evaluation
 
 MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standard")
@@ -23,12 +27,52 @@ MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standar
 
 def test_the_prediction_is_the_mean_of_the_members() -> None:
     ensemble, features = build("tabm", 0, 1), torch.from_numpy(rows(40))
-    ensemble.eval()
     with torch.no_grad():
         members = ensemble(ensemble.encode(features))
     assert members.shape == (2 * N_MEMBERS, 40, 2)
     mean = members.double().softmax(-1).unflatten(0, (2, N_MEMBERS)).mean(1)
     assert ensemble.predict_proba(features).numpy() == pytest.approx(mean.numpy(), abs=1e-6)
+
+
+def test_it_computes_what_the_packages_of_its_authors_do() -> None:
+    """With the same weights, for columns with many bins, few, and one."""
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=300), rng.integers(0, 3, 300), np.zeros(300), rng.normal(size=300)]
+    features = np.stack(columns, axis=1).astype(np.float32)
+    schema = SCHEMA.model_copy(
+        update={"features": [Feature(name=str(index), kind="numeric") for index in range(4)]}
+    )
+    ensemble = build_ensemble(MODEL, schema, [3], features)
+    with torch.no_grad():
+        for weight in ensemble.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    inputs = ensemble.encode(torch.from_numpy(features))
+    embeddings = PiecewiseLinearEmbeddings(
+        [column.unique() for column in ensemble.layers.edges],
+        EMBEDDING_SIZE,
+        activation=False,
+        version="B",
+    )
+    hidden = {"k": N_MEMBERS, "scaling_init": "ones"}
+    layers = nn.Sequential(
+        EnsembleView(k=N_MEMBERS),
+        LinearBatchEnsemble(4 * EMBEDDING_SIZE, 8, **hidden),
+        nn.ReLU(),
+        nn.Identity(),
+        LinearBatchEnsemble(8, 6, **hidden),
+        nn.ReLU(),
+        nn.Identity(),
+        LinearEnsemble(6, 2, k=N_MEMBERS),
+    )
+    theirs = nn.ModuleDict({"embeddings": embeddings, "layers": layers})
+    ours = {name: weight.detach()[0] for name, weight in ensemble.layers.named_parameters()}
+    with torch.no_grad():
+        for name, weight in theirs.named_parameters():
+            weight.copy_(ours.pop(name.replace(".", "_")))
+        expected = layers(embeddings(inputs).flatten(1)).transpose(0, 1)
+        found = ensemble(inputs)
+    assert ours == {}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bin_edges_are_quantiles() -> None:

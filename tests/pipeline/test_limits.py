@@ -240,7 +240,7 @@ def test_parameters_beyond_all_measure(
     fresh: Project, changes: dict[str, object], stage: str, expected: str
 ) -> None:
     set_features("1")(fresh)
-    fresh.set_params(**{"train.replicas": 1, "train.numerics": "portable"})
+    fresh.set_params(**{"train.replicas": 1, "train.numerics": "exact"})
     fresh.stage("split", check=True)
     fresh.set_params(**changes)
     assert expected in only_error(fresh.stage(stage))

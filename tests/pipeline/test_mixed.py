@@ -28,6 +28,7 @@ from vintage.base.tensors import (
     read_schema,
     write_examples,
 )
+from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.estimator import Classifier
 from vintage.predict.export import export_onnx
@@ -37,7 +38,7 @@ from vintage.repository.check import check_outputs
 from vintage.scores.baselines import BASELINES
 from vintage.scores.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.scores.predictions import read_predictions
-from vintage.training.fit import balanced_weights, replica_losses
+from vintage.training.fit import balanced_weights, row_weights
 
 ALL = ("split", "train", "evaluate", "baseline", "report")
 
@@ -379,7 +380,9 @@ def test_weights_that_balance_the_classes() -> None:
     logits = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(1))
     loss = torch.nn.CrossEntropyLoss(weight=weights)
     expected = [float(loss(one, labels)) for one in logits]
-    assert replica_losses(logits, labels, weights).tolist() == pytest.approx(expected)
+    for arithmetic in ARITHMETIC.values():
+        found = arithmetic.cross_entropy(logits, labels, row_weights(labels, weights))
+        assert found.tolist() == pytest.approx(expected)
 
 
 def test_balanced_weights_raise_the_balanced_accuracy(run: Run) -> None:

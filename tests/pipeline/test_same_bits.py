@@ -131,29 +131,6 @@ def test_the_comparison_of_platforms_names_what_differs(
     assert restore(other, reproduced, "train") == []
 
 
-@pytest.mark.skipif(
-    shutil.which("qemu-x86_64") is None and "CI" not in os.environ,
-    reason="qemu-user is not installed",
-)
-def test_a_cpu_without_avx2_is_told_so(fresh: Project) -> None:
-    code = "from vintage.base import numerics; print(numerics.pin())"
-    done = fresh.run("qemu-x86_64", "-cpu", "Nehalem", sys.executable, "-c", code)
-    assert done.stdout == "portable without AVX2\n"
-    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert len(warnings) == 1
-    assert "no AVX2" in warnings[0]
-
-
-def test_other_kernels_of_the_c_library_are_told(fresh: Project) -> None:
-    code = "from vintage.base import numerics; print(numerics.pin())"
-    tuned = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-    done = fresh.run(sys.executable, "-c", code, env=tuned)
-    assert "with GLIBC_TUNABLES" in done.stdout
-    assert done.stderr.splitlines()[-1].startswith("warning: GLIBC_TUNABLES changes")
-    harmless = {"GLIBC_TUNABLES": "glibc.malloc.check=0"}
-    assert fresh.run(sys.executable, "-c", code, env=harmless).stderr == ""
-
-
 def test_pin_refuses_to_come_too_late(fresh: Project) -> None:
     code = "import numpy; from vintage.base import numerics; numerics.pin()"
     done = fresh.run(sys.executable, "-c", code, check=False)

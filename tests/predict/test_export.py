@@ -255,7 +255,7 @@ def untrained(
             weight.add_(torch.randn_like(weight) * 0.3)
         ensemble.temperature.fill_(1.7)
     manifest = Manifest(
-        model=architecture, seeds=[0, 1], best_epochs=[1, 1], n_epochs=1, numerics="portable"
+        model=architecture, seeds=[0, 1], best_epochs=[1, 1], n_epochs=1, numerics="exact"
     )
     is_number = np.array([feature.categories is None for feature, _ in columns])
     beyond = np.where(is_number, np.random.default_rng(1).normal(0, 3, features.shape), 0)

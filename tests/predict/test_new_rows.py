@@ -403,8 +403,7 @@ SCIKIT_LEARN = """
 import csv, sys
 import vintage
 assert not {"numpy", "torch", "sklearn"} & set(sys.modules)
-from vintage.base import console, numerics
-numerics.pin()
+from vintage.base import console
 import numpy as np, pandas as pd
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV

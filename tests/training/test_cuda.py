@@ -45,4 +45,4 @@ def test_auto_takes_the_gpu_with_fast_numerics_only() -> None:
     from vintage.network.ensemble import choose_device
 
     assert choose_device("auto", "fast").type == "cuda"
-    assert choose_device("auto", "portable").type == "cpu"
+    assert choose_device("auto", "exact").type == "cpu"

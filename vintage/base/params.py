@@ -14,9 +14,11 @@ from pydantic import Field, ValidationError
 
 from vintage.base.console import InputError, one_line
 from vintage.base.files import Strict, parse_yaml, read_bytes
+from vintage.base.numerics import Numerics
 
 PARAMS_PATH = Path("params.yaml")
 MOST_SAID = 600  # characters on what is wrong
+SUCCESSORS = {("train.numerics", "'portable'"): "exact"}  # of values of earlier releases
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -25,6 +27,7 @@ LearningRate = Annotated[float, Field(gt=0, le=1000)]
 WeightDecay = Annotated[float, Field(ge=0, le=1000)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
+Device = Literal["auto", "cpu", "cuda"]
 Column = Annotated[str, Field(min_length=1, description="the name of a column")]
 ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
 
@@ -75,8 +78,8 @@ class TrainParams(Strict):
     patience: Literal["auto"] | Epochs
     class_weight: Literal["none", "balanced"]
     calibration: Literal["temperature", "none"]
-    device: Literal["auto", "cpu", "cuda"]
-    numerics: Literal["portable", "fast"]
+    device: Device
+    numerics: Numerics
 
 
 class IntervalParams(Strict):
@@ -145,7 +148,10 @@ def _describe(error: ValidationError) -> str:
         elif problem["type"] == "missing":
             said = f"{name} is missing; it takes {allowed_values()[key]}"
         else:
-            said = f"{name}: found {_shown(problem['input'])}; allowed is {allowed_values()[key]}"
+            found = _shown(problem["input"])
+            if (name, found) in SUCCESSORS:
+                found += f", whose successor is {SUCCESSORS[name, found]}"
+            said = f"{name}: found {found}; allowed is {allowed_values()[key]}"
         problems.setdefault(key, said)
     line, *others = [said for key, said in problems.items() if key not in meant]
     for index, other in enumerate(others):

@@ -23,29 +23,23 @@ TABLE = "${data.path}"
 
 
 class Stage:
-    """The stage that runs; one that is only imported leaves its process alone.
+    """The stage that runs; one that is only imported leaves its process alone."""
 
-    Attributes:
-        numerics: what `vintage.base.numerics.pin` reached.
-    """
-
-    def __init__(self, name: str, follow_params: bool = False) -> None:
+    def __init__(self, name: str) -> None:
         """Answer signals and errors by one line from here on, and pin what the bits depend on.
 
         Args:
             name: as in `dvc.yaml`.
-            follow_params: pin as `train.numerics` says, and not always for equal bits.
         """
         self.name = name
-        self.numerics = "portable"
         program = sys.modules["__main__"].__spec__
         if program is None or program.name != f"stages.{name}":
             return
         console.listen()
-        params = load_params()
+        load_params()  # a wrong one is told of ahead of all else
         self._declared: dict[str, Any] = parse_yaml(GRAPH.read_bytes(), str(GRAPH))["stages"][name]
         self._inputs = _inputs(self._declared)
-        self.numerics = numerics.pin(params.train.numerics if follow_params else "portable")
+        numerics.pin()
 
     def run(self, main: Callable[[], None]) -> NoReturn:
         """Run `main` and exit; exit code 2 if an input of the stage has changed meanwhile."""

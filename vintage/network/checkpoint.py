@@ -10,9 +10,12 @@ import torch
 from pydantic import Field, model_validator
 
 from vintage.base.files import Strict, read_json, write_bytes, write_json
+from vintage.base.numerics import Numerics
+from vintage.base.params import Device
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Features, Schema, read_schema, write_schema
-from vintage.network.ensemble import Ensemble, load_ensemble
+from vintage.network.arithmetic import ARITHMETIC
+from vintage.network.ensemble import Ensemble, choose_device, load_ensemble
 
 _Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -28,7 +31,7 @@ class Manifest(Strict):
         seeds: of each replica's initial weights.
         best_epochs: of each replica, from 1: the epoch whose weights it kept.
         n_epochs: how many were trained.
-        numerics: what `vintage.base.numerics.pin` reached.
+        numerics: `exact` or `fast`; in earlier checkpoints others, which are read as `exact`.
         settled_epoch, still_falling: in earlier checkpoints; ignored.
     """
 
@@ -77,18 +80,23 @@ def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schem
     write_schema(folder / "schema.json", schema)
 
 
-def read_checkpoint(folder: Path, device: torch.device | None = None) -> Checkpoint:
+def read_checkpoint(folder: Path, device: Device = "auto") -> Checkpoint:
     """Read what `write_checkpoint` wrote, in this release or an earlier one.
 
     Args:
-        device: where to predict; None is the CPU.
+        device: where to predict, see `choose_device`.
 
     Raises:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
     schema = read_schema(folder / "schema.json")
     manifest = read_json(folder / "model.json", Manifest)
+    numerics: Numerics = "fast" if manifest.numerics == "fast" else "exact"
     ensemble = load_ensemble(
-        folder / "model.safetensors", manifest.model, schema, n_replicas=len(manifest.seeds)
+        folder / "model.safetensors",
+        manifest.model,
+        schema,
+        len(manifest.seeds),
+        ARITHMETIC[numerics],
     )
-    return Checkpoint(ensemble.to(device), manifest, schema)
+    return Checkpoint(ensemble.to(choose_device(device, numerics)), manifest, schema)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features
+from vintage.network.exact import mean_of, sqrt
 
 
 class Encoder(nn.Module):
@@ -68,8 +69,7 @@ class Encoder(nn.Module):
     def fit(self, features: Features, normalize: bool) -> None:
         """Take medians, means and standard deviations of the train rows `[n, n_features]`.
 
-        A constant column keeps scale 1. NumPy computes them in float64, because PyTorch's `sqrt` is
-        not the same on every CPU. Without `normalize`, only the medians are taken.
+        A constant column keeps scale 1. Without `normalize`, only the medians are taken.
 
         Raises:
             InputError: a column without any number.
@@ -87,11 +87,13 @@ class Encoder(nn.Module):
         if not normalize:
             return
         numbers = np.where(missing, self.median.numpy(), numbers)
-        deviation = numbers.std(axis=0, dtype=np.float64)
+        exact_numbers = torch.from_numpy(numbers).double()
+        mean = mean_of(exact_numbers, [0])
+        deviation = np.sqrt(mean_of((exact_numbers - mean).square_(), [0])[0].numpy())
         # by its values, because the deviation of equal ones is often not quite 0
         is_constant = numbers.min(axis=0) == numbers.max(axis=0)
         deviation[is_constant | (deviation.astype(np.float32) == 0)] = 1
-        self.mean.copy_(torch.from_numpy(numbers.mean(axis=0, dtype=np.float64)))
+        self.mean.copy_(mean[0])
         self.scale.copy_(torch.from_numpy(deviation))
         if self.edges is not None:
             normalized = (numbers - self.mean.numpy()) / self.scale.numpy()
@@ -116,7 +118,8 @@ class Encoder(nn.Module):
 
 def drawn_in(numbers: Tensor) -> Tensor:
     """About the number itself around 0, and never beyond 3: `x / sqrt(1 + (x / 3) ** 2)`."""
-    return numbers * (1 + (numbers / 3) ** 2).rsqrt()
+    third = numbers * (1 / 3)
+    return numbers / sqrt(third * third + 1)
 
 
 def piecewise_linear(numbers: Tensor, edges: Tensor) -> Tensor:

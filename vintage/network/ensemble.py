@@ -1,5 +1,6 @@
 """A trained network: what it is fitted to, all its replicas, and what they predict together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from vintage.base.console import InputError, one_line
+from vintage.base.numerics import Numerics
+from vintage.base.params import Device
 from vintage.base.recipe import Architecture
 from vintage.base.tensors import Features, Schema, read_safetensors
+from vintage.network import exact
+from vintage.network.arithmetic import Arithmetic
 from vintage.network.encoding import Encoder
 from vintage.network.registry import network_of
 from vintage.network.replicas import Replicas, Shape
 
 CHUNK_ROWS = 8192
-BLOCK_ROWS = 1024
 MAX_WEIGHTS = 2**28
 MAX_INPUTS = 2**30
 POSITIVE = ("encoder.scale", "temperature")
@@ -40,9 +44,13 @@ class Ensemble(nn.Module):
     def n_replicas(self) -> int:
         return self.layers.n_replicas
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.layers.arithmetic
+
+    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
         """Encoded rows -> logits, see `Replicas.forward`."""
-        logits: Tensor = self.layers(inputs)
+        logits: Tensor = self.layers(inputs, step)
         return logits
 
     @torch.no_grad()
@@ -52,52 +60,45 @@ class Ensemble(nn.Module):
 
     @torch.no_grad()
     def predict_logits(self, inputs: Tensor) -> Tensor:
-        """Encoded rows -> `[n_replicas, n, n_classes]`, in evaluation mode, in chunks of rows.
+        """Encoded rows -> `[n_replicas, n, n_classes]`, in chunks of rows.
 
         Of several members it is the logarithm of their mean probability.
         """
-        self.eval()
         logits = torch.cat([self(chunk) for chunk in inputs.split(CHUNK_ROWS)], dim=1)
-        n_members = self.layers.n_members
-        if n_members == 1:
+        if self.layers.n_members == 1:
             return logits
-        members = logits.unflatten(0, (self.n_replicas, n_members))
-        return members.log_softmax(dim=-1).exp().mean(dim=1).clamp_min(1e-38).log()
+        members = self.arithmetic.softmax(logits).unflatten(0, (self.n_replicas, -1))
+        mean = self.arithmetic.mean_of(members, [1])[:, 0]
+        return self.arithmetic.log(mean.clamp_min(1e-38)).float()
 
     def predict_proba(self, features: Tensor) -> Tensor:
         """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one.
 
-        Every product is over `BLOCK_ROWS` rows, the last ones filled up with zeros, because its
-        sums depend on their number. So a row has the same prediction whatever rows stand beside it,
-        with portable numerics to the last bit.
+        In exact arithmetic a row has the same prediction, to the last bit, whatever rows stand
+        beside it.
 
         Raises:
             InputError: features or weights so large that the network's output is not finite.
         """
-        blocks = [self._predict_block(block) for block in features.split(BLOCK_ROWS)]
-        probabilities = torch.cat(blocks, dim=2)
-        if bool(probabilities.sum().isnan()):
-            n_wrong = int(probabilities.isnan().any(dim=1).any(dim=0).sum())
+        chunks = [self._predict(chunk) for chunk in features.split(CHUNK_ROWS)]
+        probabilities = torch.cat(chunks, dim=1)
+        is_finite = probabilities.isfinite().all(dim=2).all(dim=0)
+        if not bool(is_finite.all()):
             raise InputError(
-                f"the network's output for {n_wrong} of {len(features)} rows is not finite; look "
-                "for extreme values in the table, or lower train.learning_rate"
+                f"the network's output for {int((~is_finite).sum())} of {len(features)} rows is "
+                "not finite; look for extreme values in the table, or lower train.learning_rate"
             )
-        return probabilities.transpose(1, 2)
+        return probabilities
 
-    def _predict_block(self, features: Tensor) -> Tensor:
-        """`[n_replicas, n_classes, n]`, NaN where the network's output is not finite."""
-        n_rows = len(features)
-        filled = nn.functional.pad(features, (0, 0, 0, BLOCK_ROWS - n_rows))
-        logits = self.predict_logits(self.encode(filled)).double() / self.temperature.double()
-        # the rows stand last, because PyTorch's softmax over a few numbers in a row is slow
-        by_class = logits.transpose(1, 2).contiguous()
-        probabilities = by_class.softmax(dim=1)
-        if not bool(by_class.sum().isfinite()):  # float64 holds any sum of finite float32
-            probabilities[~by_class.isfinite()] = torch.nan
-        return probabilities[:, :, :n_rows]
+    def _predict(self, features: Tensor) -> Tensor:
+        """Of a chunk, NaN where the network's output is not finite."""
+        logits = self.predict_logits(self.encode(features))
+        probabilities = self.arithmetic.softmax(logits.double() / self.temperature.double())
+        return torch.where(logits.isfinite().all(dim=2, keepdim=True), probabilities, torch.nan)
 
-    def parts(self, size: int) -> list["Ensemble"]:
-        """Ensembles of at most `size` replicas each, which share the memory of this one."""
+    def parts(self, n_parts: int) -> list["Ensemble"]:
+        """Ensembles of about as many replicas each, which share the memory of this one."""
+        size = math.ceil(self.n_replicas / n_parts)
         return [
             Ensemble(self.encoder, self.layers.part(slice(start, start + size)))
             for start in range(0, self.n_replicas, size)
@@ -105,7 +106,11 @@ class Ensemble(nn.Module):
 
 
 def build_ensemble(
-    architecture: Architecture, schema: Schema, seeds: Sequence[int], features: Features
+    architecture: Architecture,
+    schema: Schema,
+    seeds: Sequence[int],
+    features: Features,
+    arithmetic: Arithmetic = exact,
 ) -> Ensemble:
     """An ensemble with what is fitted on the train rows, and initial weights by seed.
 
@@ -136,11 +141,17 @@ def build_ensemble(
             f"params.yaml: model.hidden and train.replicas call for {n_weights:,} weights in all, "
             f"more than {MAX_WEIGHTS:,}; choose narrower layers or fewer replicas"
         )
-    return Ensemble(encoder, network.build(shape, seeds, fitted))
+    layers = network(shape, len(seeds), fitted, arithmetic)
+    layers.draw(seeds)
+    return Ensemble(encoder, layers)
 
 
 def load_ensemble(
-    path: Path, architecture: Architecture, schema: Schema, n_replicas: int
+    path: Path,
+    architecture: Architecture,
+    schema: Schema,
+    n_replicas: int,
+    arithmetic: Arithmetic = exact,
 ) -> Ensemble:
     """Read the state of an ensemble from safetensors.
 
@@ -167,7 +178,7 @@ def load_ensemble(
         n_found -= sum(tensor.numel() for tensor in fitted.values())
         if n_found != n_weights:
             raise InputError(f"holds {n_found} weights, where model.json calls for {n_weights}")
-        ensemble = Ensemble(encoder, network.build(shape, range(n_replicas), fitted))
+        ensemble = Ensemble(encoder, network(shape, n_replicas, fitted, arithmetic))
         _check_state(state, ensemble.state_dict())
     except (InputError, ValueError, TypeError, IndexError) as error:
         reason = one_line(error)[:200]
@@ -179,24 +190,21 @@ def load_ensemble(
 def count_weights(network: type[Replicas], shape: Shape, fitted: Mapping[str, Tensor]) -> int:
     """Of one replica, without taking the memory for them."""
     with torch.device("meta"):
-        replicas = network.build(shape, [0], fitted)
+        replicas = network(shape, 1, fitted, exact)
     return sum(weight.numel() for weight in replicas.parameters())
 
 
-def choose_device(device: str, numerics: str) -> torch.device:
-    """The device of `train.device`; `auto` is CUDA where it is available and numerics is `fast`.
+def choose_device(device: Device, numerics: Numerics) -> torch.device:
+    """The device of `train.device`; `auto` is CUDA where there is one and numerics is `fast`.
 
     Raises:
-        InputError: CUDA is asked for and not available, or not compatible with portable numerics.
+        InputError: CUDA is asked for and not available.
     """
-    if device == "cuda" and numerics == "portable":
-        raise InputError(
-            "params.yaml: train.device: found cuda; with train.numerics portable it is the CPU, "
-            "so set train.numerics to fast or train.device to auto"
-        )
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("params.yaml: train.device: found cuda, but there is none; allowed is cpu")
-    use_cuda = device != "cpu" and numerics == "fast" and torch.cuda.is_available()
+    use_cuda = device == "cuda" or (
+        device == "auto" and numerics == "fast" and torch.cuda.is_available()
+    )
     return torch.device("cuda" if use_cuda else "cpu")
 
 

@@ -1,62 +1,64 @@
 """A feed-forward network. A layer of all replicas is one batched product."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from vintage.network.dropout import CheapDropout
-from vintage.network.replicas import ACTIVATIONS, Graph, Replicas, Shape
+from vintage.network.arithmetic import Arithmetic
+from vintage.network.draws import uniform
+from vintage.network.replicas import Graph, Replicas, Shape
 
 
 class MLP(Replicas):
     """Linear layers, each but the last with an activation and dropout behind it."""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        super().__init__()
-        for index, layer in enumerate(layers):
-            self.add_module(str(index), layer)
-
-    @classmethod
-    def build(cls, shape: Shape, seeds: Sequence[int], fitted: Mapping[str, Tensor]) -> Self:  # noqa: ARG003
+    def __init__(
+        self,
+        shape: Shape,
+        n_replicas: int,
+        fitted: Mapping[str, Tensor],
+        arithmetic: Arithmetic,
+    ) -> None:
+        super().__init__(shape, n_replicas, fitted, arithmetic)
         model = shape.architecture
         widths = [shape.n_inputs, *model.hidden, shape.n_classes]
-        networks = []
-        for seed in seeds:
-            torch.manual_seed(seed)
-            networks.append([nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths)])
-        layers: list[nn.Module] = []
-        for index, linears in enumerate(zip(*networks, strict=True)):
-            if index:
-                layers.append(ACTIVATIONS[model.activation]())
-                if model.dropout:
-                    layers.append(CheapDropout(model.dropout))
-            layers.append(ReplicatedLinear(linears, model.scaling_layer and index == 0))
-        return cls(layers)
+        # the names are places in the `Sequential` that a single network would be
+        places_a_layer = 3 if model.dropout else 2
+        for index, (n_in, n_out) in enumerate(pairwise(widths)):
+            is_scaling = model.scaling_layer and index == 0
+            layer = ReplicatedLinear(n_replicas, n_in, n_out, is_scaling)
+            self.add_module(str(index * places_a_layer), layer)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def draw_replica(self, replica: int, generator: torch.Generator) -> None:
+        for layer in self.linears():
+            layer.draw(replica, generator)
+
+    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
         outputs = inputs.expand(self.n_replicas, -1, -1)
-        for layer in self.children():
-            outputs = layer(outputs)
-        return outputs
+        *hidden, last = self.linears()
+        for index, layer in enumerate(hidden):
+            outputs = self.activate(layer(outputs, self.arithmetic), index, step)
+        logits: Tensor = last(outputs, self.arithmetic)
+        return logits
+
+    def linears(self) -> list["ReplicatedLinear"]:
+        return [layer for layer in self.children() if isinstance(layer, ReplicatedLinear)]
 
     def scales(self) -> list[nn.Parameter]:
-        linears = (layer for layer in self.children() if isinstance(layer, ReplicatedLinear))
-        return [layer.scale for layer in linears if layer.scale is not None]
+        return [layer.scale for layer in self.linears() if layer.scale is not None]
 
     def export(self, graph: Graph, inputs: str) -> str:
-        for layer in self.children():
-            match layer:
-                case ReplicatedLinear():
-                    product = graph.node("MatMul", inputs, graph.constant(layer.scaled_weight()))
-                    inputs = graph.node("Add", product, graph.constant(layer.bias))
-                case nn.ReLU():
-                    inputs = graph.node("Relu", inputs)
-                case nn.SiLU():
-                    inputs = graph.node("Mul", inputs, graph.node("Sigmoid", inputs))
-        return inputs
+        *hidden, last = self.linears()
+        for layer in hidden:
+            inputs = layer.export(graph, inputs)
+            if self.architecture.activation == "relu":
+                inputs = graph.node("Relu", inputs)
+            else:
+                inputs = graph.node("Mul", inputs, graph.node("Sigmoid", inputs))
+        return last.export(graph, inputs)
 
 
 class ReplicatedLinear(nn.Module):
@@ -69,23 +71,30 @@ class ReplicatedLinear(nn.Module):
     decay is our choice.
     """
 
-    def __init__(self, linears: Sequence[nn.Linear], is_scaling: bool) -> None:
+    def __init__(self, n_replicas: int, n_in: int, n_out: int, is_scaling: bool) -> None:
         super().__init__()
-        n_out, n_in = linears[0].weight.shape
-        self.weight = nn.Parameter(torch.empty(len(linears), n_in, n_out))
-        self.bias = nn.Parameter(torch.empty(len(linears), 1, n_out))
-        # not by `stack`, which imports PyTorch's compiler on the meta device, for a second
-        with torch.no_grad():
-            for replica, linear in enumerate(linears):
-                self.weight[replica].copy_(linear.weight.T)
-                self.bias[replica].copy_(linear.bias)
-        self.scale = nn.Parameter(torch.ones_like(self.weight[..., :1])) if is_scaling else None
+        self.weight = nn.Parameter(torch.empty(n_replicas, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_replicas, 1, n_out))
+        self.scale = nn.Parameter(torch.ones(n_replicas, n_in, 1)) if is_scaling else None
 
-    def scaled_weight(self) -> Tensor:
+    @torch.no_grad()
+    def draw(self, replica: int, generator: torch.Generator) -> None:
+        """Initial weights: those of `nn.Linear`."""
+        n_in, n_out = self.weight.shape[1:]
+        gain = math.sqrt(2.0 / (1 + 5))  # written as in `kaiming_uniform_`, whose roundings differ
+        weight = uniform(generator, math.sqrt(3.0) * (gain / math.sqrt(n_in)), n_out, n_in)
+        self.weight[replica].copy_(weight.T)
+        self.bias[replica].copy_(uniform(generator, 1 / math.sqrt(n_in), 1, n_out))
+
+    def scaled_weight(self, arithmetic: Arithmetic) -> Tensor:
         """Weight and scale in one, `[n_replicas, n_in, n_out]`: mostly smaller than the inputs."""
-        return self.weight if self.scale is None else self.weight * self.scale
+        return self.weight if self.scale is None else arithmetic.multiply(self.weight, self.scale)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, arithmetic: Arithmetic) -> Tensor:
         """`[n_replicas, n, n_in]` -> `[n_replicas, n, n_out]`."""
-        # with the bias in the product (`baddbmm`), MKL's portable path takes three times as long
-        return torch.bmm(inputs, self.scaled_weight()).add_(self.bias)
+        return arithmetic.linear(inputs, self.scaled_weight(arithmetic), self.bias)
+
+    def export(self, graph: Graph, inputs: str) -> str:
+        weight = self.weight if self.scale is None else self.weight * self.scale
+        product = graph.node("MatMul", inputs, graph.constant(weight))
+        return graph.node("Add", product, graph.constant(self.bias))

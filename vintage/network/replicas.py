@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from vintage.base.console import InputError
-from vintage.base.recipe import Activation, Architecture
-
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
+from vintage.base.recipe import Architecture
+from vintage.network.arithmetic import Arithmetic
+from vintage.network.draws import dropout_mask
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,35 @@ class Graph(Protocol):
 class Replicas(nn.Module, ABC):
     """Replicas of a network. The first dimension of every parameter is that of the replicas.
 
+    What a network computes is built from the functions of its `arithmetic`, and nothing in it joins
+    two replicas: then each has the same bits alone and among others.
+
     Attributes:
         auto: what `auto` stands for in this network, by key of the architecture, whatever the rows.
-        fitted: the names of the tensors that `fit` returns.
+        fitted: the names of the tensors that `fit` returns, which become buffers.
         n_members: how many outputs a replica has for a row; its prediction is their mean.
+        seeds: int64 `[n_replicas]`, what each replica's random numbers follow from in training.
     """
 
     auto: ClassVar[Mapping[str, Any]] = {}
     fitted: ClassVar[Sequence[str]] = ()
     n_members = 1
+    seeds: Tensor
+
+    def __init__(
+        self,
+        shape: Shape,
+        n_replicas: int,
+        fitted: Mapping[str, Tensor],
+        arithmetic: Arithmetic,
+    ) -> None:
+        super().__init__()
+        self.architecture = shape.architecture
+        self.n_replicas = n_replicas
+        self.arithmetic = arithmetic
+        self.register_buffer("seeds", torch.arange(n_replicas), persistent=False)
+        for name, value in fitted.items():
+            self.register_buffer(name, value)
 
     @classmethod
     def problem_of(cls, architecture: Architecture) -> str | None:  # noqa: ARG003
@@ -71,17 +90,49 @@ class Replicas(nn.Module, ABC):
         """
         return {}
 
-    @classmethod
-    @abstractmethod
-    def build(cls, shape: Shape, seeds: Sequence[int], fitted: Mapping[str, Tensor]) -> Self:
-        """Replicas with initial weights: those of one network each, drawn with its seed."""
+    def draw(self, seeds: Sequence[int]) -> None:
+        """Set the initial weights: those of one network each, drawn with its seed."""
+        self.seeds.copy_(torch.tensor(seeds))
+        for replica, seed in enumerate(seeds):
+            self.draw_replica(replica, torch.Generator().manual_seed(seed))
 
     @abstractmethod
-    def forward(self, inputs: Tensor) -> Tensor:
+    def draw_replica(self, replica: int, generator: torch.Generator) -> None:
+        """Set the initial weights of one replica."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
         """`[n, n_inputs]` -> logits `[n_replicas * n_members, n, n_classes]`.
 
         The members of a replica stand together.
+
+        Args:
+            step: of the training, which dropout follows from; None predicts.
         """
+
+    def activate(self, outputs: Tensor, layer: int, step: int | None) -> Tensor:
+        """The activation of a hidden layer, and in training its dropout.
+
+        Args:
+            outputs: `[n_replicas, n, n_units]`.
+        """
+        functions = {"relu": self.arithmetic.relu, "silu": self.arithmetic.silu}
+        share, mask = self.architecture.dropout, None
+        if share and step is not None:
+            mask = dropout_mask(outputs.shape, share, self.seeds, layer, step)
+        return functions[self.architecture.activation](outputs, mask)
+
+    def part(self, replicas: slice) -> Self:
+        """Some of the replicas, whose weights share the memory of these."""
+        # of `data`, whose changes autograd counts apart: the parts are trained side by side
+        views: dict[int, Any] = {
+            id(weight): nn.Parameter(weight.data[replicas]) for weight in self.parameters()
+        }
+        views[id(self.arithmetic)] = self.arithmetic
+        part = copy.deepcopy(self, views)  # which takes these as copied already
+        part.seeds = self.seeds[replicas]
+        part.n_replicas = len(part.seeds)
+        return part
 
     def scales(self) -> list[nn.Parameter]:
         """The parameters that learn faster and do not decay, see `vintage.training.fit`."""
@@ -97,68 +148,3 @@ class Replicas(nn.Module, ABC):
             f"a {type(self).__name__.lower()} cannot be exported as ONNX; train with model.name "
             "mlp, or predict by `vintage predict` or `vintage.load`"
         )
-
-    @property
-    def n_replicas(self) -> int:
-        return len(next(self.parameters()))
-
-    def part(self, replicas: slice) -> Self:
-        """Some of the replicas, whose weights share the memory of these."""
-        views: dict[int, Any] = {
-            id(weight): nn.Parameter(weight.detach()[replicas]) for weight in self.parameters()
-        }
-        return copy.deepcopy(self, views)  # which takes these as copied already
-
-
-class OneByOne(Replicas):
-    """Replicas of any module, one after another.
-
-    Parameters: those of the module, with `_` for `.` in their names.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module], fitted: Mapping[str, Tensor]) -> None:
-        """Args:
-        modules: `[n, n_inputs]` -> `[n, n_members, n_classes]`, alike but for their weights.
-        """
-        super().__init__()
-        weights = [dict(module.named_parameters()) for module in modules]
-        self.names = list(weights[0])
-        for name in self.names:
-            stacked = torch.stack([each[name].detach() for each in weights])
-            self.register_parameter(name.replace(".", "_"), nn.Parameter(stacked))
-        for name, value in fitted.items():
-            self.register_buffer(name, value)
-        self.module = _without_state(modules[0])
-
-    @classmethod
-    @abstractmethod
-    def single(cls, shape: Shape, fitted: Mapping[str, Tensor]) -> nn.Module:
-        """One network with initial weights."""
-
-    @classmethod
-    def build(cls, shape: Shape, seeds: Sequence[int], fitted: Mapping[str, Tensor]) -> Self:
-        modules = []
-        for seed in seeds:
-            torch.manual_seed(seed)
-            modules.append(cls.single(shape, fitted))
-        return cls(modules, fitted)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        weights = {name: getattr(self, name.replace(".", "_")).unbind(0) for name in self.names}
-        outputs = [
-            functional_call(
-                self.module, {name: weights[name][replica] for name in self.names}, (inputs,)
-            )
-            for replica in range(self.n_replicas)
-        ]
-        return torch.cat(outputs, dim=1).transpose(0, 1)
-
-
-def _without_state(module: nn.Module) -> nn.Module:
-    """`module` with its parameters as buffers that are not saved: `forward` fills them in."""
-    for each in module.modules():
-        for name, parameter in list(each.named_parameters(recurse=False)):
-            del each._parameters[name]
-            each.register_buffer(name, parameter.detach(), persistent=False)
-        each._non_persistent_buffers_set.update(each._buffers)
-    return module

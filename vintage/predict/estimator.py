@@ -1,7 +1,6 @@
 """A trained model with scikit-learn's interface, for data frames in other programs.
 
-The numerics are those of the program that calls. `vintage.base.numerics.pin()` before it imports
-NumPy gives the bits of `vintage predict`; without it, probabilities differ by some 1e-7.
+In exact numerics it gives the bits of `vintage predict`, whatever the program that calls has set.
 """
 
 import os

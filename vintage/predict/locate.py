@@ -1,4 +1,4 @@
-"""Where a model is, and which numerics it asks for.
+"""Where a model is.
 
 It does not load NumPy, see `vintage.base.numerics`.
 """
@@ -7,11 +7,8 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vintage.base.console import InputError
-from vintage.base.files import read_json
-from vintage.base.numerics import Numerics
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.git import find_commit
 
@@ -46,9 +43,3 @@ def located(name: str) -> Iterator[Path]:
         except InputError as error:
             raise InputError(f"{CHECKPOINT} of {name}: {error}; try `dvc fetch`") from None
         yield copy
-
-
-def numerics_of(model: Path) -> Numerics:
-    """How to pin the numerics, so that a model predicts as when it was evaluated."""
-    manifest = read_json(model / "model.json", dict[str, Any])
-    return "fast" if manifest.get("numerics") == "fast" else "portable"

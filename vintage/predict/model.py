@@ -10,7 +10,6 @@ import pyarrow as pa
 from vintage.base.console import InputError
 from vintage.base.tensors import Features, Schema
 from vintage.network.checkpoint import Checkpoint, read_checkpoint
-from vintage.network.ensemble import choose_device
 from vintage.table.cells import Place, with_nulls
 from vintage.table.features import encode_features
 from vintage.table.read import column_hint
@@ -37,9 +36,7 @@ def read_network(folder: Path) -> Checkpoint:
     Raises:
         InputError: a file is missing, cut, foreign, or does not fit the others.
     """
-    network = read_checkpoint(folder)
-    network.ensemble.to(choose_device("auto", network.manifest.numerics))
-    return network
+    return read_checkpoint(folder)
 
 
 def predict(network: Checkpoint, features: Features) -> Predicted:

@@ -18,6 +18,7 @@ from vintage.base.machine import available_cores
 from vintage.base.tensors import unknown_counts
 from vintage.base.threads import in_order
 from vintage.network.checkpoint import Checkpoint
+from vintage.network.threads import one_thread_an_operation
 from vintage.predict.model import check_columns, encode, listed, predict
 from vintage.predict.output import STDOUT, columns_of, open_output
 from vintage.table.cells import Place, is_text, utf8_text
@@ -72,11 +73,10 @@ def _predict_parts(
     n_numbers = max(len(names), network.ensemble.n_replicas * len(schema.classes))
     n_rows = int(np.clip(CHUNK_NUMBERS // n_numbers // 1024 * 1024, 1024, CHUNK_ROWS))
     chunks = _numbered(regrouped(source.batches(names, numbers - {id_column}), n_rows))
-    # with fast numerics, each product is shared out to threads
-    n_threads = 1 if network.manifest.numerics == "fast" else available_cores()
     unknown: Counter[str] = Counter()
     hidden = True if output == STDOUT else None  # None: shown on a terminal alone
     with (
+        one_thread_an_operation(),
         open_output(output, columns) as (encoded, write),
         tqdm(total=source.total, unit=source.unit, unit_scale=True, disable=hidden) as bar,
     ):
@@ -85,7 +85,7 @@ def _predict_parts(
             cells, counts = _cells(network, source.path, chunk, id_column)
             return encoded(pa.RecordBatch.from_arrays(cells, schema=columns)), counts
 
-        for content, counts in in_order(predicted, chunks, n_threads):
+        for content, counts in in_order(predicted, chunks, available_cores()):
             write(content)
             unknown.update(counts)
             bar.update(source.n_read - bar.n)

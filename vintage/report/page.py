@@ -168,7 +168,7 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
         "- The more often you look at these scores while you choose parameters, the more they "
         "flatter; choose by the validation scores."
     )
-    if evaluation.numerics != "portable":
+    if evaluation.numerics != "exact":
         yield (
             f"- The numerics were `{evaluation.numerics}`: another machine may give other digits."
         )

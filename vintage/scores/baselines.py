@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from vintage.base.tensors import Feature, Features
 from vintage.scores.rows import Floats, Labels
@@ -76,7 +77,8 @@ def predict_baseline(
         Probabilities, float64 `[m, n_classes]`, of `KEPT_BITS`; 0 for a class without train rows.
     """
     model = BASELINES[name](features, n_classes)
-    with warnings.catch_warnings():
+    # on one thread, because OpenMP shares out sums to as many as there are
+    with warnings.catch_warnings(), threadpool_limits(1):
         # scikit-learn 1.11 will remove it; the replacement that it suggests scores worse here
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
         model.fit(train.astype(np.float64), labels)

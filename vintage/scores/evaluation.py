@@ -81,7 +81,7 @@ class Evaluation(Strict):
         replicas: each metric's `m_mean` and `m_std` over single replicas; None with one replica.
         resolved: what was trained and how, see `vintage.base.recipe.resolved_values`.
         temperature: what the logits are divided by.
-        numerics: what `vintage.base.numerics.pin` reached.
+        numerics: of the training and the predictions, `exact` or `fast`.
         unknown_categories: by column, test rows with a category that no train row has.
     """
 

@@ -1,8 +1,4 @@
-"""AdamW through PyTorch's own fused kernel.
-
-`torch.optim.AdamW` would do the same to the bit, but its first call imports `torch._dynamo`, which
-takes longer than training small networks does. The functional form does not.
-"""
+"""AdamW, one plain operation after another, or by PyTorch's fused kernel."""
 
 from collections.abc import Iterable
 
@@ -10,23 +6,39 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from vintage.network.exact import sqrt
 
-class FusedAdamW:
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class AdamW:
     """Adam with decoupled weight decay; with `weight_decay` 0 it is Adam.
 
-    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019. The fused
-    kernel is also the one that gives equal bits on every CPU.
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019. It is not
+    `torch.optim.AdamW`, whose kernels may or may not round between a multiplication and an
+    addition, and whose first call imports `torch._dynamo`, which takes longer than training small
+    networks does.
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+        self,
+        params: Iterable[nn.Parameter],
+        learning_rate: float,
+        weight_decay: float,
+        fused: bool = False,
     ) -> None:
+        """Args:
+        fused: by the kernel, whose bits depend on the processor.
+        """
         self.params = list(params)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.fused = fused
         self.exp_avgs = [torch.zeros_like(param) for param in self.params]
         self.exp_avg_sqs = [torch.zeros_like(param) for param in self.params]
         self.steps = [torch.zeros((), device=param.device) for param in self.params]
+        # of the betas, multiplied up: a power function is not the same everywhere
+        self.powers = torch.ones(2, dtype=torch.float64)
 
     def zero_grad(self) -> None:
         for param in self.params:
@@ -35,6 +47,21 @@ class FusedAdamW:
     @torch.no_grad()
     def step(self) -> None:
         grads = [param.grad for param in self.params if param.grad is not None]
+        if self.fused:
+            self._step_by_kernel(grads)
+            return
+        self.powers *= torch.tensor([BETA_1, BETA_2], dtype=torch.float64)
+        rest_1, rest_2 = (1 - self.powers).tolist()
+        for param, grad, mean, square in zip(
+            self.params, grads, self.exp_avgs, self.exp_avg_sqs, strict=True
+        ):
+            param.mul_(1 - self.learning_rate * self.weight_decay)
+            mean.mul_(BETA_1).add_(grad * (1 - BETA_1))
+            square.mul_(BETA_2).add_((grad * grad).mul_(1 - BETA_2))
+            root = sqrt(square * (1 / rest_2)).add_(EPSILON)
+            param.sub_((mean / root).mul_(self.learning_rate / rest_1))
+
+    def _step_by_kernel(self, grads: list[Tensor]) -> None:
         adamw(
             list(self.params),
             grads,
@@ -44,19 +71,20 @@ class FusedAdamW:
             self.steps,
             fused=True,
             amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
+            beta1=BETA_1,
+            beta2=BETA_2,
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
-            eps=1e-8,
+            eps=EPSILON,
             maximize=False,
         )
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that a later `step` depends on, by name, and not copied."""
         named = {"exp_avg": self.exp_avgs, "exp_avg_sq": self.exp_avg_sqs, "step": self.steps}
-        return {
+        state = {
             f"{name}.{index}": tensor
             for name, tensors in named.items()
             for index, tensor in enumerate(tensors)
         }
+        return state | {"powers": self.powers}

@@ -5,25 +5,25 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean, stdev
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vintage.base.console import InputError
 from vintage.base.losses import LossRecord
 from vintage.base.machine import available_cores, keep_freed_memory
 from vintage.base.recipe import Recipe
-from vintage.network.dropout import CheapDropout
+from vintage.network import exact
 from vintage.network.ensemble import Ensemble
-from vintage.training.adamw import FusedAdamW
+from vintage.network.threads import one_thread_an_operation
+from vintage.training.adamw import AdamW
 from vintage.training.resume import ResumeFile
 
-PART_REPLICAS = 8
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
 Report = Callable[[int, float, float | None], None]
+Work = Callable[["_Part"], Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,80 +47,77 @@ class History:
         for index in range(n_epochs):
             values: dict[str, float | None] = {}
             for name, losses in columns.items():
-                row = None if losses is None else losses[index].double().numpy()
-                values[name] = None if row is None else _nine_digits(row.mean())
+                row = None if losses is None else losses[index].tolist()
+                values[name] = None if row is None else _nine_digits(fmean(row))
                 if n_replicas > 1:
-                    values[f"{name}_std"] = None if row is None else _nine_digits(row.std(ddof=1))
+                    values[f"{name}_std"] = None if row is None else _nine_digits(stdev(row))
             records.append(LossRecord.model_validate({"epoch": index + 1, **values}))
         return records
 
 
 class _Part:
-    """Some of the replicas with their optimizer; shares its weights' memory with the ensemble."""
+    """Some of the replicas with their optimizers; shares its weights' memory with the ensemble."""
 
-    def __init__(
-        self,
-        network: Ensemble,
-        recipe: Recipe,
-        class_weights: Tensor | None,
-        first_seed: int,
-    ) -> None:
-        self.network = network
+    def __init__(self, ensemble: Ensemble, recipe: Recipe, class_weights: Tensor | None) -> None:
+        self.ensemble = ensemble
         self.class_weights = class_weights
         self.ended = False
-        scales = network.layers.scales()
-        others = [p for p in network.parameters() if all(p is not scale for scale in scales)]
-        self.optimizers = [FusedAdamW(others, recipe.learning_rate, recipe.weight_decay)]
+        scales = ensemble.layers.scales()
+        others = [p for p in ensemble.parameters() if all(p is not scale for scale in scales)]
+        fused = ensemble.arithmetic is not exact
+        self.optimizers = [AdamW(others, recipe.learning_rate, recipe.weight_decay, fused)]
         if scales:
             rate = recipe.learning_rate * SCALE_LEARNS_FASTER
-            self.optimizers.append(FusedAdamW(scales, rate, weight_decay=0))
-        self.dropouts = [m for m in network.modules() if isinstance(m, CheapDropout)]
-        for index, dropout in enumerate(self.dropouts):
-            dropout.generator.manual_seed(first_seed * 64 + index)
+            self.optimizers.append(AdamW(scales, rate, 0, fused))
 
-    def train_epoch(self, inputs: Tensor, labels: Tensor, batches: Sequence[Tensor]) -> Tensor:
+    def train_epoch(
+        self, inputs: Tensor, labels: Tensor, batches: Sequence[Tensor], first_step: int
+    ) -> Tensor:
         """One pass over the batches, or one step on all rows if there are none.
 
         Returns:
             The mean loss of each replica in the steps, float32 `[n]`.
         """
-        if not self.network.training:  # to ask costs less than to set it in every module
-            self.network.train()
         if not batches:
-            return self._step(inputs, labels)
-        total = torch.zeros(self.network.n_replicas, device=inputs.device)
-        for rows in batches:
+            return self._step(inputs, labels, first_step)
+        total = torch.zeros(self.ensemble.n_replicas, device=inputs.device)
+        for index, rows in enumerate(batches):
             if self.ended:
                 break
             # a quarter of the time that inputs[rows] takes
             batch = inputs.index_select(0, rows), labels.index_select(0, rows)
-            total += self._step(*batch) * len(rows)
-        return total / len(labels)
+            total += self._step(*batch, first_step + index) * (len(rows) / len(labels))
+        return total
 
-    def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, inputs: Tensor, labels: Tensor, step: int) -> Tensor:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        members = replica_losses(self.network(inputs), labels, self.class_weights)
-        losses = members.view(self.network.n_replicas, -1).mean(dim=1)
+        losses = self._losses(self.ensemble(inputs, step), labels)
         losses.sum().backward()
         for optimizer in self.optimizers:
             optimizer.step()
         return losses.detach()
 
+    @torch.no_grad()
     def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
-        return replica_losses(self.network.predict_logits(inputs), labels, self.class_weights)
+        return self._losses(self.ensemble.predict_logits(inputs), labels)
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean cross entropy of each replica, over its members as well."""
+        weights = row_weights(labels, self.class_weights)
+        n_members = len(logits) // self.ensemble.n_replicas
+        return self.ensemble.arithmetic.cross_entropy(
+            logits.reshape(self.ensemble.n_replicas, -1, logits.shape[2]),
+            labels.repeat(n_members),
+            weights.repeat(n_members) * (1 / n_members),
+        )
 
 
-class _Progress:
+class _State:
     """All that changes in training, as tensors, so that it can be saved and continued."""
 
-    def __init__(
-        self,
-        ensemble: Ensemble,
-        recipe: Recipe,
-        class_weights: Tensor | None,
-    ) -> None:
+    def __init__(self, ensemble: Ensemble, recipe: Recipe, parts: Sequence[_Part]) -> None:
         n_replicas = ensemble.n_replicas
         self.epoch = torch.zeros((), dtype=torch.int64)
         self.train_losses = torch.zeros(recipe.epochs, n_replicas)
@@ -130,10 +127,7 @@ class _Progress:
         self.stopped = torch.zeros(n_replicas, dtype=torch.bool)
         self.weights = {name: w.detach() for name, w in ensemble.named_parameters()}
         self.best_weights = {name: weight.clone() for name, weight in self.weights.items()}
-        self.parts = [
-            _Part(part, recipe, class_weights, recipe.seed + index * PART_REPLICAS)
-            for index, part in enumerate(ensemble.parts(PART_REPLICAS))
-        ]
+        self.parts = parts
         self.batch_order = torch.Generator().manual_seed(recipe.seed)
 
     def keep_best(self, losses: Tensor, patience: int) -> None:
@@ -147,8 +141,8 @@ class _Progress:
         if patience:
             self.stopped |= self.epoch - self.best_epochs >= patience
 
-    def state(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name, not copied but for the generators' states."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name, not copied but for the generator's state."""
         state = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         state |= {f"weights.{name}": weight for name, weight in self.weights.items()}
         state |= {f"best_weights.{name}": weight for name, weight in self.best_weights.items()}
@@ -156,18 +150,12 @@ class _Progress:
             for which, optimizer in enumerate(part.optimizers):
                 for name, value in optimizer.state().items():
                     state[f"part.{index}.{which}.{name}"] = value
-        return state | {name: g.get_state() for name, g in self._generators().items()}
+        return state | {"batch_order": self.batch_order.get_state()}
 
     def restore(self, saved: dict[str, Tensor]) -> None:
-        for name, value in self.state().items():
+        for name, value in self.tensors().items():
             value.copy_(saved[name])
-        for name, generator in self._generators().items():
-            generator.set_state(saved[name])
-
-    def _generators(self) -> dict[str, torch.Generator]:
-        dropouts = (dropout for part in self.parts for dropout in part.dropouts)
-        named = {f"generator.dropout.{i}": d.generator for i, d in enumerate(dropouts)}
-        return {"generator.batch_order": self.batch_order, **named}
+        self.batch_order.set_state(saved["batch_order"])
 
 
 def fit(
@@ -182,10 +170,9 @@ def fit(
     """Train every replica and leave it with the weights of its best validation epoch.
 
     Without validation rows the last epoch counts. Full-batch or mini-batch Adam on the mean cross
-    entropy of each replica; the replicas share the order of batches and nothing else. They are
-    trained in parts of a fixed size, so that a part fits a core's cache, and a thread takes a part
-    at a time: how many threads there are makes no difference to the result. A replica that is out
-    of patience goes on with its part until all are, but nothing of it is kept any more.
+    entropy of each replica; the replicas share the order of batches and nothing else, so they are
+    shared out to the cores. A replica that is out of patience goes on until all are, but nothing of
+    it is kept any more.
 
     Args:
         ensemble: changed in place.
@@ -198,64 +185,67 @@ def fit(
         InputError: the loss is no longer finite.
     """
     keep_freed_memory()
-    progress = _Progress(ensemble, recipe, class_weights)
-    if resume and (saved := resume.load(progress.state())):
-        progress.restore(saved)
+    n_parts = available_cores() if train[0].device.type == "cpu" else 1
+    parts = [_Part(part, recipe, class_weights) for part in ensemble.parts(n_parts)]
+    state = _State(ensemble, recipe, parts)
+    if resume and (saved := resume.load(state.tensors())):
+        state.restore(saved)
     has_val = len(val[1]) > 0
-    with _threads(progress.parts) as run:
-        for index in range(int(progress.epoch), recipe.epochs):
-            if bool(progress.stopped.all()):
+    with _on_threads(parts) as run:
+        for index in range(int(state.epoch), recipe.epochs):
+            if bool(state.stopped.all()):
                 break
-            batches = _batches(train[1], recipe.batch_size, progress.batch_order)
-            losses = run(lambda part: part.train_epoch(*train, batches), progress.parts)  # noqa: B023
-            train_loss = _record(progress.train_losses, index, losses)
-            progress.epoch += 1
+            batches = _batches(train[1], recipe.batch_size, state.batch_order)
+            first_step = index * max(1, len(batches))
+            losses = run(lambda part: part.train_epoch(*train, batches, first_step))  # noqa: B023
+            train_loss = _record(state.train_losses, index, losses)
+            state.epoch += 1
             val_loss = None
             if has_val:
-                losses = run(lambda part: part.losses(*val), progress.parts)
-                val_loss = _record(progress.val_losses, index, losses)
-                progress.keep_best(progress.val_losses[index], recipe.patience)
+                losses = run(lambda part: part.losses(*val))
+                val_loss = _record(state.val_losses, index, losses)
+                state.keep_best(state.val_losses[index], recipe.patience)
             report(index + 1, train_loss, val_loss)
             if resume:
-                resume.save_now_and_then(progress.state)
-    n_epochs = int(progress.epoch)
+                resume.save_now_and_then(state.tensors)
+    n_epochs = int(state.epoch)
     if not has_val:
         best_epochs = torch.full((ensemble.n_replicas,), n_epochs)
-        return History(progress.train_losses[:n_epochs], None, best_epochs)
-    for name, weight in progress.weights.items():
-        weight.copy_(progress.best_weights[name])
-    return History(
-        progress.train_losses[:n_epochs], progress.val_losses[:n_epochs], progress.best_epochs
-    )
+        return History(state.train_losses[:n_epochs], None, best_epochs)
+    for name, weight in state.weights.items():
+        weight.copy_(state.best_weights[name])
+    return History(state.train_losses[:n_epochs], state.val_losses[:n_epochs], state.best_epochs)
 
 
 @contextlib.contextmanager
-def _threads(parts: Sequence[_Part]) -> Iterator[Any]:
-    """A `map` with threads. A signal ends them after their batch: an epoch can take minutes."""
-    with ThreadPoolExecutor(_n_threads(len(parts))) as threads:
+def _on_threads(parts: Sequence[_Part]) -> Iterator[Callable[[Work], Iterable[Tensor]]]:
+    """Runs a function of each part, on a thread of its own if there are several.
+
+    A signal ends them after their batch: an epoch can take minutes.
+    """
+    if len(parts) == 1:
+        yield lambda work: map(work, parts)
+        return
+    with one_thread_an_operation(), ThreadPoolExecutor(len(parts)) as threads:
         try:
-            yield map if len(parts) == 1 else threads.map
+            yield lambda work: threads.map(work, parts)
         except BaseException:
             for part in parts:
                 part.ended = True
             raise
 
 
-def replica_losses(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean cross entropy of each replica, float32 `[n_replicas]`.
+def row_weights(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """What each row counts in a mean loss: float64 `[n]`, summing to one.
 
     Args:
-        logits: `[n_replicas, n, n_classes]`.
-        labels: `[n]`.
-        class_weights: `[n_classes]`, for a weighted mean.
+        labels: int64 `[n]`.
+        class_weights: `[n_classes]`; None counts all rows alike.
     """
-    # with the classes before the rows, it takes a kernel that works on many rows at once
-    by_class, targets = logits.transpose(1, 2), labels.expand(len(logits), -1)
-    losses = F.cross_entropy(by_class, targets, reduction="none")
     if class_weights is None:
-        return losses.mean(dim=1)
-    weights = class_weights[labels]
-    return (losses * (weights / weights.sum())).sum(dim=1)
+        return torch.full_like(labels, 1 / max(1, len(labels)), dtype=torch.float64)
+    weights = class_weights.double()[labels]
+    return weights / exact.sum_of(weights, [0])
 
 
 def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
@@ -273,13 +263,6 @@ def _batches(labels: Tensor, size: int, generator: torch.Generator) -> Sequence[
     if size >= len(labels):
         return ()
     return torch.randperm(len(labels), generator=generator).to(labels.device).split(size)
-
-
-def _n_threads(n_parts: int) -> int:
-    """A thread for each part and core; one where PyTorch uses the cores by itself."""
-    if torch.get_num_threads() > 1:
-        return 1
-    return min(n_parts, available_cores())
 
 
 def _nine_digits(value: float) -> float:

@@ -8,7 +8,10 @@ from torch import Tensor
 
 from vintage.base.tensors import Feature, Features, Integers
 from vintage.network.encoding import Encoder
+from vintage.network.exact import sum_of, to_grid
 from vintage.training.auto import FEW_ROWS, TrainRows
+
+GRID_BITS = 36  # so that a sum over 2^16 columns is exact
 
 
 def measure_rows(columns: Sequence[Feature], features: Features, labels: Integers) -> TrainRows:
@@ -27,17 +30,19 @@ def measure_rows(columns: Sequence[Feature], features: Features, labels: Integer
 
 
 def distances_between(columns: Sequence[Feature], features: Features) -> Tensor:
-    """Sums of absolute differences of the inputs as `Encoder` makes them, float32 `[n, n]`.
+    """Sums of absolute differences of the inputs as `Encoder` makes them, float64 `[n, n]`.
 
     Two categories differ in two of their inputs, which are counted without making them: there may
-    be many. Unlike a root, such sums have the same bits on every CPU.
+    be many. The numbers are rounded to a grid first, so that their sums are exact in any order.
     """
     is_numeric = np.array([column.categories is None for column in columns])
     encoder = Encoder([column for column in columns if column.categories is None])
     encoder.fit(features[:, is_numeric], normalize=True)
-    numbers = encoder(torch.from_numpy(features[:, is_numeric]))
+    numbers = encoder(torch.from_numpy(features[:, is_numeric])).double()
+    if numbers.numel():
+        numbers = to_grid(numbers, GRID_BITS, numbers.abs().max())
     codes = torch.from_numpy(features[:, ~is_numeric])
-    return torch.cdist(numbers, numbers, p=1) + 2 * torch.cdist(codes, codes, p=0)
+    return torch.cdist(numbers, numbers, p=1) + 2 * torch.cdist(codes, codes, p=0).double()
 
 
 def neighbor_error(distances: Tensor, labels: Tensor) -> float:
@@ -51,12 +56,12 @@ def neighbor_error(distances: Tensor, labels: Tensor) -> float:
     1967: with many rows, the nearest neighbour errs at most twice as often as the best classifier.
 
     Args:
-        distances: of the rows from each other, float32 `[n, n]`.
+        distances: of the rows from each other, float64 `[n, n]`.
         labels: int64 `[n]`.
     """
     distances = distances.masked_fill(distances == 0, torch.inf)
     is_nearest = distances == distances.amin(dim=1, keepdim=True)
     is_wrong = is_nearest & (labels[:, None] != labels)
-    n_wrong = float((is_wrong.sum(dim=1) / is_nearest.sum(dim=1)).sum())
+    n_wrong = float(sum_of(is_wrong.sum(dim=1).double() / is_nearest.sum(dim=1), [0]))
     n_infrequent = len(labels) - int(labels.bincount().max())
     return n_wrong / n_infrequent if n_infrequent else 1.0

@@ -8,6 +8,7 @@ from torch import Tensor
 from vintage.base.params import ModelParams, TrainParams
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Features, Integers, Schema
+from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
 from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
 from vintage.training.calibration import fit_temperature
@@ -71,7 +72,8 @@ def prepare(
     measured = measured or measure_rows(schema.features, *train_rows)
     architecture = resolve_architecture(model, measured)
     seeds = [train.seed + replica for replica in range(train.replicas)]
-    ensemble = build_ensemble(architecture, schema, seeds, train_rows[0]).to(device)
+    arithmetic = ARITHMETIC[train.numerics]
+    ensemble = build_ensemble(architecture, schema, seeds, train_rows[0], arithmetic).to(device)
     encoded, val_encoded = (
         (
             ensemble.encode(torch.from_numpy(features).to(device)),

@@ -1,0 +1,59 @@
+"""Random numbers that are the same on every machine: initial weights, and the masks of dropout."""
+
+import torch
+from torch import Tensor
+
+from vintage.network.exact import blocks
+
+_GAMMA = 0x9E3779B97F4A7C15 - 2**64  # 2^64 divided by the golden ratio, as an int64
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64), (31, 1))
+
+
+def uniform(generator: torch.Generator, bound: float, *shape: int) -> Tensor:
+    """Uniform from -bound up to it, float32: the numbers of `uniform_`, on any processor."""
+    bound = float(torch.tensor(bound, dtype=torch.float32))
+    return torch.rand(shape, generator=generator).double().mul_(2 * bound).sub_(bound).float()
+
+
+def signs(generator: torch.Generator, *shape: int) -> Tensor:
+    """-1 and 1, each as often, float32."""
+    return torch.randint(0, 2, shape, generator=generator).float().mul_(2).sub_(1)
+
+
+def dropout_mask(
+    shape: tuple[int, ...], share: float, seeds: Tensor, layer: int, step: int
+) -> Tensor:
+    """0 for a share of the units, and for the others the reciprocal of the share that is kept.
+
+    Whether a unit is dropped follows from the replica's seed, the layer, the step, the row and the
+    unit: not from what was drawn before, or stands beside it. It is a hash of these, 16 bits a
+    unit, so that the share is a multiple of 1 / 65,536.
+
+    Args:
+        shape: `[n_replicas, n, n_units]`.
+        seeds: of the replicas, int64 `[n_replicas]`.
+    """
+    n_replicas, n_rows, n_units = shape
+    n_dropped = min(round(share * 2**16), 2**16 - 1)
+    keys = hash64(hash64(hash64(seeds) + layer) + step)[:, None, None]
+    n_words = (n_units + 3) // 4
+    mask = torch.empty(*shape, device=seeds.device)
+    for part, rows in blocks(n_replicas, n_rows, n_units):
+        places = torch.arange(rows.start * n_words, rows.stop * n_words, device=seeds.device)
+        bits = hash64(places.mul_(_GAMMA).view(-1, n_words) + keys[part])
+        mask[part, rows] = bits.view(torch.int16)[..., :n_units] >= n_dropped - 2**15
+    return mask.mul_(2**16 / (2**16 - n_dropped))
+
+
+def hash64(words: Tensor) -> Tensor:
+    """int64 -> int64, each bit of which depends on all.
+
+    Source: the output function of SplitMix64; Steele, Lea and Flood, Fast Splittable Pseudorandom
+    Number Generators, OOPSLA 2014.
+    """
+    for shift, factor in _ROUNDS:
+        high = (words >> shift).bitwise_and_(
+            2 ** (64 - shift) - 1
+        )  # int64 is shifted with its sign
+        words = high.bitwise_xor_(words).mul_(factor)
+    return words
