@@ -45,10 +45,11 @@ def test_it_computes_what_the_packages_of_its_authors_do() -> None:
     ensemble = build_ensemble(MODEL, schema, [3], features)
     with torch.no_grad():
         for weight in ensemble.parameters():
-            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     inputs = ensemble.encode(torch.from_numpy(features))
+    edges = dict(ensemble.layers.named_buffers())["edges"]
     embeddings = PiecewiseLinearEmbeddings(
-        [column.unique() for column in ensemble.layers.edges],
+        [column.unique() for column in edges],
         EMBEDDING_SIZE,
         activation=False,
         version="B",
