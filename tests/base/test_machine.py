@@ -15,7 +15,7 @@ LINUX_ONLY = re.compile(
 KNOWN = {
     "vintage/base/machine.py": {"sched_getaffinity", "mallopt"},
     "vintage/base/console.py": {"prctl"},
-    "vintage/base/numerics.py": {"/proc/"},
+    "vintage/repository/verify.py": {"/proc/"},
 }
 
 

@@ -116,7 +116,7 @@ def test_the_distances_are_those_of_the_encoded_rows() -> None:
     ]
     encoder = Encoder(columns)
     encoder.fit(features, normalize=True)
-    inputs = encoder(torch.from_numpy(features))
+    inputs = encoder(torch.from_numpy(features)).double()
     expected = torch.cdist(inputs, inputs, p=1)
     assert torch.allclose(distances_between(columns, features), expected)
 
