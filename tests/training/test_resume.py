@@ -198,7 +198,11 @@ def test_a_state_of_other_inputs_parameters_or_code_is_ignored(saved: Project, w
     elif what == "parameters":
         saved.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     else:
-        saved.edit("vintage/training/adamw.py", "beta2=0.999", "beta2=0.99")
+        saved.edit(
+            "vintage/training/adamw.py",
+            "BETA_2, EPSILON = 0.9, 0.999",
+            "BETA_2, EPSILON = 0.9, 0.99",
+        )
     done = saved.stage("train", check=True)
     assert "continuing" not in done.stdout
     assert done.stderr.splitlines() == [
