@@ -104,8 +104,8 @@ def split_only(reproduced: Project) -> Project:
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [[64, 32], [16]])
 def test_it_agrees_with_the_plain_recipe(fresh: Project, hidden: list[int]) -> None:
-    """Within 1e-5 for the median of the seeds. With two layers, two of the five differ by more, 4e-4
-    and 4e-5, where the plain loop with its rows in another order stays within 4e-7.
+    """Within 1e-5 for the median of the seeds. With two layers, two of the five differ by more,
+    4e-4 and 4e-5, where the plain loop with its rows in another order stays within 4e-7.
     """
     from vintage.base.tensors import read_examples, read_schema
 
