@@ -6,7 +6,7 @@ from torch import Tensor
 from vintage.network.exact import blocks
 
 _GAMMA = 0x9E3779B97F4A7C15 - 2**64  # 2^64 divided by the golden ratio, as an int64
-_ROUNDS = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64), (31, 1))
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64))
 
 
 def uniform(generator: torch.Generator, bound: float, *shape: int) -> Tensor:
@@ -27,7 +27,8 @@ def dropout_mask(
 
     Whether a unit is dropped follows from the replica's seed, the layer, the step, the row and the
     unit: not from what was drawn before, or stands beside it. It is a hash of these, 16 bits a
-    unit, so that the share is a multiple of 1 / 65,536.
+    unit, so that the share is a multiple of 1 / 65,536. In memory it has the rows last, as the
+    arithmetic has them.
 
     Args:
         shape: `[n_replicas, n, n_units]`.
@@ -36,13 +37,14 @@ def dropout_mask(
     n_replicas, n_rows, n_units = shape
     n_dropped = min(round(share * 2**16), 2**16 - 1)
     keys = hash64(hash64(hash64(seeds) + layer) + step)[:, None, None]
-    n_words = (n_units + 3) // 4
-    mask = torch.empty(*shape, device=seeds.device)
-    for part, rows in blocks(n_replicas, n_rows, n_units):
-        places = torch.arange(rows.start * n_words, rows.stop * n_words, device=seeds.device)
-        bits = hash64(places.mul_(_GAMMA).view(-1, n_words) + keys[part])
-        mask[part, rows] = bits.view(torch.int16)[..., :n_units] >= n_dropped - 2**15
-    return mask.mul_(2**16 / (2**16 - n_dropped))
+    n_words = (n_rows + 3) // 4
+    units = torch.arange(n_units, device=seeds.device)[:, None] << 32
+    bits = torch.empty(n_replicas, n_units, n_words, dtype=torch.int64, device=seeds.device)
+    for part, words in blocks(n_replicas, n_words, n_units):
+        places = torch.arange(words.start, words.stop, device=seeds.device) + units
+        bits[part, :, words] = hash64(places.mul_(_GAMMA) + keys[part])
+    is_kept = bits.view(torch.int16)[..., :n_rows].ge_(n_dropped - 2**15)
+    return is_kept.float().mul_(2**16 / (2**16 - n_dropped)).transpose(1, 2)
 
 
 def hash64(words: Tensor) -> Tensor:
@@ -52,8 +54,11 @@ def hash64(words: Tensor) -> Tensor:
     Number Generators, OOPSLA 2014.
     """
     for shift, factor in _ROUNDS:
-        high = (words >> shift).bitwise_and_(
-            2 ** (64 - shift) - 1
-        )  # int64 is shifted with its sign
-        words = high.bitwise_xor_(words).mul_(factor)
-    return words
+        words = _xor_shift(words, shift).mul_(factor)
+    return _xor_shift(words, 31)
+
+
+def _xor_shift(words: Tensor, shift: int) -> Tensor:
+    # the sign, which `>>` repeats, is cut off
+    high = (words >> shift).bitwise_and_(2 ** (64 - shift) - 1)
+    return high.bitwise_xor_(words)

@@ -1,6 +1,5 @@
 """A trained network: what it is fitted to, all its replicas, and what they predict together."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -95,14 +94,6 @@ class Ensemble(nn.Module):
         logits = self.predict_logits(self.encode(features))
         probabilities = self.arithmetic.softmax(logits.double() / self.temperature.double())
         return torch.where(logits.isfinite().all(dim=2, keepdim=True), probabilities, torch.nan)
-
-    def parts(self, n_parts: int) -> list["Ensemble"]:
-        """Ensembles of about as many replicas each, which share the memory of this one."""
-        size = math.ceil(self.n_replicas / n_parts)
-        return [
-            Ensemble(self.encoder, self.layers.part(slice(start, start + size)))
-            for start in range(0, self.n_replicas, size)
-        ]
 
 
 def build_ensemble(

@@ -30,10 +30,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MANTISSA, MANTISSA_32 = 53, 24  # bits of float64 and float32
-PRODUCT_BITS = 23  # of an operand at most; one more would gain nothing in float32
-SINGLE_BITS = 22  # up to which float32 can be rounded to a grid without float64
-CACHED = 2**17  # numbers in a block, so that it stays in a core's cache
+MANTISSA = 53  # bits of float64
+NARROW = 16  # columns whose sums over rows have twice the digits
+CACHED = 2**18  # numbers in a block, so that it stays in the caches
 _EXPONENT = {
     torch.float64: (torch.int64, 0x7FF0000000000000),
     torch.float32: (torch.int32, 0x7F800000),
@@ -43,12 +42,13 @@ _LN2_HIGH_32, _LN2_LOW_32 = 0.693359375, -2.12194440e-4
 _LOG2_E = 1.4426950408889634
 
 
-def bits_for(n_terms: int) -> int:
-    """The bits of each operand, so that a sum of `n_terms` products of two is exact.
+def bits_for(n_terms: int) -> tuple[int, int]:
+    """The bits of either operand, so that a sum of `n_terms` products of two is exact.
 
-    23 for up to 128 terms, and one less for each fourfold: 21 for 2,048, 18 for 131,072.
+    Together 53 less the logarithm of `n_terms`: 23 each for 128 terms, 18 each for 131,072.
     """
-    return min(PRODUCT_BITS, (MANTISSA - _ceil_log2(n_terms)) // 2)
+    bits = MANTISSA - _ceil_log2(n_terms)
+    return (bits + 1) // 2, bits // 2
 
 
 def power_of_two(sizes: Tensor) -> Tensor:
@@ -77,17 +77,15 @@ def to_grid(numbers: Tensor, bits: int, largest: Tensor) -> Tensor:
     return numbers.to(torch.float64, copy=True).add_(magic).sub_(magic)
 
 
-def _to_short_grid(numbers: Tensor, bits: int, largest: Tensor) -> Tensor:
-    """As `to_grid`, of float32 and up to 22 bits, in less time; NaN beyond 2^124.
-
-    It is 0, and nothing is rounded, where the largest is subnormal: those are multiples of a step.
-    """
-    magic = power_of_two(largest) * (1.5 * 2.0 ** (MANTISSA_32 - bits))
-    return (numbers + magic).sub_(magic).double()
-
-
 def _largest(numbers: Tensor, dim: int) -> Tensor:
-    return numbers.abs().amax(dim, keepdim=True)
+    return torch.maximum(numbers.amax(dim, keepdim=True), numbers.amin(dim, keepdim=True).neg_())
+
+
+def _rows_last(numbers: Tensor) -> Tensor:
+    """`[r, n, k]` of the same values, in memory as `[r, k, n]`: products are faster so."""
+    if len(numbers) > 1 and numbers.stride(0) == 0:
+        return _rows_last(numbers[:1]).expand_as(numbers)
+    return numbers.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
@@ -97,21 +95,21 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     of two: without that a row's grid would leave nothing of its smaller numbers.
 
     The error is at most 2 ** (1 - bits) * k * (the largest number in the row of the balanced `left`
-    * the largest in the column of the balanced `right`), and u of the result; bits as in
-    `bits_for`.
+    * the largest in the column of the balanced `right`), and u of the result; bits are the fewer
+    of `bits_for`.
     """
-    n_replicas, n_rows, n_terms = left.shape
-    bits = bits_for(n_terms)
+    left = _rows_last(left).transpose(1, 2)
+    n_replicas, n_terms, n_rows = left.shape
+    left_bits, right_bits = bits_for(n_terms)
     balance = power_of_two(_largest(right, 2).clamp_min_(2.0**-126))
     columns = right.double() / balance
-    columns = to_grid(columns, bits, _largest(columns, 1))
-    balance = balance.transpose(1, 2)
-    result = left.new_empty(n_replicas, n_rows, right.shape[2])
+    columns = to_grid(columns, right_bits, _largest(columns, 1)).transpose(1, 2)
+    result = left.new_empty(n_replicas, right.shape[2], n_rows)
     for part, rows in blocks(n_replicas, n_rows, n_terms):
-        block = left[part, rows] * balance[part]
-        block = to_grid(block, bits, _largest(block, 2))
-        result[part, rows] = torch.bmm(block, columns[part])
-    return result
+        block = left[part, :, rows] * balance[part]
+        block = to_grid(block, left_bits, _largest(block, 1))
+        result[part, :, rows] = torch.bmm(columns[part], block)
+    return result.transpose(1, 2)
 
 
 def product_over_rows(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,29 +117,46 @@ def product_over_rows(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     `right` alone `[r, 1, m]`, without a gradient.
 
     The error is at most 2 ** (1 - bits) * n * (the largest number in the column of `left` * the
-    largest in that of `right`), and u of the result; bits as in `bits_for`, but at most 22. Of the
-    sums of `right` it is n * 2 ** -bits * the largest, and u.
+    largest in that of `right`), and u of the result; bits are the fewer of `bits_for`. Of the sums
+    of `right` it is n * 2 ** -bits * the largest, and u.
+
+    Up to `NARROW` columns of `right`, what its grid leaves over is summed up as well, which takes
+    little time then. Such columns are gradients by logits, many of which are tiny beside the
+    largest.
     """
     n_replicas, n_rows, n_left = left.shape
     n_right = right.shape[2]
-    bits = min(SINGLE_BITS, bits_for(n_rows))
     # of the inputs that all replicas share, one grid will do
-    left = left[:1] if left.stride(0) == 0 else left
-    is_shared = len(left) < n_replicas
-    left_largest, right_largest = _largest(left, 1), _largest(right, 1)
-    products = left.new_zeros(n_replicas, n_left, n_right, dtype=torch.float64)
-    sums = left.new_zeros(n_replicas, 1, n_right, dtype=torch.float64)
+    is_shared = n_replicas > 1 and left.stride(0) == 0
+    left = _rows_last(left[:1] if is_shared else left).transpose(1, 2)
+    right = _rows_last(right).transpose(1, 2)
+    left_bits, right_bits = bits_for(n_rows)
+    left_largest, right_largest = _largest(left, 2), _largest(right, 2)
+    n_slices = 2 if n_right <= NARROW else 1
+    products = right.new_zeros(n_replicas, n_left, n_slices * n_right, dtype=torch.float64)
+    sums = right.new_zeros(n_replicas, n_slices * n_right, dtype=torch.float64)
     if is_shared:
-        left_grid = _to_short_grid(left, bits, left_largest)
+        left_grid = to_grid(left, left_bits, left_largest)
     for part, rows in blocks(n_replicas, n_rows, max(n_left, n_right)):
-        block = _to_short_grid(right[part, rows], bits, right_largest[part])
+        block = to_grid(right[part, :, rows], right_bits, right_largest[part])
+        if n_slices == 2:
+            rest = right[part, :, rows] - block
+            rest = to_grid(rest, right_bits, right_largest[part].double() * 2.0**-right_bits)
+            block = torch.cat([block, rest], dim=1)
         if is_shared:
-            others = left_grid[:, rows].expand(len(block), -1, -1)
+            others = left_grid[:, :, rows].expand(len(block), -1, -1)
         else:
-            others = _to_short_grid(left[part, rows], bits, left_largest[part])
-        products[part] += torch.bmm(others.transpose(1, 2), block)
-        sums[part] += block.sum(1, keepdim=True)
-    return products.float(), sums.float()
+            others = to_grid(left[part, :, rows], left_bits, left_largest[part])
+        # faster with the smaller one first
+        if n_left <= n_right:
+            products[part] += torch.bmm(others, block.transpose(1, 2))
+        else:
+            products[part] += torch.bmm(block, others.transpose(1, 2)).transpose(1, 2)
+        sums[part] += block.sum(2)
+    if n_slices == 2:
+        products = products[..., :n_right] + products[..., n_right:]
+        sums = sums[:, :n_right] + sums[:, n_right:]
+    return products.float(), sums.float()[:, None]
 
 
 def _apply(function: Any, *inputs: Any) -> Tensor:
@@ -153,6 +168,7 @@ def _apply(function: Any, *inputs: Any) -> Tensor:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        inputs = _rows_last(inputs)
         ctx.save_for_backward(inputs, weight)
         outputs = product(inputs, weight)
         return outputs if bias is None else outputs.add_(bias)
@@ -160,7 +176,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
-        grad = grads[0].contiguous()
+        grad = _rows_last(grads[0])
         of_inputs = product(grad, weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
         of_weight, of_bias = product_over_rows(inputs, grad)
         return of_inputs, of_weight, of_bias if ctx.needs_input_grad[2] else None
@@ -284,10 +300,11 @@ def sigmoid(x: Tensor) -> Tensor:
 
     Below -87 it is that of -87, about 1e-38.
     """
-    result = torch.empty_like(x)
-    flat_input, flat_result = x.contiguous().view(-1), result.view(-1)
-    for block in _slices(len(flat_input), 1):
-        size = flat_input[block].abs().clamp_(max=87)
+    x = x.clone()  # whose numbers lie side by side, in whatever order
+    numbers = x.as_strided((x.numel(),), (1,))
+    for block in _slices(len(numbers), 1):
+        is_negative = numbers[block] < 0
+        size = numbers[block].abs_().clamp_(max=87)
         k = (size * -_LOG2_E).add_(1.5 * 2.0**23).sub_(1.5 * 2.0**23)
         rest = size.neg_().sub_(k * _LN2_HIGH_32).sub_(k * _LN2_LOW_32)
         series = torch.full_like(rest, 1 / math.factorial(7))
@@ -295,9 +312,9 @@ def sigmoid(x: Tensor) -> Tensor:
             series.mul_(rest).add_(1 / math.factorial(power))
         scale = k.to(torch.int32).add_(127).bitwise_left_shift_(23).view(torch.float32)
         small = series.mul_(scale)
-        numerator = torch.where(flat_input[block] < 0, small, 1.0)
-        torch.div(numerator, small.add_(1), out=flat_result[block])
-    return result
+        numerator = torch.where(is_negative, small, 1.0)
+        torch.div(numerator, small.add_(1), out=numbers[block])
+    return x
 
 
 class _Activation(torch.autograd.Function):
@@ -329,7 +346,7 @@ def silu(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def relu(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """`x * mask` where x is positive, else 0 or -0; NaN where it is NaN."""
-    is_open = (x.detach() > 0).float()
+    is_open = torch.gt(x.detach(), 0, out=torch.empty_like(x.detach()))  # a bool would be slow
     if mask is not None:
         is_open.mul_(mask)
     return _apply(_Activation, x, is_open, is_open)
@@ -405,7 +422,7 @@ def _ceil_log2(number: int) -> int:
 
 def _slices(n: int, width: int) -> Iterator[slice]:
     """Slices of n things, each of `width` numbers, that together fill the cores' caches."""
-    size = max(1, CACHED * torch.get_num_threads() // max(1, width))
+    size = max(1, CACHED // max(1, width))
     return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 

@@ -4,11 +4,10 @@ To add a network, write a subclass in a file of its own and list it in `vintage.
 `tests/network/test_compliance.py` then tells whether it keeps its promises.
 """
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -121,18 +120,6 @@ class Replicas(nn.Module, ABC):
         if share and step is not None:
             mask = dropout_mask(outputs.shape, share, self.seeds, layer, step)
         return functions[self.architecture.activation](outputs, mask)
-
-    def part(self, replicas: slice) -> Self:
-        """Some of the replicas, whose weights share the memory of these."""
-        # of `data`, whose changes autograd counts apart: the parts are trained side by side
-        views: dict[int, Any] = {
-            id(weight): nn.Parameter(weight.data[replicas]) for weight in self.parameters()
-        }
-        views[id(self.arithmetic)] = self.arithmetic
-        part = copy.deepcopy(self, views)  # which takes these as copied already
-        part.seeds = self.seeds[replicas]
-        part.n_replicas = len(part.seeds)
-        return part
 
     def scales(self) -> list[nn.Parameter]:
         """The parameters that learn faster and do not decay, see `vintage.training.fit`."""

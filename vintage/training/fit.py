@@ -1,9 +1,7 @@
 """The training loop."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -12,18 +10,16 @@ from torch import Tensor
 
 from vintage.base.console import InputError
 from vintage.base.losses import LossRecord
-from vintage.base.machine import available_cores, keep_freed_memory
+from vintage.base.machine import keep_freed_memory
 from vintage.base.recipe import Recipe
 from vintage.network import exact
 from vintage.network.ensemble import Ensemble
-from vintage.network.threads import one_thread_an_operation
 from vintage.training.adamw import AdamW
 from vintage.training.resume import ResumeFile
 
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
 Report = Callable[[int, float, float | None], None]
-Work = Callable[["_Part"], Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,13 +51,12 @@ class History:
         return records
 
 
-class _Part:
-    """Some of the replicas with their optimizers; shares its weights' memory with the ensemble."""
+class _Trainer:
+    """An ensemble with its loss and its optimizers."""
 
     def __init__(self, ensemble: Ensemble, recipe: Recipe, class_weights: Tensor | None) -> None:
         self.ensemble = ensemble
         self.class_weights = class_weights
-        self.ended = False
         scales = ensemble.layers.scales()
         others = [p for p in ensemble.parameters() if all(p is not scale for scale in scales)]
         fused = ensemble.arithmetic is not exact
@@ -82,8 +77,6 @@ class _Part:
             return self._step(inputs, labels, first_step)
         total = torch.zeros(self.ensemble.n_replicas, device=inputs.device)
         for index, rows in enumerate(batches):
-            if self.ended:
-                break
             # a quarter of the time that inputs[rows] takes
             batch = inputs.index_select(0, rows), labels.index_select(0, rows)
             total += self._step(*batch, first_step + index) * (len(rows) / len(labels))
@@ -117,7 +110,7 @@ class _Part:
 class _State:
     """All that changes in training, as tensors, so that it can be saved and continued."""
 
-    def __init__(self, ensemble: Ensemble, recipe: Recipe, parts: Sequence[_Part]) -> None:
+    def __init__(self, ensemble: Ensemble, recipe: Recipe, optimizers: Sequence[AdamW]) -> None:
         n_replicas = ensemble.n_replicas
         self.epoch = torch.zeros((), dtype=torch.int64)
         self.train_losses = torch.zeros(recipe.epochs, n_replicas)
@@ -127,7 +120,7 @@ class _State:
         self.stopped = torch.zeros(n_replicas, dtype=torch.bool)
         self.weights = {name: w.detach() for name, w in ensemble.named_parameters()}
         self.best_weights = {name: weight.clone() for name, weight in self.weights.items()}
-        self.parts = parts
+        self.optimizers = optimizers
         self.batch_order = torch.Generator().manual_seed(recipe.seed)
 
     def keep_best(self, losses: Tensor, patience: int) -> None:
@@ -146,10 +139,9 @@ class _State:
         state = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         state |= {f"weights.{name}": weight for name, weight in self.weights.items()}
         state |= {f"best_weights.{name}": weight for name, weight in self.best_weights.items()}
-        for index, part in enumerate(self.parts):
-            for which, optimizer in enumerate(part.optimizers):
-                for name, value in optimizer.state().items():
-                    state[f"part.{index}.{which}.{name}"] = value
+        for index, optimizer in enumerate(self.optimizers):
+            for name, value in optimizer.state().items():
+                state[f"optimizer.{index}.{name}"] = value
         return state | {"batch_order": self.batch_order.get_state()}
 
     def restore(self, saved: dict[str, Tensor]) -> None:
@@ -170,9 +162,8 @@ def fit(
     """Train every replica and leave it with the weights of its best validation epoch.
 
     Without validation rows the last epoch counts. Full-batch or mini-batch Adam on the mean cross
-    entropy of each replica; the replicas share the order of batches and nothing else, so they are
-    shared out to the cores. A replica that is out of patience goes on until all are, but nothing of
-    it is kept any more.
+    entropy of each replica; the replicas share the order of batches and nothing else. A replica
+    that is out of patience goes on until all are, but nothing of it is kept any more.
 
     Args:
         ensemble: changed in place.
@@ -185,29 +176,25 @@ def fit(
         InputError: the loss is no longer finite.
     """
     keep_freed_memory()
-    n_parts = available_cores() if train[0].device.type == "cpu" else 1
-    parts = [_Part(part, recipe, class_weights) for part in ensemble.parts(n_parts)]
-    state = _State(ensemble, recipe, parts)
+    trainer = _Trainer(ensemble, recipe, class_weights)
+    state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
         state.restore(saved)
     has_val = len(val[1]) > 0
-    with _on_threads(parts) as run:
-        for index in range(int(state.epoch), recipe.epochs):
-            if bool(state.stopped.all()):
-                break
-            batches = _batches(train[1], recipe.batch_size, state.batch_order)
-            first_step = index * max(1, len(batches))
-            losses = run(lambda part: part.train_epoch(*train, batches, first_step))  # noqa: B023
-            train_loss = _record(state.train_losses, index, losses)
-            state.epoch += 1
-            val_loss = None
-            if has_val:
-                losses = run(lambda part: part.losses(*val))
-                val_loss = _record(state.val_losses, index, losses)
-                state.keep_best(state.val_losses[index], recipe.patience)
-            report(index + 1, train_loss, val_loss)
-            if resume:
-                resume.save_now_and_then(state.tensors)
+    for index in range(int(state.epoch), recipe.epochs):
+        if bool(state.stopped.all()):
+            break
+        batches = _batches(train[1], recipe.batch_size, state.batch_order)
+        losses = trainer.train_epoch(*train, batches, index * max(1, len(batches)))
+        train_loss = _record(state.train_losses, index, losses)
+        state.epoch += 1
+        val_loss = None
+        if has_val:
+            val_loss = _record(state.val_losses, index, trainer.losses(*val))
+            state.keep_best(state.val_losses[index], recipe.patience)
+        report(index + 1, train_loss, val_loss)
+        if resume:
+            resume.save_now_and_then(state.tensors)
     n_epochs = int(state.epoch)
     if not has_val:
         best_epochs = torch.full((ensemble.n_replicas,), n_epochs)
@@ -215,24 +202,6 @@ def fit(
     for name, weight in state.weights.items():
         weight.copy_(state.best_weights[name])
     return History(state.train_losses[:n_epochs], state.val_losses[:n_epochs], state.best_epochs)
-
-
-@contextlib.contextmanager
-def _on_threads(parts: Sequence[_Part]) -> Iterator[Callable[[Work], Iterable[Tensor]]]:
-    """Runs a function of each part, on a thread of its own if there are several.
-
-    A signal ends them after their batch: an epoch can take minutes.
-    """
-    if len(parts) == 1:
-        yield lambda work: map(work, parts)
-        return
-    with one_thread_an_operation(), ThreadPoolExecutor(len(parts)) as threads:
-        try:
-            yield lambda work: threads.map(work, parts)
-        except BaseException:
-            for part in parts:
-                part.ended = True
-            raise
 
 
 def row_weights(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -270,9 +239,9 @@ def _nine_digits(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _record(curves: Tensor, index: int, losses: Iterable[Tensor]) -> float:
-    """Write the parts' losses in an epoch into its row of `curves`; their mean."""
-    curves[index] = torch.cat(list(losses))
+def _record(curves: Tensor, index: int, losses: Tensor) -> float:
+    """Write the replicas' losses in an epoch into its row of `curves`; their mean."""
+    curves[index] = losses
     mean = float(curves[index].mean())
     if not math.isfinite(mean):
         raise InputError(
