@@ -74,7 +74,8 @@ def predict_baseline(
         labels: int64 `[n]`, the classes of the train rows.
 
     Returns:
-        Probabilities, float64 `[m, n_classes]`, of `KEPT_BITS`; 0 for a class without train rows.
+        Probabilities, float64 `[m, n_classes]`, of `KEPT_BITS` and summing to one; 0 for a class
+        without train rows.
     """
     model = BASELINES[name](features, n_classes)
     # on one thread, because OpenMP shares out sums to as many as there are
@@ -85,7 +86,9 @@ def predict_baseline(
     probabilities = np.zeros((len(test), n_classes))
     probabilities[:, model.classes_] = model.predict_proba(test.astype(np.float64))
     mantissas, exponents = np.frexp(probabilities)
-    return np.ldexp(np.rint(np.ldexp(mantissas, KEPT_BITS)), exponents - KEPT_BITS)
+    kept = np.ldexp(np.rint(np.ldexp(mantissas, KEPT_BITS)), exponents - KEPT_BITS)
+    total: Floats = sum(kept.T)  # class after class, in this order on every processor
+    return kept / total[:, None]
 
 
 def _solver(features: Sequence[Feature], n_classes: int) -> dict[str, Any]:
