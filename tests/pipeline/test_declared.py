@@ -203,8 +203,8 @@ def touched_files(log: str, root: Path) -> set[tuple[str, bool]]:
 # half of a stage's time is imports, so that a stage loads nothing that it does not need
 NOT_NEEDED = {
     "split": {"torch", "matplotlib"},
-    "train": {"pandas", "sklearn", "matplotlib", "pyarrow", "torch._dynamo"},
-    "evaluate": {"sklearn", "pyarrow.csv", "torch._dynamo"},
+    "train": {"pandas", "sklearn", "matplotlib", "pyarrow", "torch._dynamo", "sympy"},
+    "evaluate": {"sklearn", "pyarrow.csv", "torch._dynamo", "sympy"},
     "baseline": {"torch", "matplotlib"},
     "report": {"torch", "sklearn", "pandas", "matplotlib"},
 }

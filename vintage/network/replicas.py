@@ -71,7 +71,7 @@ class Replicas(nn.Module, ABC):
         self.architecture = shape.architecture
         self.n_replicas = n_replicas
         self.arithmetic = arithmetic
-        self.register_buffer("seeds", torch.arange(n_replicas), persistent=False)
+        self.register_buffer("seeds", torch.zeros(n_replicas, dtype=torch.int64), persistent=False)
         for name, value in fitted.items():
             self.register_buffer(name, value)
 
