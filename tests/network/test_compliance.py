@@ -65,9 +65,8 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 class Linear(Replicas):
     """As little as a network can say of itself."""
 
-    def __init__(self, shape: Shape, n_replicas: int, *arguments: Any) -> None:
-        super().__init__(shape, n_replicas, *arguments)
-        self.weight = nn.Parameter(torch.empty(n_replicas, shape.n_inputs, shape.n_classes))
+    def build(self, shape: Shape) -> None:
+        self.weight = nn.Parameter(torch.empty(self.n_replicas, shape.n_inputs, shape.n_classes))
 
     def draw_replica(self, replica: int, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -101,7 +100,7 @@ def build(name: str, *seeds: int, numerics: Numerics = "exact") -> Ensemble:
 
 
 def train(
-    ensemble: Ensemble, device: str = "cpu", recipe: Recipe = RECIPE, **options: Any
+    ensemble: Ensemble, device: str = "cpu", recipe: Recipe | list[Recipe] = RECIPE, **options: Any
 ) -> History:
     features = rows(200)
     ensemble.to(device)
@@ -166,6 +165,28 @@ def test_the_bytes_of_a_replica_are_its_own(name: str) -> None:
             weights = dict(some.named_parameters())
             for key, weight in together.named_parameters():
                 assert torch.equal(weights[key][replica], weight[seed - 7]), key
+
+
+def test_replicas_of_other_settings_make_no_difference(name: str) -> None:
+    """Beside another learning rate, weight decay, patience and dropout."""
+    settings = [(0.02, 0.0, 0, 0.1), (0.1, 0.5, 3, 0.0), (0.005, 2.0, 0, 0.5)]
+    recipes = [
+        RECIPE.model_copy(
+            update={"epochs": 8, "learning_rate": rate, "weight_decay": decay, "patience": patience}
+        )
+        for rate, decay, patience, _ in settings
+    ]
+    together = build(name, 7, 8, 9)
+    together.layers.dropout = [dropout for *_, dropout in settings]
+    history = train(together, recipe=recipes)
+    for replica, recipe in enumerate(recipes):
+        alone = build(name, 7 + replica)
+        alone.layers.dropout = [settings[replica][-1]]
+        found = train(alone, recipe=recipe).train_losses[:, 0]
+        assert torch.equal(found, history.train_losses[: len(found), replica])
+        weights = dict(alone.named_parameters())
+        for key, weight in together.named_parameters():
+            assert torch.equal(weights[key][0], weight[replica]), key
 
 
 def test_threads_and_instruction_sets_make_no_difference() -> None:

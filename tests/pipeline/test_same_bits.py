@@ -18,6 +18,11 @@ pytestmark = pytest.mark.slow
 needs_taskset = pytest.mark.skipif(
     shutil.which("taskset") is None and "CI" not in os.environ, reason="taskset is not installed"
 )
+EMULATORS = ("qemu-x86_64", "qemu-aarch64", "apt-get")
+needs_emulators = pytest.mark.skipif(
+    not all(map(shutil.which, EMULATORS)) and "CI" not in os.environ,
+    reason="qemu-user or Debian's apt-get is not installed",
+)
 HOSTILE = {
     "LC_ALL": "C",
     "LANG": "tr_TR.UTF-8",
@@ -100,19 +105,18 @@ def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: P
             assert found[path] == content, path
 
 
-@pytest.mark.skipif(
-    shutil.which("qemu-x86_64") is None and "CI" not in os.environ,
-    reason="qemu-user is not installed",
-)
-def test_a_foreign_cpu_gives_the_same_bytes() -> None:
-    """Split, a short training and evaluation, emulated as an Intel CPU without AVX-512."""
-    command = [sys.executable, "-m", "benchmarks.platforms", "--platforms", "Haswell"]
-    command += ["--epochs", "3", "--stages", "split", "train", "evaluate"]
+@needs_emulators
+@pytest.mark.parametrize("platform", ["arm64", "Haswell"])
+def test_a_foreign_cpu_gives_the_same_bytes(platform: str) -> None:
+    """Split, a short training and evaluation, emulated: ARM64, and Intel without AVX-512."""
+    command = [sys.executable, "-m", "benchmarks.platforms", "--platforms", platform]
+    command += ["--epochs", "2", "--set", "train.replicas=2"]
+    command += ["--stages", "split", "train", "evaluate"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Haswell              equal" in done.stdout
+    assert f"{platform:20} equal" in done.stdout
 
 
 def test_the_comparison_of_platforms_names_what_differs(

@@ -1,5 +1,7 @@
 """Random numbers that are the same on every machine: initial weights, and the masks of dropout."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ def signs(generator: torch.Generator, *shape: int) -> Tensor:
 
 
 def dropout_mask(
-    shape: tuple[int, ...], share: float, seeds: Tensor, layer: int, step: int
+    shape: tuple[int, ...], shares: Sequence[float], seeds: Tensor, layer: int, step: int
 ) -> Tensor:
     """0 for a share of the units, and for the others the reciprocal of the share that is kept.
 
@@ -32,10 +34,12 @@ def dropout_mask(
 
     Args:
         shape: `[n_replicas, n, n_units]`.
+        shares: of each replica.
         seeds: of the replicas, int64 `[n_replicas]`.
     """
     n_replicas, n_rows, n_units = shape
-    n_dropped = min(round(share * 2**16), 2**16 - 1)
+    n_dropped = torch.tensor([min(round(share * 2**16), 2**16 - 1) for share in shares])
+    n_dropped = n_dropped.to(seeds.device)[:, None, None]
     keys = hash64(hash64(hash64(seeds) + layer) + step)[:, None, None]
     n_words = (n_rows + 3) // 4
     units = torch.arange(n_units, device=seeds.device)[:, None] << 32
@@ -43,8 +47,8 @@ def dropout_mask(
     for part, words in blocks(n_replicas, n_words, n_units):
         places = torch.arange(words.start, words.stop, device=seeds.device) + units
         bits[part, :, words] = hash64(places.mul_(_GAMMA) + keys[part])
-    is_kept = bits.view(torch.int16)[..., :n_rows].ge_(n_dropped - 2**15)
-    return is_kept.float().mul_(2**16 / (2**16 - n_dropped)).transpose(1, 2)
+    is_kept = bits.view(torch.int16)[..., :n_rows].ge_((n_dropped - 2**15).short())
+    return is_kept.float().mul_((2**16 / (2**16 - n_dropped).double()).float()).transpose(1, 2)
 
 
 def hash64(words: Tensor) -> Tensor:

@@ -14,8 +14,7 @@ several such products for more digits; here one has the digits of float32.
 
 Functions take and return float32 where nothing else is said, and have gradients that are exact in
 the same sense. Below, u is 2^-24, the unit roundoff of float32. Inputs are finite; what would be
-infinite comes out as NaN or infinite, which the caller refuses. Gradients of products beyond 2^120
-are NaN.
+infinite comes out as NaN or infinite, which the caller refuses.
 
 Three rules keep it so. Each operation is a call of its own: `addcmul`, `lerp` or `add(alpha=...)`
 may or may not round between multiplying and adding. Numbers are multiplied by reciprocals, since on

@@ -1,7 +1,6 @@
 """A feed-forward network. A layer of all replicas is one batched product."""
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -15,21 +14,14 @@ from vintage.network.replicas import Graph, Replicas, Shape
 class MLP(Replicas):
     """Linear layers, each but the last with an activation and dropout behind it."""
 
-    def __init__(
-        self,
-        shape: Shape,
-        n_replicas: int,
-        fitted: Mapping[str, Tensor],
-        arithmetic: Arithmetic,
-    ) -> None:
-        super().__init__(shape, n_replicas, fitted, arithmetic)
+    def build(self, shape: Shape) -> None:
         model = shape.architecture
         widths = [shape.n_inputs, *model.hidden, shape.n_classes]
         # the names are places in the `Sequential` that a single network would be
         places_a_layer = 3 if model.dropout else 2
         for index, (n_in, n_out) in enumerate(pairwise(widths)):
             is_scaling = model.scaling_layer and index == 0
-            layer = ReplicatedLinear(n_replicas, n_in, n_out, is_scaling)
+            layer = ReplicatedLinear(self.n_replicas, n_in, n_out, is_scaling)
             self.add_module(str(index * places_a_layer), layer)
 
     def draw_replica(self, replica: int, generator: torch.Generator) -> None:

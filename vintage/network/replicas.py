@@ -53,6 +53,7 @@ class Replicas(nn.Module, ABC):
         fitted: the names of the tensors that `fit` returns, which become buffers.
         n_members: how many outputs a replica has for a row; its prediction is their mean.
         seeds: int64 `[n_replicas]`, what each replica's random numbers follow from in training.
+        dropout: of each replica; at first that of the architecture.
     """
 
     auto: ClassVar[Mapping[str, Any]] = {}
@@ -71,9 +72,15 @@ class Replicas(nn.Module, ABC):
         self.architecture = shape.architecture
         self.n_replicas = n_replicas
         self.arithmetic = arithmetic
+        self.dropout = [shape.architecture.dropout] * n_replicas
         self.register_buffer("seeds", torch.zeros(n_replicas, dtype=torch.int64), persistent=False)
         for name, value in fitted.items():
             self.register_buffer(name, value)
+        self.build(shape)
+
+    @abstractmethod
+    def build(self, shape: Shape) -> None:
+        """Register the parameters, without values; what was fitted is there already."""
 
     @classmethod
     def problem_of(cls, architecture: Architecture) -> str | None:  # noqa: ARG003
@@ -116,9 +123,9 @@ class Replicas(nn.Module, ABC):
             outputs: `[n_replicas, n, n_units]`.
         """
         functions = {"relu": self.arithmetic.relu, "silu": self.arithmetic.silu}
-        share, mask = self.architecture.dropout, None
-        if share and step is not None:
-            mask = dropout_mask(outputs.shape, share, self.seeds, layer, step)
+        mask = None
+        if any(self.dropout) and step is not None:
+            mask = dropout_mask(outputs.shape, self.dropout, self.seeds, layer, step)
         return functions[self.architecture.activation](outputs, mask)
 
     def scales(self) -> list[nn.Parameter]:

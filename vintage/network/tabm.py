@@ -7,7 +7,6 @@ initial weights and the parameters' names are those of the authors' packages, ta
 rtdl_num_embeddings.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import cast
 
@@ -16,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from vintage.base.recipe import Architecture
-from vintage.network.arithmetic import Arithmetic
 from vintage.network.draws import signs, uniform
 from vintage.network.replicas import Replicas, Shape
 
@@ -43,14 +41,7 @@ class TabM(Replicas):
     embeddings_linear0_bias: Tensor
     embeddings_linear_weight: Tensor
 
-    def __init__(
-        self,
-        shape: Shape,
-        n_replicas: int,
-        fitted: Mapping[str, Tensor],
-        arithmetic: Arithmetic,
-    ) -> None:
-        super().__init__(shape, n_replicas, fitted, arithmetic)
+    def build(self, shape: Shape) -> None:
         self.n_numeric = shape.n_numeric
         n_others = shape.n_inputs - shape.n_numeric
         self.input_sizes = [EMBEDDING_SIZE] * self.n_numeric + [1] * n_others
@@ -58,7 +49,7 @@ class TabM(Replicas):
             [sum(self.input_sizes), *shape.architecture.hidden, shape.n_classes]
         )
         if self.n_numeric:
-            n_bins = most_bins(fitted["edges"], self.n_numeric)
+            n_bins = most_bins(self.edges, self.n_numeric)
             embeddings = (self.n_numeric, EMBEDDING_SIZE)
             self._add("embeddings_linear0_weight", *embeddings)
             self._add("embeddings_linear0_bias", *embeddings)

@@ -1,6 +1,6 @@
 """AdamW, one plain operation after another, or by PyTorch's fused kernel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +23,19 @@ class AdamW:
     def __init__(
         self,
         params: Iterable[nn.Parameter],
-        learning_rate: float,
-        weight_decay: float,
+        learning_rates: Sequence[float],
+        weight_decays: Sequence[float],
         fused: bool = False,
     ) -> None:
         """Args:
-        fused: by the kernel, whose bits depend on the processor.
+        params: each `[n_replicas, ...]`.
+        learning_rates, weight_decays: of each replica.
+        fused: by the kernel, whose bits depend on the processor, if all replicas have the same.
         """
         self.params = list(params)
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.fused = fused
+        self.learning_rates = torch.tensor(learning_rates, dtype=torch.float64)
+        self.weight_decays = torch.tensor(weight_decays, dtype=torch.float64)
+        self.fused = fused and len(set(zip(learning_rates, weight_decays, strict=True))) == 1
         self.exp_avgs = [torch.zeros_like(param) for param in self.params]
         self.exp_avg_sqs = [torch.zeros_like(param) for param in self.params]
         self.steps = [torch.zeros((), device=param.device) for param in self.params]
@@ -52,14 +54,17 @@ class AdamW:
             return
         self.powers *= torch.tensor([BETA_1, BETA_2], dtype=torch.float64)
         rest_1, rest_2 = (1 - self.powers).tolist()
+        kept = (1 - self.learning_rates * self.weight_decays).float()
+        rates = (self.learning_rates / rest_1).float()
         for param, grad, mean, square in zip(
             self.params, grads, self.exp_avgs, self.exp_avg_sqs, strict=True
         ):
-            param.mul_(1 - self.learning_rate * self.weight_decay)
+            of_replica = (-1, *(1,) * (param.dim() - 1))
+            param.mul_(kept.to(param.device).view(of_replica))
             mean.mul_(BETA_1).add_(grad * (1 - BETA_1))
             square.mul_(BETA_2).add_((grad * grad).mul_(1 - BETA_2))
             root = sqrt(square * (1 / rest_2)).add_(EPSILON)
-            param.sub_((mean / root).mul_(self.learning_rate / rest_1))
+            param.sub_((mean / root).mul_(rates.to(param.device).view(of_replica)))
 
     def _step_by_kernel(self, grads: list[Tensor]) -> None:
         adamw(
@@ -73,8 +78,8 @@ class AdamW:
             amsgrad=False,
             beta1=BETA_1,
             beta2=BETA_2,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
+            lr=float(self.learning_rates[0]),
+            weight_decay=float(self.weight_decays[0]),
             eps=EPSILON,
             maximize=False,
         )

@@ -54,16 +54,20 @@ class History:
 class _Trainer:
     """An ensemble with its loss and its optimizers."""
 
-    def __init__(self, ensemble: Ensemble, recipe: Recipe, class_weights: Tensor | None) -> None:
+    def __init__(
+        self, ensemble: Ensemble, recipes: Sequence[Recipe], class_weights: Tensor | None
+    ) -> None:
         self.ensemble = ensemble
         self.class_weights = class_weights
         scales = ensemble.layers.scales()
         others = [p for p in ensemble.parameters() if all(p is not scale for scale in scales)]
         fused = ensemble.arithmetic is not exact
-        self.optimizers = [AdamW(others, recipe.learning_rate, recipe.weight_decay, fused)]
+        rates = [recipe.learning_rate for recipe in recipes]
+        decays = [recipe.weight_decay for recipe in recipes]
+        self.optimizers = [AdamW(others, rates, decays, fused)]
         if scales:
-            rate = recipe.learning_rate * SCALE_LEARNS_FASTER
-            self.optimizers.append(AdamW(scales, rate, 0, fused))
+            faster = [rate * SCALE_LEARNS_FASTER for rate in rates]
+            self.optimizers.append(AdamW(scales, faster, [0] * len(faster), fused))
 
     def train_epoch(
         self, inputs: Tensor, labels: Tensor, batches: Sequence[Tensor], first_step: int
@@ -123,7 +127,7 @@ class _State:
         self.optimizers = optimizers
         self.batch_order = torch.Generator().manual_seed(recipe.seed)
 
-    def keep_best(self, losses: Tensor, patience: int) -> None:
+    def keep_best(self, losses: Tensor, patience: Tensor) -> None:
         """Keep the weights of replicas with their lowest loss; stop those out of patience."""
         improved = (losses < self.best_losses) & ~self.stopped
         self.best_losses[improved] = losses[improved]
@@ -131,8 +135,7 @@ class _State:
         for name, weight in self.weights.items():
             chosen = improved.to(weight.device)
             self.best_weights[name][chosen] = weight[chosen]
-        if patience:
-            self.stopped |= self.epoch - self.best_epochs >= patience
+        self.stopped |= (patience > 0) & (self.epoch - self.best_epochs >= patience)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name, not copied but for the generator's state."""
@@ -154,7 +157,7 @@ def fit(
     ensemble: Ensemble,
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
-    recipe: Recipe,
+    recipe: Recipe | Sequence[Recipe],
     class_weights: Tensor | None = None,
     resume: ResumeFile | None = None,
     report: Report = lambda *_: None,
@@ -167,6 +170,8 @@ def fit(
 
     Args:
         ensemble: changed in place.
+        recipe: of all replicas, or of each: these may differ in learning rate, weight decay and
+            patience.
         train, val: encoded rows float32 `[n, n_inputs]` and labels int64 `[n]`, on one device.
         class_weights: of the mean losses, float32 `[n_classes]`; None counts all rows alike.
         resume: where the state is kept now and then, and found again after a crash.
@@ -176,7 +181,10 @@ def fit(
         InputError: the loss is no longer finite.
     """
     keep_freed_memory()
-    trainer = _Trainer(ensemble, recipe, class_weights)
+    recipes = [recipe] * ensemble.n_replicas if isinstance(recipe, Recipe) else recipe
+    recipe = recipes[0]
+    patience = torch.tensor([each.patience for each in recipes])
+    trainer = _Trainer(ensemble, recipes, class_weights)
     state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
         state.restore(saved)
@@ -191,7 +199,7 @@ def fit(
         val_loss = None
         if has_val:
             val_loss = _record(state.val_losses, index, trainer.losses(*val))
-            state.keep_best(state.val_losses[index], recipe.patience)
+            state.keep_best(state.val_losses[index], patience)
         report(index + 1, train_loss, val_loss)
         if resume:
             resume.save_now_and_then(state.tensors)
