@@ -36,7 +36,7 @@ HOSTILE = {
     "MKL_CBWR": "AVX2",
     "MKL_DYNAMIC": "TRUE",
     "MKL_ENABLE_INSTRUCTIONS": "AVX512",
-    "ATEN_CPU_CAPABILITY": "avx512",
+    "ATEN_CPU_CAPABILITY": "default",  # a processor without AVX-512 would stop at that
     "OPENBLAS_NUM_THREADS": "2",
     "OPENBLAS_CORETYPE": "Sandybridge",
     "NPY_DISABLE_CPU_FEATURES": "",
