@@ -11,24 +11,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.numeric import numeric_schema, plain_network
 from vintage.base.console import say
 from vintage.base.numerics import Numerics
-from vintage.base.recipe import Architecture, Recipe
-from vintage.base.tensors import Feature, RowCounts, Schema
+from vintage.base.recipe import Recipe
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
 
 ROUNDS = 7
-PLAIN = {
-    "name": "mlp",
-    "hidden": [64, 32],
-    "dropout": 0,
-    "activation": "relu",
-    "normalize": "standard",
-    "n_bins": 0,
-    "scaling_layer": False,
-}
 SMOOTH = {"activation": "silu", "n_bins": 8, "normalize": "piecewise"}
 WIDE = {"hidden": [256, 256], "dropout": 0.1}
 FULL, BATCHES = (800, 11, 800, 16), (200_000, 28, 8192, 1)
@@ -54,13 +45,8 @@ def measure(sizes: tuple[int, int, int, int], changes: dict[str, Any]) -> tuple[
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(n_rows, n_features, generator=generator)
     labels = (features[:, 0] + features[:, 1] > 0).long()
-    schema = Schema(
-        target="y",
-        classes=["0", "1"],
-        features=[Feature(name=str(index), kind="numeric") for index in range(n_features)],
-        rows=RowCounts(train=n_rows, val=0, test=1, repeated=0),
-    )
-    architecture = Architecture.model_validate(PLAIN | changes)
+    schema = numeric_schema(n_features, n_classes=2)
+    architecture = plain_network(**{"normalize": "standard", **changes})
     n_epochs = max(1, 8000 // n_rows)
     recipe = Recipe(
         seed=0,

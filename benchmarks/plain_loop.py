@@ -21,8 +21,8 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from vintage.base.recipe import Architecture, Recipe
-from vintage.base.tensors import Feature, RowCounts, Schema
+from benchmarks.numeric import numeric_schema, plain_network
+from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
 
@@ -93,22 +93,7 @@ def exact_loops(
     inputs: Tensor, labels: Tensor, hidden: Sequence[int], seeds: Sequence[int]
 ) -> list[Losses]:
     """The losses of each seed and epoch by this project, all seeds at once."""
-    n_features, n_classes = inputs.shape[1], int(labels.max()) + 1
-    schema = Schema(
-        target="quality",
-        classes=[str(index) for index in range(n_classes)],
-        features=[Feature(name=str(index), kind="numeric") for index in range(n_features)],
-        rows=RowCounts(train=len(labels), val=0, test=1, repeated=0),
-    )
-    architecture = Architecture(
-        name="mlp",
-        hidden=list(hidden),
-        dropout=0,
-        activation="relu",
-        normalize="none",
-        n_bins=0,
-        scaling_layer=False,
-    )
+    schema = numeric_schema(inputs.shape[1], int(labels.max()) + 1)
     recipe = Recipe(
         seed=0,
         epochs=N_EPOCHS,
@@ -117,7 +102,7 @@ def exact_loops(
         weight_decay=0,
         patience=0,
     )
-    ensemble = build_ensemble(architecture, schema, seeds, inputs.numpy())
+    ensemble = build_ensemble(plain_network(hidden=list(hidden)), schema, seeds, inputs.numpy())
     rows = ensemble.encode(inputs), labels
     history = fit(ensemble, rows, (rows[0][:0], labels[:0]), recipe)
     return list(history.train_losses.T.double().numpy())

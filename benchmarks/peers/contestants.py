@@ -12,24 +12,15 @@ from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.numeric import numeric_schema
+from benchmarks.numeric import numeric_schema, plain_network
 from benchmarks.peers.work import SEED, Floats, Predict, Work
-from vintage.base.recipe import Architecture, Recipe
+from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
 
 
 def vintage(work: Work) -> Predict:
     """`fit` of one replica, as the train stage calls it, without validation rows."""
-    architecture = Architecture(
-        name="mlp",
-        hidden=list(work.hidden),
-        dropout=0.0,
-        activation="relu",
-        normalize="none",
-        n_bins=0,
-        scaling_layer=False,
-    )
     recipe = Recipe(
         seed=SEED,
         epochs=work.epochs,
@@ -41,7 +32,7 @@ def vintage(work: Work) -> Predict:
     features, labels = tensors(work)
     schema = numeric_schema(work.widths[0], work.widths[-1])
     few = work.features[:2]  # the rows are normalised already: nothing is to be fitted on them
-    ensemble = build_ensemble(architecture, schema, [SEED], few)
+    ensemble = build_ensemble(plain_network(hidden=list(work.hidden)), schema, [SEED], few)
     fit(ensemble, (features, labels), (features[:0], labels[:0]), recipe)
     return lambda rows: ensemble.predict_proba(torch.from_numpy(rows)).mean(dim=0).numpy()
 

@@ -3,6 +3,7 @@
 What comes out is described in `vintage.predict.output`.
 """
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from tqdm import tqdm
 
 from vintage.base.console import InputError, one_line, warn
@@ -18,7 +20,6 @@ from vintage.base.machine import available_cores
 from vintage.base.tensors import unknown_counts
 from vintage.base.threads import in_order
 from vintage.network.checkpoint import Checkpoint
-from vintage.network.threads import one_thread_an_operation
 from vintage.predict.model import check_columns, encode, listed, predict
 from vintage.predict.output import STDOUT, columns_of, open_output
 from vintage.table.cells import Place, is_text, utf8_text
@@ -76,7 +77,7 @@ def _predict_parts(
     unknown: Counter[str] = Counter()
     hidden = True if output == STDOUT else None  # None: shown on a terminal alone
     with (
-        one_thread_an_operation(),
+        _one_thread_an_operation(),
         open_output(output, columns) as (encoded, write),
         tqdm(total=source.total, unit=source.unit, unit_scale=True, disable=hidden) as bar,
     ):
@@ -90,6 +91,17 @@ def _predict_parts(
             unknown.update(counts)
             bar.update(source.n_read - bar.n)
     return unknown
+
+
+@contextlib.contextmanager
+def _one_thread_an_operation() -> Iterator[None]:
+    """Share out no single operation to threads, where the work is shared out already."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _cells(
