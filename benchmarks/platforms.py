@@ -1,8 +1,7 @@
 """Run the stages on other platforms and compare every output with the native one, byte for byte.
 
-    python -m benchmarks.platforms                                  all stages on all platforms
-    python -m benchmarks.platforms --platforms Haswell arm64 --recipe large --epochs 2
-    python -m benchmarks.platforms --markdown                       the table of docs/robustness.md
+    python -m benchmarks.platforms --markdown       the table of docs/robustness.md: hours
+    python -m benchmarks.platforms --platforms Haswell arm64 --recipes large --epochs 1
 
 The stages run in a temporary copy of the working tree, with the tests' table. Each stage gets the
 native outputs of those before it, so that what differs is its own. Emulated processors need
@@ -16,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,6 @@ import yaml
 from benchmarks import arm64
 from tests.conftest import Project, copy_working_tree
 from vintage.base import console
-
-FEW_EPOCHS = 5
-RECIPES: dict[str, dict[str, object]] = {
-    "default": {},
-    "tabm": {"model.name": "tabm", "train.replicas": 1},
-    "large": {
-        "model.activation": "silu",
-        "model.normalize": "piecewise",
-        "model.scaling_layer": True,
-        "train.batch_size": 64,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -89,6 +76,14 @@ def other_torch(version: str) -> Platform:
     return with_variables(PYTHONPATH=str(target))
 
 
+def avx512() -> Platform:
+    import torch
+
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        raise VoidError("this processor has no AVX-512")
+    return with_variables(ATEN_CPU_CAPABILITY="avx512")
+
+
 def cuda() -> Platform:
     import torch
 
@@ -109,7 +104,7 @@ PLATFORMS: dict[str, Callable[[], Platform]] = {
     "threads-5": lambda: with_variables(OMP_NUM_THREADS="5", MKL_NUM_THREADS="5"),
     "aten-default": lambda: with_variables(ATEN_CPU_CAPABILITY="default"),
     "aten-avx2": lambda: with_variables(ATEN_CPU_CAPABILITY="avx2"),
-    "aten-avx512": lambda: with_variables(ATEN_CPU_CAPABILITY="avx512"),
+    "aten-avx512": avx512,
     "mkl-cbwr": lambda: with_variables(MKL_CBWR="COMPATIBLE"),
     "Nehalem": lambda: emulated("Nehalem"),
     "Haswell": lambda: emulated("Haswell"),
@@ -125,38 +120,81 @@ STAGES: dict[str, dict[str, Any]] = yaml.safe_load(
 )["stages"]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and where the table of docs/robustness.md tries it.
+
+    Attributes:
+        params: by dotted key, beside the tests' own.
+    """
+
+    epochs: int
+    params: dict[str, object] = field(default_factory=dict)
+    platforms: Sequence[str] = tuple(PLATFORMS)
+    stages: Sequence[str] = tuple(STAGES)
+
+
+TRAINED = ("train", "evaluate")
+LARGE = {
+    "model.activation": "silu",
+    "model.normalize": "piecewise",
+    "model.scaling_layer": True,
+    "train.batch_size": 256,
+}
+RECIPES = {
+    "default": Recipe(5),
+    "tabm": Recipe(
+        1, {"model.name": "tabm", "train.replicas": 1}, ("Haswell", "arm64"), stages=TRAINED
+    ),
+    "large": Recipe(2, LARGE, ("Haswell", "arm64"), stages=TRAINED),
+    "whole": Recipe(100, platforms=("arm64",), stages=TRAINED),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--platforms", nargs="+", default=list(PLATFORMS), choices=PLATFORMS)
-    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
-    parser.add_argument("--recipe", default="default", choices=RECIPES)
-    parser.add_argument("--epochs", type=int, default=FEW_EPOCHS)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    parser.add_argument("--platforms", nargs="+", choices=PLATFORMS)
+    parser.add_argument("--stages", nargs="+", choices=STAGES)
+    parser.add_argument("--epochs", type=int)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.replicas=2"
     )
     parser.add_argument("--markdown", action="store_true", help="print a table at the end")
     arguments = parser.parse_args()
-    params = RECIPES[arguments.recipe] | {"train.epochs": arguments.epochs}
-    params |= dict(map(change, arguments.set))
-    chosen = [stage for stage in STAGES if stage in arguments.stages]
-
+    changes = dict(map(change, arguments.set))
     rows: dict[str, dict[str, str]] = {}
+    for name in arguments.recipes:
+        asked = RECIPES[name]
+        recipe = Recipe(
+            arguments.epochs or asked.epochs,
+            asked.params | changes,
+            arguments.platforms or asked.platforms,
+            [each for each in STAGES if each in (arguments.stages or asked.stages)],
+        )
+        for platform, found in compared(recipe):
+            rows[f"{platform}, {name}" if name != "default" else platform] = found
+    if arguments.markdown:
+        print_table(rows)
+    words = {word(verdict) for row in rows.values() for verdict in row.values()}
+    sys.exit(bool(words & {"differs", "fails"}))
+
+
+def compared(recipe: Recipe) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each platform of a recipe, and its verdict by stage; printed as they come."""
     with tempfile.TemporaryDirectory() as folder:
         native = copy_working_tree(Path(folder) / "native")
-        native.set_params(**params)
-        for stage in list(STAGES)[: list(STAGES).index(chosen[-1]) + 1]:
+        native.set_params(**recipe.params, **{"train.epochs": recipe.epochs})
+        for stage in list(STAGES)[: list(STAGES).index(recipe.stages[-1]) + 1]:
             if error := run_stage(native, stage, Platform()):
                 raise console.InputError(f"stage {stage} fails natively: {error}")
-        for name in arguments.platforms:
+        for name in recipe.platforms:
             started = time.monotonic()
             project = native.copy_to(Path(folder) / name)
-            rows[name] = verdicts(project, native, chosen, PLATFORMS[name])
+            found = verdicts(project, native, recipe.stages, PLATFORMS[name])
             seconds = time.monotonic() - started
-            print(f"{name:20} {in_one_line(rows[name])} ({seconds:.0f} s)", flush=True)
-    if arguments.markdown:
-        print_table(rows, chosen)
-    found = {word(verdict) for row in rows.values() for verdict in row.values()}
-    sys.exit(bool(found & {"differs", "fails"}))
+            print(f"{name:20} {in_one_line(found)} ({seconds:.0f} s)", flush=True)
+            yield name, found
 
 
 def change(text: str) -> tuple[str, object]:
@@ -167,7 +205,7 @@ def change(text: str) -> tuple[str, object]:
 
 
 def verdicts(
-    project: Project, native: Project, stages: list[str], prepare: Callable[[], Platform]
+    project: Project, native: Project, stages: Sequence[str], prepare: Callable[[], Platform]
 ) -> dict[str, str]:
     """By stage: `equal`, `differs in` which files, `fails` with the last line, or `void`."""
     try:
@@ -239,11 +277,13 @@ def in_one_line(row: dict[str, str]) -> str:
     return "; ".join([*parts, *dict.fromkeys(others)]) or "equal"
 
 
-def print_table(rows: dict[str, dict[str, str]], stages: list[str]) -> None:
+def print_table(rows: dict[str, dict[str, str]]) -> None:
+    stages = [stage for stage in STAGES if any(stage in row for row in rows.values())]
     print(f"\n| platform | {' | '.join(stages)} |")
     print("|---" * (len(stages) + 1) + "|")
     for name, row in rows.items():
-        print(f"| {name} | {' | '.join(word(row[stage]) for stage in stages)} |")
+        words = [word(row[stage]) if stage in row else "" for stage in stages]
+        print(f"| {name} | {' | '.join(words)} |")
 
 
 def word(verdict: str) -> str:

@@ -110,7 +110,7 @@ def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: P
 def test_a_foreign_cpu_gives_the_same_bytes(platform: str) -> None:
     """Split, a short training and evaluation, emulated: ARM64, and Intel without AVX-512."""
     command = [sys.executable, "-m", "benchmarks.platforms", "--platforms", platform]
-    command += ["--epochs", "2", "--set", "train.replicas=2"]
+    command += ["--recipes", "default", "--epochs", "2", "--set", "train.replicas=2"]
     command += ["--stages", "split", "train", "evaluate"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
