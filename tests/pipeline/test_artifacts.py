@@ -146,7 +146,8 @@ class Small:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.originals = {path: (project.root / path).read_bytes() for path in ARTIFACTS}
+        self.outputs = project.outputs()
+        self.originals = {path: self.outputs[path] for path in ARTIFACTS}
 
     def put(self, path: str, content: bytes) -> None:
         target = self.project.root / path
@@ -154,7 +155,8 @@ class Small:
         target.write_bytes(content)
 
     def restore(self) -> None:
-        for path, content in self.originals.items():
+        """Put everything back, also what a stage wrote."""
+        for path, content in self.outputs.items():
             self.put(path, content)
 
 
