@@ -96,7 +96,7 @@ class Project:
 
     def outputs(self) -> dict[str, bytes]:
         """The bytes of every output and of dvc.lock, by path."""
-        folders = ("data/tensors", "data/checkpoint", "metrics")
+        folders = ("data/tensors", "data/checkpoint", "data/baseline", "metrics")
         files = [path for folder in folders for path in (self.root / folder).rglob("*")]
         return {
             str(path.relative_to(self.root)): path.read_bytes()
@@ -134,21 +134,39 @@ def copy_working_tree(folder: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def _fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return copy_working_tree(tmp_path_factory.mktemp("fresh") / "project")
+def _default(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_working_tree(tmp_path_factory.mktemp("default") / "project")
+
+
+@pytest.fixture(scope="session")
+def _fresh(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = _default.copy_to(tmp_path_factory.mktemp("fresh") / "project")
+    for long, short in (("epochs: 100", "epochs: 50"), ("replicas: 16", "replicas: 4")):
+        project.edit("params.yaml", long, short)
+    project.commit("a short training")
+    return project
+
+
+def _run(project: Project, folder: Path) -> Project:
+    copy = project.copy_to(folder / "project")
+    copy.repro()
+    copy.commit("results")
+    return copy
 
 
 @pytest.fixture(scope="session")
 def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = _fresh.copy_to(tmp_path_factory.mktemp("reproduced") / "project")
-    project.repro()
-    project.commit("results")
-    return project
+    return _run(_fresh, tmp_path_factory.mktemp("reproduced"))
+
+
+@pytest.fixture(scope="session")
+def _default_reproduced(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return _run(_default, tmp_path_factory.mktemp("default_reproduced"))
 
 
 @pytest.fixture
 def fresh(_fresh: Project, tmp_path: Path) -> Project:
-    """A clone in which nothing was run, and which holds no results of a run."""
+    """A clone in which nothing was run, and which holds no results of a run; training is short."""
     return _fresh.copy_to(tmp_path / "project")
 
 
@@ -156,6 +174,12 @@ def fresh(_fresh: Project, tmp_path: Path) -> Project:
 def reproduced(_reproduced: Project, tmp_path: Path) -> Project:
     """A clone with the results of `dvc repro` in Git, and all that it made in DVC's cache."""
     return _reproduced.copy_to(tmp_path / "project")
+
+
+@pytest.fixture
+def default_reproduced(_default_reproduced: Project, tmp_path: Path) -> Project:
+    """The same of the default parameters, whose training is long."""
+    return _default_reproduced.copy_to(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

@@ -40,10 +40,10 @@ MOST_LINES = 220
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name, commands in RUN.items() if commands])
-def test_its_commands_print_what_it_shows(page: str, reproduced: Project) -> None:
+def test_its_commands_print_what_it_shows(page: str, default_reproduced: Project) -> None:
     commands = RUN[page]
-    install(reproduced)
-    done = run(commands, reproduced)
+    install(default_reproduced)
+    done = run(commands, default_reproduced)
     for command, (code, printed) in zip(commands, done, strict=True):
         assert code == command.exit_code, f"{command.text}\n" + "\n".join(printed)
     if "UPDATE_DOCS" in os.environ:
