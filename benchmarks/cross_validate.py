@@ -62,11 +62,9 @@ def main() -> None:
         )
         for name in models:
             if name == "network":
-                learn, val = (
-                    (encoded[train[part]], labels[train[part]])
-                    for part in without_val(labels[train], groups[train], params.split)
-                )
-                predicted = predict_network(params, schema, learn, val, encoded[held])
+                *parts, of_folds = network_parts(labels[train], groups[train], params.split)
+                learn, val = ((encoded[train[part]], labels[train[part]]) for part in parts)
+                predicted = predict_network(params, schema, learn, val, of_folds, encoded[held])
             else:
                 predicted = predict_baseline(
                     name, features, encoded[train], labels[train], encoded[held], n_classes
@@ -101,23 +99,27 @@ def folds(labels: "Labels", groups: "Labels") -> Iterator[tuple[int, "Labels", "
             yield round_, np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
-def without_val(
+def network_parts(
     labels: "Labels", groups: "Labels", split: SplitParams
-) -> tuple["Labels", "Labels"]:
-    """The rows to train on, and the validation rows, which the network holds out by itself."""
+) -> tuple["Labels", "Labels", "Labels | None"]:
+    """The places to train on and to validate by, which the network holds out by itself, and the
+    folds of the first, see `split.val_size`."""
     import numpy as np
 
-    from vintage.table.split import hold_out, majority_labels
+    from vintage.table.split import Rows, fold_rows, hold_out, majority_labels
 
     groups = np.unique(groups, return_inverse=True)[1]
+    is_val = np.zeros(len(labels), dtype=bool)
+    if split.val_size == "folds":
+        rows = Rows(labels=labels, classes=[], groups=groups)
+        return np.flatnonzero(~is_val), np.flatnonzero(is_val), fold_rows(rows, split)
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
     n_val = int(np.ceil(split.val_size * n_groups / (1 - 1 / FOLDS)))
-    is_val = np.zeros(len(labels), dtype=bool)
     if n_val:
         _, held_out = hold_out("val_size", np.arange(n_groups), group_labels, n_val, split)
         is_val = np.isin(groups, held_out)
-    return np.flatnonzero(~is_val), np.flatnonzero(is_val)
+    return np.flatnonzero(~is_val), np.flatnonzero(is_val), None
 
 
 def print_table(predictions: dict[str, "Floats"], labels: "Labels", groups: "Labels") -> None:

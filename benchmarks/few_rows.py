@@ -78,7 +78,7 @@ def measure(table: Table, params: Params) -> Iterator[tuple[int, float, float, f
         learned = schema.features, features[known], labels[known]
         predictions = [
             *(
-                predict_network(params, schema, *parts, features[test], measured)
+                predict_network(params, schema, *parts, None, features[test], measured)
                 for measured in recipes
             ),
             *(predict_baseline(name, *learned, features[test], n_classes) for name in RIVALS),

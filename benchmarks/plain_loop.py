@@ -25,6 +25,7 @@ from benchmarks.numeric import numeric_schema, plain_network
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
+from vintage.training.rows import Rows
 
 Losses = npt.NDArray[np.float64]
 
@@ -104,7 +105,7 @@ def exact_loops(
     )
     ensemble = build_ensemble(plain_network(hidden=list(hidden)), schema, seeds, inputs.numpy())
     rows = ensemble.encode(inputs), labels
-    history = fit(ensemble, rows, (rows[0][:0], labels[:0]), recipe)
+    history = fit(ensemble, Rows(*rows), None, recipe)
     return list(history.train_losses.T.double().numpy())
 
 

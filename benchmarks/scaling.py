@@ -61,7 +61,7 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
 
     def train(n_epochs: int) -> float:
         settings = params.train.model_copy(update={"epochs": n_epochs, "replicas": n_replicas})
-        training = prepare(model, settings, schema, rows, none, measured)
+        training = prepare(model, settings, schema, rows, none, measured=measured)
         started = time.perf_counter()
         training.run()
         return (time.perf_counter() - started) / n_epochs

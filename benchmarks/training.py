@@ -3,21 +3,22 @@
 import torch
 
 from vintage.base.params import Params
-from vintage.base.tensors import Features, Schema
+from vintage.base.tensors import Features, Integers, Schema
 from vintage.scores.rows import Floats
 from vintage.training.auto import TrainRows
-from vintage.training.prepare import Rows, prepare
+from vintage.training.prepare import Part, prepare
 
 
 def predict_network(
     params: Params,
     schema: Schema,
-    train: Rows,
-    val: Rows,
+    train: Part,
+    val: Part,
+    folds: Integers | None,
     features: Features,
     measured: TrainRows | None = None,
 ) -> Floats:
     """The mean probabilities of `features` by a network trained on `train`; see `prepare`."""
-    training = prepare(params.model, params.train, schema, train, val, measured)
+    training = prepare(params.model, params.train, schema, train, val, folds, measured)
     training.run()
     return training.ensemble.predict_proba(torch.from_numpy(features)).mean(dim=0).numpy()

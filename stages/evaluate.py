@@ -25,6 +25,7 @@ from vintage.scores.evaluation import (
     best_epoch,
     class_table,
     is_still_falling,
+    out_of_fold,
     plain_scores,
     replica_scores,
     scores_with_bounds,
@@ -54,6 +55,10 @@ def main() -> None:
         )
     by_replica = {name: checkpoint.predict_proba(part.features) for name, part in parts.items()}
     mean = {name: probabilities.mean(axis=0) for name, probabilities in by_replica.items()}
+    val_labels, train = parts["val"].labels, parts["train"]
+    if train.folds is not None:
+        places, mean["val"] = out_of_fold(by_replica["train"], train.folds)
+        val_labels = train.labels[places]
     n_allowed = manifest.recipe.epochs if manifest.recipe else None
     test = parts["test"]
     scored = test.labels, mean["test"], test.groups
@@ -61,8 +66,8 @@ def main() -> None:
 
     details = {
         "test": scores_with_bounds(*scored, confidence),
-        "train": plain_scores(parts["train"].labels, mean["train"]),
-        "val": plain_scores(parts["val"].labels, mean["val"]),
+        "train": plain_scores(train.labels, mean["train"]),
+        "val": plain_scores(val_labels, mean["val"]),
         "classes": class_table(*scored, schema.classes, confidence),
         "epochs": {
             "trained": manifest.n_epochs,

@@ -41,6 +41,7 @@ def main() -> None:
         schema,
         (train.features, train.labels),
         (val.features, val.labels),
+        train.folds,
     )
     resume = ResumeFile(RESUME, key_of(params.model, params.train))
     with Progress(params.train.epochs) as progress:

@@ -29,6 +29,7 @@ from vintage.training import resume
 from vintage.training.auto import TrainRows, resolve_architecture
 from vintage.training.fit import History, fit
 from vintage.training.resume import ResumeFile
+from vintage.training.rows import Rows
 
 SCHEMA = Schema(
     target="y",
@@ -106,7 +107,7 @@ def train(
     features = rows(200)
     ensemble.to(device)
     inputs = ensemble.encode(torch.from_numpy(features).to(device))
-    part = inputs, labels_of(features).to(device)
+    part = Rows(inputs, labels_of(features).to(device))
     return fit(ensemble, part, part, recipe, **options)
 
 

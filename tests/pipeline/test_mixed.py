@@ -38,7 +38,8 @@ from vintage.repository.check import check_outputs
 from vintage.scores.baselines import BASELINES
 from vintage.scores.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.scores.predictions import read_predictions
-from vintage.training.fit import balanced_weights, row_weights
+from vintage.training.fit import balanced_weights
+from vintage.training.rows import row_weights
 
 ALL = ("split", "train", "evaluate", "baseline", "report")
 

@@ -9,7 +9,7 @@ from tests.tables import split_params
 from vintage.base.console import InputError
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import twin_keys
-from vintage.table.split import Rows, Split, auto_test_size, split_rows
+from vintage.table.split import Rows, Split, auto_test_size, fold_rows, split_rows
 
 
 def split(labels: list[int], groups: list[int], **changes: object) -> Split:
@@ -151,3 +151,47 @@ def test_twins_are_found(rows: list[tuple[int, int]]) -> None:
     for i, row in enumerate(rows):
         for j, other in enumerate(rows):
             assert (groups[i] == groups[j]) == (row == other)
+
+
+def folds_of(labels: list[int], groups: list[int], **changes: object) -> list[int]:
+    ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    keys = np.array([hash((group, 7)) & (2**64 - 1) for group in groups], dtype=np.uint64)
+    rows = Rows(labels=np.array(labels), classes=["a", "b", "c"], groups=ids, keys=keys)
+    found: list[int] = fold_rows(rows, split_params(val_size="folds", **changes)).tolist()
+    return found
+
+
+@pytest.mark.parametrize("by", ["shuffle", "hash"])
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=10, max_size=200),
+    st.integers(0, 5),
+)
+def test_a_group_is_in_one_fold_and_a_class_outside_of_each(
+    by: str, rows: list[tuple[int, int]], seed: int
+) -> None:
+    labels, groups = (list(column) for column in zip(*rows, strict=True))
+    try:
+        folds = folds_of(labels, groups, by=by, seed=seed)
+    except InputError as error:
+        assert "no class has groups in two of them" in str(error)  # noqa: PT017
+        return
+    assert {*folds} - {-1} == set(range(max(folds) + 1))
+    for group in set(groups):
+        assert len({fold for fold, of in zip(folds, groups, strict=True) if of == group}) == 1
+    if len(set(groups)) == len(groups):
+        for fold in range(max(folds) + 1):
+            outside = {label for label, of in zip(labels, folds, strict=True) if of != fold}
+            assert outside == set(labels)
+
+
+def test_folds_are_stratified_and_of_equal_size() -> None:
+    labels = [0] * 400 + [1] * 80 + [2] * 8
+    folds = np.array(folds_of(labels, list(range(488))))
+    for label, size in ((0, 50), (1, 10), (2, 1)):
+        assert np.bincount(folds[np.array(labels) == label]).tolist() == [size] * 8
+
+
+def test_rows_that_come_move_no_other_to_another_fold_by_hash() -> None:
+    few = folds_of([0, 1] * 100, list(range(200)), by="hash")
+    many = folds_of([0, 1] * 150, list(range(300)), by="hash")
+    assert many[:200] == few

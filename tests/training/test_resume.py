@@ -216,6 +216,7 @@ def test_a_state_of_other_inputs_parameters_or_code_is_ignored(saved: Project, w
     [
         {"train.patience": 10, "train.learning_rate": 0.02, "train.replicas": 32},
         {"split.val_size": 0},
+        {"split.val_size": "folds", "train.batch_size": 64, "train.epochs": 40},
         {"train.batch_size": 64, "train.epochs": 40, "model.scaling_layer": True},
         {"train.calibration": "temperature", "model.normalize": "none"},
     ],

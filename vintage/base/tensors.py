@@ -56,12 +56,19 @@ class Feature(Strict):
 
 
 class RowCounts(Strict):
-    """How many rows of the table went where; `repeated` repeat the features of an earlier row."""
+    """How many rows of the table went where.
+
+    Attributes:
+        repeated: repeat the features of an earlier row.
+        folds: that the train rows are in, of which each validates networks that are trained on the
+            others; 0 for none.
+    """
 
     train: Annotated[int, Field(ge=1)]
     val: _Count
     test: Annotated[int, Field(ge=1)]
     repeated: _Count
+    folds: _Count = 0
 
 
 class Schema(Strict):
@@ -107,6 +114,8 @@ class Examples(NamedTuple):
             is the number of the first such row in the table.
         ids: int64 `[n]`, what identifies a row in whatever order the table stands.
         seen: bool `[n]`, of test rows: whether a train or validation row has the same features.
+        folds: int64 `[n]`, of train rows with `split.val_size: folds`: which fold a row is in, from
+            0 without gaps, or -1 if it is in none.
     """
 
     features: Features
@@ -115,6 +124,7 @@ class Examples(NamedTuple):
     groups: Integers
     ids: Integers
     seen: npt.NDArray[np.bool_] | None = None
+    folds: Integers | None = None
 
 
 def unknown_counts(features: Features, columns: Sequence[Feature]) -> dict[str, int]:
@@ -213,5 +223,12 @@ def _problems(tensors: Tensors, schema: Schema, n_rows: int | None) -> Iterator[
         codes = np.arange(feature.unknown_code + 1)
         if feature.categories is not None and not np.isin(column, codes).all():
             yield f"column {feature.name!r} holds a code of no category"
+    if "folds" in tensors and not _are_folds(tensors["folds"]):
+        yield "folds are not numbered from 0 without gaps, at least two of them"
     if n_rows not in (None, len(features)):
         yield f"holds {len(features)} rows, and the schema says {n_rows}"
+
+
+def _are_folds(folds: Integers) -> bool:
+    found = np.setdiff1d(folds, [-1])
+    return len(found) > 1 and bool((found == np.arange(len(found))).all())

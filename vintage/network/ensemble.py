@@ -59,11 +59,11 @@ class Ensemble(nn.Module):
 
     @torch.no_grad()
     def predict_logits(self, inputs: Tensor) -> Tensor:
-        """Encoded rows -> `[n_replicas, n, n_classes]`, in chunks of rows.
+        """Encoded rows, see `Replicas.forward` -> `[n_replicas, n, n_classes]`, in chunks of rows.
 
         Of several members it is the logarithm of their mean probability.
         """
-        logits = torch.cat([self(chunk) for chunk in inputs.split(CHUNK_ROWS)], dim=1)
+        logits = torch.cat([self(chunk) for chunk in inputs.split(CHUNK_ROWS, dim=-2)], dim=1)
         if self.layers.n_members == 1:
             return logits
         members = self.arithmetic.softmax(logits).unflatten(0, (self.n_replicas, -1))

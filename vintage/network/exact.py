@@ -365,17 +365,18 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         n_replicas, n_rows, n_classes = logits.shape
+        labels, weights = labels.expand(n_replicas, -1), weights.expand(n_replicas, -1)
         losses = logits.new_empty(n_replicas, n_rows, dtype=torch.float64)
         grad = torch.empty_like(logits)
         for part, rows in blocks(n_replicas, n_rows, n_classes):
             by_class = _class_first(logits[part, rows])
-            actual = labels[rows].expand(1, by_class.shape[1], -1)
+            actual = labels[None, part, rows]
             exponentials, total, shifted = _exponentials(by_class)
             loss = log(total).sub_(shifted.gather(0, actual))
-            losses[part, rows] = loss[0] * weights[rows]
+            losses[part, rows] = loss[0] * weights[part, rows]
             slope = exponentials.div_(total)
             slope.scatter_add_(0, actual, torch.full_like(loss, -1.0))
-            grad[part, rows] = slope.mul_(weights[rows]).movedim(0, -1).float()
+            grad[part, rows] = slope.mul_(weights[part, rows]).movedim(0, -1).float()
         ctx.save_for_backward(grad)
         return sum_of(losses, [1])[:, 0].float()
 
@@ -393,8 +394,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         logits: `[n_replicas, n, n_classes]`.
-        labels: int64 `[n]`.
-        weights: of each row, which sum to one: float64 `[n]`.
+        labels: int64 `[n]`, or `[n_replicas, n]`.
+        weights: of each row, which sum to one: float64, of the same shape.
     """
     return _apply(_CrossEntropy, logits, labels, weights)
 

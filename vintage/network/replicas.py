@@ -108,9 +108,8 @@ class Replicas(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
-        """`[n, n_inputs]` -> logits `[n_replicas * n_members, n, n_classes]`.
-
-        The members of a replica stand together.
+        """Rows of all replicas `[n, n_inputs]`, or of each, `[n_replicas, n, n_inputs]` -> logits
+        `[n_replicas * n_members, n, n_classes]`, where the members of a replica stand together.
 
         Args:
             step: of the training, which dropout follows from; None predicts.

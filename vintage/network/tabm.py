@@ -115,7 +115,7 @@ class TabM(Replicas):
 
     def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
         ops = self.arithmetic
-        n_replicas, n_rows = self.n_replicas, len(inputs)
+        n_replicas, n_rows = self.n_replicas, inputs.shape[-2]
         # [n_replicas, n_rows, n_members, n_in]
         outputs = self._embedded(inputs)[:, :, None]
         for index, name in enumerate(self.hidden):
@@ -133,10 +133,10 @@ class TabM(Replicas):
         return logits.view(n_replicas * N_MEMBERS, n_rows, -1)
 
     def _embedded(self, inputs: Tensor) -> Tensor:
-        """`[n, n_inputs]` -> `[n_replicas, n, sum(input_sizes)]`."""
+        """As the inputs of `forward` -> `[n_replicas, n, sum(input_sizes)]`."""
         ops = self.arithmetic
         n_replicas = self.n_replicas
-        numbers, others = inputs[:, : self.n_numeric], inputs[:, self.n_numeric :]
+        numbers, others = inputs[..., : self.n_numeric], inputs[..., self.n_numeric :]
         parts = [others.expand(n_replicas, -1, -1)]
         if self.n_numeric:
             # [n_replicas, n_numeric, n_rows, EMBEDDING_SIZE]
@@ -172,11 +172,11 @@ def piecewise_linear(numbers: Tensor, edges: Tensor, n_bins: int) -> Tensor:
     A column with fewer bins has its last one in the last place, and zeros ahead of it.
 
     Args:
-        numbers: `[n, n_columns]`.
+        numbers: `[..., n, n_columns]`.
         edges: `[n_columns, N_BINS + 1]`, see `bin_edges`.
 
     Returns:
-        `[n_columns, n, n_bins]`.
+        `[..., n_columns, n, n_bins]`.
     """
     width = edges.diff(dim=1)
     n_of_column = (width > 0).sum(dim=1, keepdim=True)
@@ -185,7 +185,7 @@ def piecewise_linear(numbers: Tensor, edges: Tensor, n_bins: int) -> Tensor:
     bins = torch.where(is_last, n_of_column - 1, places)
     is_bin = is_last | (places < n_of_column - 1)
     left, width = edges.gather(1, bins), torch.where(is_bin, width.gather(1, bins), 1.0)
-    through = (numbers.T[:, :, None] - left[:, None]) / width[:, None]
+    through = (numbers.transpose(-1, -2)[..., None] - left[:, None]) / width[:, None]
     through = torch.where((through < 0) & (bins > 0)[:, None], 0.0, through)
     through = torch.where((through > 1) & ~is_last[:, None], 1.0, through)
     return torch.where(is_bin[:, None], through, 0.0)

@@ -64,9 +64,12 @@ def report_lines(
 
 def _data(schema: Schema, params: Params) -> Iterator[str]:
     counts = schema.rows
+    validating = f"{counts.val} to validate, "
+    if counts.folds:
+        validating = f"of which each of {counts.folds} folds validates networks of the others, and "
     yield (
         f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
-        f"{len(schema.classes)} classes: {counts.train} rows to train, {counts.val} to validate, "
+        f"{len(schema.classes)} classes: {counts.train} rows to train, {validating}"
         f"{counts.test} to test."
     )
     if schema.dropped:

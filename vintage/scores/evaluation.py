@@ -170,6 +170,26 @@ def replica_scores(labels: Labels, probabilities: Floats) -> Scores:
     }
 
 
+def out_of_fold(by_replica: Floats, folds: Labels) -> tuple[Labels, Floats]:
+    """What each row's class was taken for by the replicas that its fold was left out for.
+
+    Args:
+        by_replica: of the train rows, float64 `[n_replicas, n, n_classes]`; replica r leaves out
+            fold `r % n_folds`.
+        folds: int64 `[n]`, -1 for none.
+
+    Returns:
+        The places of the rows that were left out for any, and their mean probabilities.
+    """
+    n_folds = int(folds.max()) + 1
+    mean = np.zeros(by_replica.shape[1:])
+    for fold in range(min(n_folds, len(by_replica))):
+        in_fold = folds == fold
+        mean[in_fold] = by_replica[fold::n_folds, in_fold].mean(axis=0)
+    places = np.flatnonzero((folds >= 0) & (folds < len(by_replica)))
+    return places, mean[places]
+
+
 def replica_stds(replicas: Mapping[str, Number] | None) -> dict[str, float]:
     """By metric, the standard deviation of `replica_scores`, where it is defined."""
     return {

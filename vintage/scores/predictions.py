@@ -56,7 +56,7 @@ class Predictions:
     @classmethod
     def of(cls, examples: Examples, classes: list[str], probabilities: Floats) -> "Predictions":
         """What was predicted for `examples`."""
-        _, labels, rows, groups, ids, seen = examples
+        _, labels, rows, groups, ids, seen, _ = examples
         assert seen is not None, "of test rows, it is known"
         return cls(classes, rows, labels, probabilities, groups, ids, seen)
 

@@ -25,7 +25,7 @@ from vintage.table.cells import is_missing
 from vintage.table.dataset import Dataset
 from vintage.table.features import encode_features, fit_features
 from vintage.table.identity import Ids, equal_rows, torn_rows
-from vintage.table.split import Split, split_rows
+from vintage.table.split import Rows, Split, fold_rows, split_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Shared:
         dropped: the reason by column.
         values: float32 `[n, n_features]`.
         n_draws: how often the rows were shared out until no twins were torn apart.
+        folds: of the train rows, see `Examples`; None without `split.val_size: folds`.
     """
 
     split: Split
@@ -50,6 +51,7 @@ class Shared:
     dropped: dict[str, str]
     values: Features
     n_draws: int
+    folds: Ids | None = None
 
 
 def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> Shared:
@@ -78,8 +80,24 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
         for index, places in enumerate(split):
             part[places] = index
         if not together or not torn_rows(twins, part).any():
-            return Shared(split, groups, equal, twins, features, dropped, values, n_draws)
+            break
         groups = joined_groups(groups, twins)
+    shared = Shared(split, groups, equal, twins, features, dropped, values, n_draws)
+    return replace(shared, folds=_folds(data, shared, params))
+
+
+def _folds(data: Dataset, shared: Shared, params: SplitParams) -> Ids | None:
+    if params.val_size != "folds":
+        return None
+    train = shared.split.train
+    groups = joined_groups(shared.groups[train], shared.equal[train])
+    rows = Rows(
+        labels=data.labels[train],
+        classes=data.classes,
+        groups=np.unique(groups, return_inverse=True)[1],
+        keys=None if data.keys is None else data.keys[train],
+    )
+    return fold_rows(rows, params)
 
 
 def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
@@ -98,6 +116,7 @@ def examples_of(data: Dataset, shared: Shared) -> dict[str, Examples]:
             groups=_least(joined, first[places]),
             ids=data.ids[places],
             seen=is_seen if name == "test" else None,
+            folds=shared.folds if name == "train" else None,
         )
     return examples
 
@@ -116,6 +135,7 @@ def schema_of(data: Dataset, shared: Shared, params: DataParams) -> Schema:
         rows=RowCounts(
             **{name: len(places) for name, places in shared.split._asdict().items()},
             repeated=len(shared.twins) - int(shared.twins.max()) - 1,
+            folds=0 if shared.folds is None else int(shared.folds.max()) + 1,
         ),
     )
 

@@ -1,16 +1,23 @@
-"""Who goes to train, validation and test: whole groups, by one of `RULES`."""
+"""Who goes to train, validation and test: whole groups, by one of `RULES`.
 
+With `split.val_size: folds` there is no validation part: the train rows are in folds, of which each
+validates networks that are trained on the others.
+"""
+
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from vintage.base.console import InputError
 from vintage.base.params import SplitParams
 from vintage.table.identity import Hashes, Ids, mixed
+
+N_FOLDS = 8
 
 
 class Split(NamedTuple):
@@ -51,14 +58,14 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
     Raises:
         InputError: the parameters leave a part empty, or a class without a train row.
     """
-    rule: str = "order_by" if params.order_by != "none" else params.by
-    rule = "column" if params.column != "none" else rule
+    rule = rule_of(params)
     part = RULES[rule](rows, params)
     split = Split(*(np.flatnonzero(part == index) for index in range(3)))
     in_train = set(rows.labels[split.train].tolist())
     lacking = [f"of class {n!r} in train" for i, n in enumerate(rows.classes) if i not in in_train]
     lacking += ["in test"] if not len(split.test) else []
-    lacking += ["in val"] if not len(split.val) and params.val_size and rule != "column" else []
+    has_val = params.val_size not in (0, "folds") and rule != "column"
+    lacking += ["in val"] if not len(split.val) and has_val else []
     if lacking:
         advice = (
             "correct the column of split.column"
@@ -67,6 +74,55 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
         )
         raise InputError(f"params.yaml: this split leaves no row {lacking[0]}; {advice}")
     return split
+
+
+def fold_rows(rows: Rows, params: SplitParams) -> Ids:
+    """The fold of each row, from 0 without gaps, at most `N_FOLDS`: int64 `[n]`.
+
+    A class that would be in one fold alone is in none, which is -1, so that every network learns
+    it.
+
+    Args:
+        rows: those of train.
+
+    Raises:
+        InputError: the rule has validation rows of its own, or there are no two folds.
+    """
+    if rule_of(params) in ("order_by", "column"):
+        raise InputError(
+            f"params.yaml: split.val_size: found folds, with which split.{rule_of(params)} does "
+            "not go; set a share, such as 0.1"
+        )
+    labels = majority_labels(rows.labels, rows.groups)
+    fold = np.zeros(rows.n_groups, dtype=np.int64)
+    n_folds = min(N_FOLDS, int(np.bincount(labels).max()) if params.stratify else rows.n_groups)
+    if params.by == "hash":
+        fold = (_places(rows, params.seed + 1) * N_FOLDS).astype(np.int64)
+    elif n_folds > 1:
+        kind = StratifiedKFold if params.stratify else KFold
+        splitter = kind(n_folds, shuffle=True, random_state=params.seed)
+        with warnings.catch_warnings():
+            # a class with fewer groups than folds is in some of them alone
+            warnings.filterwarnings("ignore", message="The least populated class")
+            for index, (_, held_out) in enumerate(splitter.split(labels, labels)):
+                fold[held_out] = index
+    for label in np.unique(labels):
+        if len(np.unique(fold[labels == label])) == 1:
+            fold[labels == label] = -1
+    found = np.setdiff1d(fold, [-1])
+    if len(found) < 2:
+        raise InputError(
+            "params.yaml: split.val_size: found folds, but no class has groups in two of them; set "
+            "another data.target or split.group_by"
+        )
+    return np.where(fold < 0, -1, np.searchsorted(found, fold))[rows.groups]
+
+
+def rule_of(params: SplitParams) -> str:
+    """The name in `RULES`."""
+    if params.column != "none":
+        return "column"
+    return "order_by" if params.order_by != "none" else params.by
 
 
 def auto_test_size(n_rows: int) -> float:
@@ -97,13 +153,18 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
 
 def _hashed(rows: Rows, params: SplitParams) -> Ids:
     """A group's part follows from its smallest key and the seed: rows that come move no other."""
+    place = _places(rows, params.seed)
+    test, val = _shares(rows, params)
+    return np.where(place < test, 2, np.where(place < test + val, 1, 0))[rows.groups]
+
+
+def _places(rows: Rows, seed: int) -> npt.NDArray[np.float64]:
+    """Of each group in [0, 1), by the hash of its smallest key: float64 `[n_groups]`."""
     assert rows.keys is not None
     key = np.full(rows.n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(key, rows.groups, rows.keys)
-    seeded = mixed(key ^ mixed(np.array([params.seed + 1], dtype=np.uint64)))
-    place = (seeded >> np.uint64(11)) * 2.0**-53  # in [0, 1)
-    test, val = _shares(rows, params)
-    return np.where(place < test, 2, np.where(place < test + val, 1, 0))[rows.groups]
+    seeded = mixed(key ^ mixed(np.array([seed + 1], dtype=np.uint64)))
+    return (seeded >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _ordered(rows: Rows, params: SplitParams) -> Ids:
@@ -151,12 +212,13 @@ RULES: dict[str, Callable[[Rows, SplitParams], Ids]] = {
 def _shares(rows: Rows, params: SplitParams) -> tuple[float, float]:
     """The shares of the test and the validation part."""
     size = auto_test_size(len(rows.labels)) if params.test_size == "auto" else params.test_size
-    if size + params.val_size >= 1:
+    val_size = 0 if params.val_size == "folds" else params.val_size
+    if size + val_size >= 1:
         raise InputError(
-            f"params.yaml: split.test_size {size} and split.val_size {params.val_size} "
+            f"params.yaml: split.test_size {size} and split.val_size {val_size} "
             "leave nothing to train on; their sum must be below 1"
         )
-    return size, params.val_size
+    return size, val_size
 
 
 def _sizes(rows: Rows, params: SplitParams) -> tuple[int, int]:

@@ -64,6 +64,11 @@ def _parts(data: Dataset, shared: Shared) -> Iterator[str]:
     for name, places in shared.split._asdict().items():
         counts = np.bincount(data.labels[places], minlength=len(data.classes))
         shares = [f"{label}: {count}" for label, count in zip(data.classes, counts, strict=True)]
+        if name == "val" and shared.folds is not None:
+            sizes = np.bincount(shared.folds[shared.folds >= 0])
+            of_rows = " to ".join(map(str, sorted({int(sizes.min()), int(sizes.max())})))
+            yield f"{name:5}    none: train has {len(sizes)} folds of {of_rows} rows"
+            continue
         yield f"{name:5} {len(places):7} rows  ({', '.join(shares)})"
         for column, count in unknown_counts(shared.values[places], shared.features).items():
             yield (

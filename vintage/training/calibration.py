@@ -3,35 +3,40 @@
 import math
 
 import torch
-from torch import Tensor
 
+from vintage.network import exact
 from vintage.network.ensemble import Ensemble
-from vintage.network.exact import exp
+from vintage.training.rows import Rows, row_weights
 
 TEMPERATURES = 201
 LOG_2 = math.log(2)
 
 
-def fit_temperature(ensemble: Ensemble, inputs: Tensor, labels: Tensor) -> None:
+def fit_temperature(ensemble: Ensemble, val: Rows) -> None:
     """Set the temperature with the lowest log loss of the mean prediction, from 1/4 to 4.
 
     It stays 1 where no other is better. Source: Guo, Pleiss, Sun and Weinberger, On Calibration
     of Modern Neural Networks, ICML 2017.
 
     Args:
-        inputs, labels: the encoded validation rows, float32 `[n, n_inputs]` and int64 `[n]`.
+        val: the encoded validation rows. Where they are in folds, the mean is over those replicas
+            that a row was left out for.
     """
     ops = ensemble.arithmetic
+    inputs, labels, is_own = val.batch(ensemble.n_replicas)
     logits = ensemble.predict_logits(inputs).double()
+    n_folds = min(val.n_folds, ensemble.n_replicas)
+    weights = row_weights(labels[:n_folds], None, is_own if is_own is None else is_own[:n_folds])
     # powers of two at even distances; the middle one is exactly 1
     exponents = [4 * index / (TEMPERATURES - 1) - 2 for index in range(TEMPERATURES)]
 
     def log_loss(temperature: float) -> float:
-        probabilities = ops.mean_of(ops.softmax(logits * (1 / temperature)), [0])[0]
-        actual = probabilities.gather(1, labels[:, None]).clamp_min(1e-300)
-        return -float(ops.mean_of(ops.log(actual), [0]))
+        probabilities = ops.softmax(logits * (1 / temperature))
+        means = [ops.mean_of(probabilities[fold::n_folds], [0]) for fold in range(n_folds)]
+        actual = torch.cat(means).gather(2, labels[:n_folds, :, None])[..., 0].clamp_min(1e-300)
+        return -float(exact.sum_of(ops.log(actual) * weights, [0, 1]))
 
     # not by `**`, which is not the same everywhere
-    temperatures = exp(torch.tensor(exponents, dtype=torch.float64) * LOG_2).tolist()
+    temperatures = exact.exp(torch.tensor(exponents, dtype=torch.float64) * LOG_2).tolist()
     best = min((log_loss(t), abs(e), t) for t, e in zip(temperatures, exponents, strict=True))[2]
     ensemble.temperature.fill_(best)

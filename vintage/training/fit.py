@@ -16,6 +16,7 @@ from vintage.network import exact
 from vintage.network.ensemble import Ensemble
 from vintage.training.adamw import AdamW
 from vintage.training.resume import ResumeFile
+from vintage.training.rows import Batch, Rows, row_weights
 
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
@@ -69,45 +70,39 @@ class _Trainer:
             faster = [rate * SCALE_LEARNS_FASTER for rate in rates]
             self.optimizers.append(AdamW(scales, faster, [0] * len(faster), fused))
 
-    def train_epoch(
-        self, inputs: Tensor, labels: Tensor, batches: Sequence[Tensor], first_step: int
-    ) -> Tensor:
-        """One pass over the batches, or one step on all rows if there are none.
-
-        Returns:
-            The mean loss of each replica in the steps, float32 `[n]`.
-        """
-        if not batches:
-            return self._step(inputs, labels, first_step)
-        total = torch.zeros(self.ensemble.n_replicas, device=inputs.device)
-        for index, rows in enumerate(batches):
-            # a quarter of the time that inputs[rows] takes
-            batch = inputs.index_select(0, rows), labels.index_select(0, rows)
-            total += self._step(*batch, first_step + index) * (len(rows) / len(labels))
+    def train_epoch(self, batches: Sequence[Batch], first_step: int) -> Tensor:
+        """A step for each batch; returns each replica's mean loss in them, float32 `[n]`."""
+        if len(batches) == 1:
+            return self._step(batches[0], first_step)
+        total = torch.zeros(self.ensemble.n_replicas, device=batches[0].inputs.device)
+        counts = [batch.n_own() for batch in batches]
+        n_rows = torch.stack(counts).sum(dim=0)
+        for index, (batch, count) in enumerate(zip(batches, counts, strict=True)):
+            total += self._step(batch, first_step + index) * (count / n_rows).float()
         return total
 
-    def _step(self, inputs: Tensor, labels: Tensor, step: int) -> Tensor:
+    def _step(self, batch: Batch, step: int) -> Tensor:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        losses = self._losses(self.ensemble(inputs, step), labels)
+        losses = self._losses(self.ensemble(batch.inputs, step), batch)
         losses.sum().backward()
         for optimizer in self.optimizers:
             optimizer.step()
         return losses.detach()
 
     @torch.no_grad()
-    def losses(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, batch: Batch) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
-        return self._losses(self.ensemble.predict_logits(inputs), labels)
+        return self._losses(self.ensemble.predict_logits(batch.inputs), batch)
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _losses(self, logits: Tensor, batch: Batch) -> Tensor:
         """The mean cross entropy of each replica, over its members as well."""
-        weights = row_weights(labels, self.class_weights)
+        weights = row_weights(batch.labels, self.class_weights, batch.is_own)
         n_members = len(logits) // self.ensemble.n_replicas
         return self.ensemble.arithmetic.cross_entropy(
             logits.reshape(self.ensemble.n_replicas, -1, logits.shape[2]),
-            labels.repeat(n_members),
-            weights.repeat(n_members) * (1 / n_members),
+            batch.labels.repeat(1, n_members),
+            weights.repeat(1, n_members) * (1 / n_members),
         )
 
 
@@ -119,7 +114,7 @@ class _State:
         self.epoch = torch.zeros((), dtype=torch.int64)
         self.train_losses = torch.zeros(recipe.epochs, n_replicas)
         self.val_losses = torch.zeros(recipe.epochs, n_replicas)
-        self.best_losses = torch.full((n_replicas,), torch.inf)
+        self.best_losses = torch.full((n_replicas,), torch.inf, dtype=torch.float64)
         self.best_epochs = torch.zeros(n_replicas, dtype=torch.int64)
         self.stopped = torch.zeros(n_replicas, dtype=torch.bool)
         self.weights = {name: w.detach() for name, w in ensemble.named_parameters()}
@@ -155,8 +150,8 @@ class _State:
 
 def fit(
     ensemble: Ensemble,
-    train: tuple[Tensor, Tensor],
-    val: tuple[Tensor, Tensor],
+    train: Rows,
+    val: Rows | None,
     recipe: Recipe | Sequence[Recipe],
     class_weights: Tensor | None = None,
     resume: ResumeFile | None = None,
@@ -164,15 +159,17 @@ def fit(
 ) -> History:
     """Train every replica and leave it with the weights of its best validation epoch.
 
-    Without validation rows the last epoch counts. Full-batch or mini-batch Adam on the mean cross
-    entropy of each replica; the replicas share the order of batches and nothing else. A replica
-    that is out of patience goes on until all are, but nothing of it is kept any more.
+    Where the replicas have folds, each has few validation rows, and all together have many: then
+    the best epoch is that of the lowest mean loss, the same one for all. Without validation rows
+    the last epoch counts. Full-batch or mini-batch Adam on the mean cross entropy of each replica;
+    the replicas share the order of batches and nothing else. A replica that is out of patience goes
+    on until all are, but nothing of it is kept any more.
 
     Args:
         ensemble: changed in place.
         recipe: of all replicas, or of each: these may differ in learning rate, weight decay and
             patience.
-        train, val: encoded rows float32 `[n, n_inputs]` and labels int64 `[n]`, on one device.
+        train, val: encoded rows, on one device; None: there are none to validate by.
         class_weights: of the mean losses, float32 `[n_classes]`; None counts all rows alike.
         resume: where the state is kept now and then, and found again after a crash.
         report: called after every epoch with the epoch and the mean train and validation loss.
@@ -181,48 +178,42 @@ def fit(
         InputError: the loss is no longer finite.
     """
     keep_freed_memory()
-    recipes = [recipe] * ensemble.n_replicas if isinstance(recipe, Recipe) else recipe
+    n_replicas = ensemble.n_replicas
+    recipes = [recipe] * n_replicas if isinstance(recipe, Recipe) else recipe
     recipe = recipes[0]
     patience = torch.tensor([each.patience for each in recipes])
     trainer = _Trainer(ensemble, recipes, class_weights)
     state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
         state.restore(saved)
-    has_val = len(val[1]) > 0
+    val_batch = val.batch(n_replicas) if val else None
+    batches = [train.batch(n_replicas)] if recipe.batch_size >= len(train) else []
+    is_full = bool(batches)
     for index in range(int(state.epoch), recipe.epochs):
         if bool(state.stopped.all()):
             break
-        batches = _batches(train[1], recipe.batch_size, state.batch_order)
-        losses = trainer.train_epoch(*train, batches, index * max(1, len(batches)))
+        if not is_full:
+            parts = train.batches(recipe.batch_size, state.batch_order)
+            batches = [part.batch(n_replicas) for part in parts]
+        losses = trainer.train_epoch(batches, index * len(batches))
         train_loss = _record(state.train_losses, index, losses)
         state.epoch += 1
         val_loss = None
-        if has_val:
-            val_loss = _record(state.val_losses, index, trainer.losses(*val))
-            state.keep_best(state.val_losses[index], patience)
+        if val and val_batch:
+            val_loss = _record(state.val_losses, index, trainer.losses(val_batch))
+            judged = state.val_losses[index].double()
+            if val.n_folds > 1:
+                judged.fill_(val_loss)
+            state.keep_best(judged, patience)
         report(index + 1, train_loss, val_loss)
         if resume:
             resume.save_now_and_then(state.tensors)
     n_epochs = int(state.epoch)
-    if not has_val:
-        best_epochs = torch.full((ensemble.n_replicas,), n_epochs)
-        return History(state.train_losses[:n_epochs], None, best_epochs)
+    if not val_batch:
+        return History(state.train_losses[:n_epochs], None, torch.full((n_replicas,), n_epochs))
     for name, weight in state.weights.items():
         weight.copy_(state.best_weights[name])
     return History(state.train_losses[:n_epochs], state.val_losses[:n_epochs], state.best_epochs)
-
-
-def row_weights(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """What each row counts in a mean loss: float64 `[n]`, summing to one.
-
-    Args:
-        labels: int64 `[n]`.
-        class_weights: `[n_classes]`; None counts all rows alike.
-    """
-    if class_weights is None:
-        return torch.full_like(labels, 1 / max(1, len(labels)), dtype=torch.float64)
-    weights = class_weights.double()[labels]
-    return weights / exact.sum_of(weights, [0])
 
 
 def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
@@ -235,13 +226,6 @@ def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
     return (len(labels) / (n_classes * counts)).float()
 
 
-def _batches(labels: Tensor, size: int, generator: torch.Generator) -> Sequence[Tensor]:
-    """The rows of each step of an epoch, in a random order; none if a step takes all rows."""
-    if size >= len(labels):
-        return ()
-    return torch.randperm(len(labels), generator=generator).to(labels.device).split(size)
-
-
 def _nine_digits(value: float) -> float:
     """As many digits as tell every float32 apart."""
     return float(f"{value:.9g}")
@@ -250,7 +234,7 @@ def _nine_digits(value: float) -> float:
 def _record(curves: Tensor, index: int, losses: Tensor) -> float:
     """Write the replicas' losses in an epoch into its row of `curves`; their mean."""
     curves[index] = losses
-    mean = float(curves[index].mean())
+    mean = fmean(curves[index].tolist())
     if not math.isfinite(mean):
         raise InputError(
             f"the loss is no longer finite at epoch {index + 1}; lower train.learning_rate, or set "

@@ -15,8 +15,9 @@ from vintage.training.calibration import fit_temperature
 from vintage.training.fit import History, Report, balanced_weights, fit
 from vintage.training.neighbors import measure_rows
 from vintage.training.resume import ResumeFile
+from vintage.training.rows import Rows
 
-Rows = tuple[Features, Integers]
+Part = tuple[Features, Integers]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Training:
     Attributes:
         ensemble: with initial weights until `run`.
         seeds: of each replica's initial weights.
-        train, val: encoded rows float32 `[n, n_inputs]` and labels int64 `[n]`, on one device.
+        train, val: encoded rows, on one device; None: there are none to validate by.
         class_weights: see `vintage.training.fit.fit`.
         is_calibrated: whether to fit the temperature on the validation rows.
     """
@@ -35,8 +36,8 @@ class Training:
     recipe: Recipe
     seeds: list[int]
     ensemble: Ensemble
-    train: tuple[Tensor, Tensor]
-    val: tuple[Tensor, Tensor]
+    train: Rows
+    val: Rows | None
     class_weights: Tensor | None
     is_calibrated: bool
 
@@ -45,8 +46,8 @@ class Training:
         history = fit(
             self.ensemble, self.train, self.val, self.recipe, self.class_weights, resume, report
         )
-        if self.is_calibrated and len(self.val[1]):
-            fit_temperature(self.ensemble, *self.val)
+        if self.is_calibrated and self.val:
+            fit_temperature(self.ensemble, self.val)
         return history
 
 
@@ -54,8 +55,9 @@ def prepare(
     model: ModelParams,
     train: TrainParams,
     schema: Schema,
-    train_rows: Rows,
-    val_rows: Rows,
+    train_rows: Part,
+    val_rows: Part,
+    folds: Integers | None = None,
     measured: TrainRows | None = None,
 ) -> Training:
     """Resolve `auto`, build the ensemble, and encode the rows on its device.
@@ -63,6 +65,8 @@ def prepare(
     Args:
         train_rows, val_rows: features float32 `[n, n_features]`, as the tensor files hold them, and
             labels int64 `[n]`; the validation rows may be empty.
+        folds: of the train rows, see `vintage.base.tensors.Examples`; then each replica leaves one
+            of them out, and is validated by it.
         measured: what `auto` goes by, if it is known.
 
     Raises:
@@ -74,21 +78,27 @@ def prepare(
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]
     ensemble = build_ensemble(architecture, schema, seeds, train_rows[0], arithmetic).to(device)
-    encoded, val_encoded = (
-        (
+    all_rows, val = (
+        Rows(
             ensemble.encode(torch.from_numpy(features).to(device)),
             torch.from_numpy(labels).to(device),
         )
         for features, labels in (train_rows, val_rows)
     )
+    learned = all_rows
+    if folds is not None:
+        numbers = torch.from_numpy(folds).to(device)
+        learned, val = (all_rows.of_folds(numbers, held_out) for held_out in (False, True))
     is_balanced = train.class_weight == "balanced"
     return Training(
         architecture=architecture,
         recipe=resolve_recipe(train, measured),
         seeds=seeds,
         ensemble=ensemble,
-        train=encoded,
-        val=val_encoded,
-        class_weights=balanced_weights(encoded[1], len(schema.classes)) if is_balanced else None,
+        train=learned,
+        val=val if len(val) else None,
+        class_weights=(
+            balanced_weights(all_rows.labels, len(schema.classes)) if is_balanced else None
+        ),
         is_calibrated=train.calibration == "temperature",
     )

@@ -1,0 +1,153 @@
+"""Folds of the train rows: each replica leaves one out, and what it never saw validates it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.numeric import numeric_schema, plain_network
+from tests.conftest import Project, only_error
+from vintage.base.recipe import Recipe
+from vintage.base.tensors import Features, Integers, read_examples, read_schema
+from vintage.network.ensemble import Ensemble, build_ensemble
+from vintage.scores.evaluation import out_of_fold, plain_scores
+from vintage.training.fit import History, fit
+from vintage.training.rows import Rows
+
+N_ROWS, N_INPUTS, N_CLASSES, N_FOLDS = 90, 4, 3, 4
+DRAW = np.random.default_rng(3)
+FEATURES = DRAW.normal(size=(N_ROWS, N_INPUTS)).astype(np.float32)
+LABELS = (FEATURES[:, 0] > 0).astype(np.int64) + (FEATURES[:, 1] > 0.5)
+FOLDS: Integers = DRAW.integers(-1, N_FOLDS, N_ROWS)
+RECIPE = Recipe(seed=1, epochs=6, batch_size=16, learning_rate=0.02, weight_decay=0.1, patience=0)
+
+
+def train(
+    features: Features, *seeds: int, recipe: Recipe = RECIPE
+) -> tuple[Ensemble, History, Tensor]:
+    """Trained in folds; the third is what they predict for all rows."""
+    model = plain_network(hidden=[8], activation="silu", dropout=0.2)
+    ensemble = build_ensemble(model, numeric_schema(N_INPUTS, N_CLASSES), seeds, FEATURES)
+    rows = Rows(torch.from_numpy(features), torch.from_numpy(LABELS))
+    folds = torch.from_numpy(FOLDS)
+    learned, val = (rows.of_folds(folds, held_out) for held_out in (False, True))
+    history = fit(ensemble, learned, val, recipe)
+    return ensemble, history, ensemble.predict_proba(torch.from_numpy(features))
+
+
+def val_losses(history: History) -> Tensor:
+    assert history.val_losses is not None
+    return history.val_losses
+
+
+@pytest.mark.parametrize("batch_size", [16, N_ROWS])
+def test_a_replica_never_sees_the_fold_that_it_leaves_out(batch_size: int) -> None:
+    """Other numbers there change the other replicas, and nothing of its own, to the last bit."""
+    recipe = RECIPE.model_copy(update={"batch_size": batch_size})
+    _, history, _ = train(FEATURES, *range(8), recipe=recipe)
+    features = FEATURES.copy()
+    features[FOLDS == 1] *= 1000
+    _, other_history, _ = train(features, *range(8), recipe=recipe)
+    for replica in range(8):
+        found, expected = (each.train_losses[:, replica] for each in (other_history, history))
+        assert torch.equal(found, expected) == (replica % N_FOLDS == 1)
+    assert not torch.equal(val_losses(other_history)[:, 1], val_losses(history)[:, 1])
+
+
+def test_it_is_validated_by_that_fold_alone() -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    _, history, predicted = train(FEATURES, *range(8), recipe=recipe)
+    for replica in range(8):
+        own = replica % N_FOLDS == FOLDS
+        actual = predicted[replica, torch.from_numpy(own)].gather(
+            1, torch.from_numpy(LABELS[own])[:, None]
+        )
+        assert float(val_losses(history)[0, replica]) == pytest.approx(-float(actual.log().mean()))
+
+
+def test_the_best_epoch_is_that_of_the_mean_loss_and_the_same_for_all() -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 60, "learning_rate": 0.2, "patience": 5})
+    _, history, _ = train(FEATURES, *range(8), recipe=recipe)
+    means = val_losses(history).double().mean(dim=1)
+    best = int(means.argmin()) + 1
+    assert history.best_epochs.tolist() == [best] * 8
+    assert len(means) == min(60, best + 5)
+
+
+def test_a_replica_has_the_same_bytes_alone_and_in_a_pack() -> None:
+    _, together, _ = train(FEATURES, *range(8))
+    _, alone, _ = train(FEATURES, 0)
+    assert torch.equal(alone.train_losses[:, 0], together.train_losses[:, 0])
+    assert torch.equal(val_losses(alone)[:, 0], val_losses(together)[:, 0])
+
+
+def test_batches_take_each_row_of_the_other_folds_once_an_epoch() -> None:
+    numbered = Rows(torch.arange(N_ROWS)[:, None].float(), torch.from_numpy(LABELS))
+    learned = numbered.of_folds(torch.from_numpy(FOLDS), is_held_out=False)
+    parts = learned.batches(16, torch.Generator().manual_seed(0))
+    batches = [part.batch(N_FOLDS) for part in parts]
+    sizes = [np.count_nonzero(fold != FOLDS) for fold in range(N_FOLDS)]
+    for fold, size in enumerate(sizes):
+        taken = [inputs[fold, own[fold], 0] for inputs, _, own in batches if own is not None]
+        assert all(len(each) == 16 for each in taken[:-1])
+        seen = torch.cat(taken).long().tolist()
+        assert len(seen) == len(set(seen))
+        assert all(FOLDS[place] != fold for place in seen)
+        assert min(sizes) <= len(seen) <= size
+
+
+def test_what_was_predicted_out_of_fold() -> None:
+    by_replica = DRAW.random((6, N_ROWS, N_CLASSES))
+    places, mean = out_of_fold(by_replica, FOLDS)
+    assert places.tolist() == np.flatnonzero(FOLDS >= 0).tolist()
+    for place, found in zip(places, mean, strict=True):
+        replicas = [r for r in range(6) if r % N_FOLDS == FOLDS[place]]
+        assert found == pytest.approx(by_replica[replicas, place].mean(axis=0))
+    places, _ = out_of_fold(by_replica[:2], FOLDS)
+    assert places.tolist() == np.flatnonzero((FOLDS == 0) | (FOLDS == 1)).tolist()
+
+
+def test_the_pipeline_in_folds(fresh: Project) -> None:
+    fresh.set_params(**{"split.val_size": "folds", "train.calibration": "temperature"})
+    fresh.repro()
+    tensors = fresh.root / "data/tensors"
+    schema = read_schema(tensors / "schema.json")
+    train, val, test = (
+        read_examples(tensors / f"{name}.safetensors", schema) for name in ("train", "val", "test")
+    )
+    assert train.folds is not None
+    assert len(val.rows) == 0
+    assert np.unique(train.folds).tolist() == list(range(8))
+    assert schema.rows.folds == 8
+    for group in np.unique(train.groups):
+        assert len(np.unique(train.folds[train.groups == group])) == 1
+    for label in range(len(schema.classes)):
+        counts = np.bincount(train.folds[train.labels == label], minlength=8)
+        assert counts.max() - counts.min() <= 30  # groups are of several rows
+
+    details = json.loads((fresh.root / "metrics/details.json").read_text())
+    losses = json.loads((fresh.root / "metrics/losses.json").read_text())
+    assert details["epochs"]["best"] == min((r["val_loss"], r["epoch"]) for r in losses)[1]
+    assert details["val"]["log_loss"] == pytest.approx(min(r["val_loss"] for r in losses), abs=0.1)
+    assert details["val"].keys() == plain_scores(test.labels, np.eye(6)[test.labels]).keys()
+    report = (fresh.root / "metrics/report.md").read_text()
+    assert "of which each of 8 folds validates networks of the others" in report
+    assert fresh.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("split.order_by", "alcohol"), ("split.column", "part")], ids=str
+)
+def test_folds_do_not_go_with_validation_rows_of_another_rule(
+    fresh: Project, key: str, value: str
+) -> None:
+    path = fresh.root / "data/wine.csv"
+    header, *lines = path.read_text().splitlines()
+    parts = ["train", "val", "test"]
+    lines = [f"{line},{parts[index % 3]}" for index, line in enumerate(lines)]
+    path.write_text("\n".join([f"{header},part", *lines]) + "\n")
+    fresh.set_params(**{"split.val_size": "folds", "data.ignore": [], key: value})
+    error = only_error(fresh.stage("split"))
+    assert error.startswith("error: params.yaml: split.val_size: found folds, with which ")
