@@ -18,7 +18,7 @@ from vintage.base.recipe import Recipe
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
-from vintage.training.rows import Rows
+from vintage.training.rows import Part
 
 ROUNDS = 7
 SMOOTH = {"activation": "silu", "n_bins": 8, "normalize": "piecewise"}
@@ -64,7 +64,7 @@ def measure(sizes: tuple[int, int, int, int], changes: dict[str, Any]) -> tuple[
         ensemble = build_ensemble(architecture, schema, seeds, features.numpy(), arithmetic)
         inputs = ensemble.encode(features)
         start = time.perf_counter()
-        fit(ensemble, Rows(inputs, labels), None, recipe)
+        fit(ensemble, Part.of_all(inputs, labels), None, recipe)
         return (time.perf_counter() - start) / n_epochs
 
     rounds = [(epoch("exact"), epoch("fast")) for _ in range(ROUNDS)]

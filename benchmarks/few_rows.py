@@ -70,7 +70,7 @@ def measure(table: Table, params: Params) -> Iterator[tuple[int, float, float, f
         val = rng.permutation(split.val)[: n_train // TRAIN_ROWS_PER_VAL_ROW]
         if len(train) < n_train or len(np.unique(labels[train])) < n_classes:
             continue
-        rows = measure_rows(schema.features, features[train], labels[train])
+        rows = measure_rows(schema.features, features[train], labels[train], None)
         assert rows.neighbor_error is not None
         recipes = replace(rows, neighbor_error=1), replace(rows, neighbor_error=0)
         parts = (features[train], labels[train]), (features[val], labels[val])

@@ -25,7 +25,7 @@ from benchmarks.numeric import numeric_schema, plain_network
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
-from vintage.training.rows import Rows
+from vintage.training.rows import Part
 
 Losses = npt.NDArray[np.float64]
 
@@ -105,7 +105,7 @@ def exact_loops(
     )
     ensemble = build_ensemble(plain_network(hidden=list(hidden)), schema, seeds, inputs.numpy())
     rows = ensemble.encode(inputs), labels
-    history = fit(ensemble, Rows(*rows), None, recipe)
+    history = fit(ensemble, Part.of_all(*rows), None, recipe)
     return list(history.train_losses.T.double().numpy())
 
 

@@ -6,14 +6,14 @@ from vintage.base.params import Params
 from vintage.base.tensors import Features, Integers, Schema
 from vintage.scores.rows import Floats
 from vintage.training.auto import TrainRows
-from vintage.training.prepare import Part, prepare
+from vintage.training.prepare import Rows, prepare
 
 
 def predict_network(
     params: Params,
     schema: Schema,
-    train: Part,
-    val: Part,
+    train: Rows,
+    val: Rows,
     folds: Integers | None,
     features: Features,
     measured: TrainRows | None = None,

@@ -17,7 +17,7 @@ from benchmarks.peers.work import SEED, Floats, Predict, Work
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
-from vintage.training.rows import Rows
+from vintage.training.rows import Part
 
 
 def vintage(work: Work) -> Predict:
@@ -34,7 +34,7 @@ def vintage(work: Work) -> Predict:
     schema = numeric_schema(work.widths[0], work.widths[-1])
     few = work.features[:2]  # the rows are normalised already: nothing is to be fitted on them
     ensemble = build_ensemble(plain_network(hidden=list(work.hidden)), schema, [SEED], few)
-    fit(ensemble, Rows(features, labels), None, recipe)
+    fit(ensemble, Part.of_all(features, labels), None, recipe)
     return lambda rows: ensemble.predict_proba(torch.from_numpy(rows)).mean(dim=0).numpy()
 
 

@@ -109,7 +109,7 @@ def test_its_map_names_every_group_and_folder() -> None:
 
 
 def test_the_files_to_open_exist() -> None:
-    table = README.partition("## To change something")[2].partition("\n## ")[0]
+    table = README.partition("## To add something")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+(?:\.\w+|/))`", table)
     assert len(named) >= 10
     for name in named:

@@ -29,7 +29,7 @@ from vintage.training import resume
 from vintage.training.auto import TrainRows, resolve_architecture
 from vintage.training.fit import History, fit
 from vintage.training.resume import ResumeFile
-from vintage.training.rows import Rows
+from vintage.training.rows import Part
 
 SCHEMA = Schema(
     target="y",
@@ -56,8 +56,10 @@ for name in NETWORKS:
     for batch_size in (50, 200):
         ensemble = build(name, 7, 8, 9)
         train(ensemble, recipe=RECIPE.model_copy(update={"batch_size": batch_size, "epochs": 4}))
+        in_folds = build(name, 7, 8, 9)
+        train(in_folds, recipe=RECIPE.model_copy(update={"epochs": 2}), n_folds=2)
         predicted = ensemble.predict_proba(torch.from_numpy(rows(300)))
-        tensors = [*ensemble.state_dict().values(), predicted]
+        tensors = [*ensemble.state_dict().values(), *in_folds.state_dict().values(), predicted]
         content = b"".join(t.contiguous().numpy().tobytes() for t in tensors)
         print(name, batch_size, hashlib.sha256(content).hexdigest())
 """
@@ -102,13 +104,21 @@ def build(name: str, *seeds: int, numerics: Numerics = "exact") -> Ensemble:
 
 
 def train(
-    ensemble: Ensemble, device: str = "cpu", recipe: Recipe | list[Recipe] = RECIPE, **options: Any
+    ensemble: Ensemble,
+    device: str = "cpu",
+    recipe: Recipe | list[Recipe] = RECIPE,
+    n_folds: int = 0,
+    **options: Any,
 ) -> History:
     features = rows(200)
     ensemble.to(device)
     inputs = ensemble.encode(torch.from_numpy(features).to(device))
-    part = Rows(inputs, labels_of(features).to(device))
-    return fit(ensemble, part, part, recipe, **options)
+    rows_of = inputs, labels_of(features).to(device)
+    learned = val = Part.of_all(*rows_of)
+    if n_folds:
+        folds = torch.arange(len(inputs), device=device) % n_folds
+        learned, val = (Part.of_folds(*rows_of, folds, held_out) for held_out in (False, True))
+    return fit(ensemble, learned, val, recipe, **options)
 
 
 def checkpoint_of(name: str, ensemble: Ensemble) -> Checkpoint:

@@ -38,8 +38,7 @@ from vintage.repository.check import check_outputs
 from vintage.scores.baselines import BASELINES
 from vintage.scores.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.scores.predictions import read_predictions
-from vintage.training.fit import balanced_weights
-from vintage.training.rows import row_weights
+from vintage.training.rows import Part, balanced_weights, row_weights
 
 ALL = ("split", "train", "evaluate", "baseline", "report")
 
@@ -375,14 +374,15 @@ def test_a_test_row_without_a_number_is_named(fresh: Project) -> None:
 
 def test_weights_that_balance_the_classes() -> None:
     labels = torch.tensor([0] * 6 + [1] * 3 + [2])
-    weights = balanced_weights(labels, 3)
+    (weights,) = balanced_weights(Part.of_all(torch.zeros(10, 1), labels), 3)
     assert weights.tolist() == pytest.approx([10 / 18, 10 / 9, 10 / 3])
     assert weights[labels].sum() == pytest.approx(10)
     logits = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(1))
     loss = torch.nn.CrossEntropyLoss(weight=weights)
     expected = [float(loss(one, labels)) for one in logits]
     for arithmetic in ARITHMETIC.values():
-        found = arithmetic.cross_entropy(logits, labels, row_weights(labels, weights))
+        of_rows = row_weights(labels, torch.ones(10, dtype=torch.bool), weights)
+        found = arithmetic.cross_entropy(logits, labels, of_rows)
         assert found.tolist() == pytest.approx(expected)
 
 

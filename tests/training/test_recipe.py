@@ -179,5 +179,5 @@ def test_a_table_of_one_kind_only(kind: Literal["numeric", "categorical"]) -> No
     categories = list("ab") if kind == "categorical" else None
     columns = [Feature(name="column", kind=kind, categories=categories)]
     features = np.array([[0], [1], [0], [1]], dtype=np.float32)
-    rows = measure_rows(columns, features, np.array([0, 1, 0, 1]))
+    rows = measure_rows(columns, features, np.array([0, 1, 0, 1]), None)
     assert rows == TrainRows(4, 1, 2.0)

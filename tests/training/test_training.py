@@ -24,7 +24,7 @@ from vintage.network.ensemble import build_ensemble
 from vintage.report.verdict import curve_in_words
 from vintage.scores.evaluation import Epochs, best_epoch, is_still_falling
 from vintage.training.fit import fit
-from vintage.training.rows import Rows
+from vintage.training.rows import Part
 
 PLAIN_SPLIT = {"split.val_size": 0, "split.stratify": False, "split.group_by": "none"}
 PLAIN_MODEL = {"model.normalize": "none", "model.dropout": 0.0}
@@ -120,7 +120,7 @@ def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
     recipe = Recipe(
         seed=0, epochs=40, batch_size=50, learning_rate=0.01, weight_decay=0.5, patience=0
     )
-    history = fit(ensemble, Rows(inputs, labels), None, recipe)
+    history = fit(ensemble, Part.of_all(inputs, labels), None, recipe)
     assert history.train_losses[:, 1].tolist() == pytest.approx(losses, rel=1e-4)
     found = dict(ensemble.named_parameters())["layers.0.scale"]
     assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)

@@ -60,8 +60,7 @@ class RowCounts(Strict):
 
     Attributes:
         repeated: repeat the features of an earlier row.
-        folds: that the train rows are in, of which each validates networks that are trained on the
-            others; 0 for none.
+        folds: how many folds the train rows are in; 0 for none.
     """
 
     train: Annotated[int, Field(ge=1)]
@@ -178,7 +177,7 @@ def read_examples(path: Path, schema: Schema) -> Examples:
     """
     tensors = read_safetensors(path)
     n_rows = getattr(schema.rows, path.stem, None)
-    if problem := next(_problems(tensors, schema, n_rows), None):
+    if problem := next(_problems(tensors, schema, n_rows, path.stem == "train"), None):
         raise InputError(f"{path}: {problem}; delete it and run `dvc repro`")
     return Examples(**tensors)
 
@@ -199,7 +198,9 @@ def read_safetensors(path: Path) -> Tensors:
         ) from None
 
 
-def _problems(tensors: Tensors, schema: Schema, n_rows: int | None) -> Iterator[str]:
+def _problems(
+    tensors: Tensors, schema: Schema, n_rows: int | None, is_train: bool
+) -> Iterator[str]:
     """What is wrong with a tensor file; each check relies on those before it."""
     required = [name for name in Examples._fields if name not in Examples._field_defaults]
     if not set(required) <= set(tensors) <= set(Examples._fields):
@@ -223,12 +224,8 @@ def _problems(tensors: Tensors, schema: Schema, n_rows: int | None) -> Iterator[
         codes = np.arange(feature.unknown_code + 1)
         if feature.categories is not None and not np.isin(column, codes).all():
             yield f"column {feature.name!r} holds a code of no category"
-    if "folds" in tensors and not _are_folds(tensors["folds"]):
-        yield "folds are not numbered from 0 without gaps, at least two of them"
+    folds = np.setdiff1d(tensors.get("folds", []), [-1]).tolist()
+    if is_train and folds != list(range(schema.rows.folds)):
+        yield f"holds the folds {folds}, and the schema says {schema.rows.folds}"[:200]
     if n_rows not in (None, len(features)):
         yield f"holds {len(features)} rows, and the schema says {n_rows}"
-
-
-def _are_folds(folds: Integers) -> bool:
-    found = np.setdiff1d(folds, [-1])
-    return len(found) > 1 and bool((found == np.arange(len(found))).all())

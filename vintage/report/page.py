@@ -66,7 +66,7 @@ def _data(schema: Schema, params: Params) -> Iterator[str]:
     counts = schema.rows
     validating = f"{counts.val} to validate, "
     if counts.folds:
-        validating = f"of which each of {counts.folds} folds validates networks of the others, and "
+        validating = f"in {counts.folds} folds, each of which validates networks that left it out; "
     yield (
         f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
         f"{len(schema.classes)} classes: {counts.train} rows to train, {validating}"
@@ -127,8 +127,8 @@ def _beside_baselines(
     yield ""
     yield (
         "Every model saw the same train and validation rows; the network chose its epochs by the "
-        f"latter. The differences are paired on the {evaluation.n_rows} test rows and corrected "
-        "for looking at several metrics."
+        f"validation loss. The differences are paired on the {evaluation.n_rows} test rows and "
+        "corrected for looking at several metrics."
     )
 
 

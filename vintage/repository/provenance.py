@@ -63,7 +63,7 @@ def _check_training(params: Params) -> Iterator[str]:
     schema = read_schema(TENSORS / "schema.json")
     train = read_examples(TENSORS / "train.safetensors", schema)
     manifest = read_json(MODEL, Manifest)
-    rows = measure_rows(schema.features, train.features, train.labels)
+    rows = measure_rows(schema.features, train.features, train.labels, train.folds)
     first = params.train.seed
     expected = resolved_values(
         resolve_architecture(params.model, rows), resolve_recipe(params.train, rows)

@@ -171,7 +171,7 @@ def replica_scores(labels: Labels, probabilities: Floats) -> Scores:
 
 
 def out_of_fold(by_replica: Floats, folds: Labels) -> tuple[Labels, Floats]:
-    """What each row's class was taken for by the replicas that its fold was left out for.
+    """Each row's mean probabilities by the replicas that left its fold out.
 
     Args:
         by_replica: of the train rows, float64 `[n_replicas, n, n_classes]`; replica r leaves out
@@ -225,8 +225,8 @@ def class_table(
 def best_epoch(records: Sequence[LossRecord]) -> int | None:
     """The epoch with the lowest validation loss, mean over the replicas; the first of equal ones.
 
-    None without validation rows. Each replica keeps the weights of its own lowest, which may be
-    another epoch.
+    None without validation rows. Without folds, each replica keeps the weights of its own lowest,
+    which may be another epoch.
     """
     losses = [(r.val_loss, r.epoch) for r in records if r.val_loss is not None]
     return min(losses)[1] if losses else None

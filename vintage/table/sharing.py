@@ -87,10 +87,12 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
 
 
 def _folds(data: Dataset, shared: Shared, params: SplitParams) -> Ids | None:
-    if params.val_size != "folds":
+    if params.val_size != "folds" or params.column != "none":
         return None
     train = shared.split.train
-    groups = joined_groups(shared.groups[train], shared.equal[train])
+    groups = shared.groups[train]
+    if params.group_by == "duplicates":
+        groups = joined_groups(groups, shared.equal[train])
     rows = Rows(
         labels=data.labels[train],
         classes=data.classes,

@@ -59,6 +59,11 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
         InputError: the parameters leave a part empty, or a class without a train row.
     """
     rule = rule_of(params)
+    if rule == "order_by" and params.val_size == "folds":
+        raise InputError(
+            "params.yaml: split.val_size: found folds, which does not go with split.order_by; set "
+            "a share, such as 0.1"
+        )
     part = RULES[rule](rows, params)
     split = Split(*(np.flatnonzero(part == index) for index in range(3)))
     in_train = set(rows.labels[split.train].tolist())
@@ -79,36 +84,25 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
 def fold_rows(rows: Rows, params: SplitParams) -> Ids:
     """The fold of each row, from 0 without gaps, at most `N_FOLDS`: int64 `[n]`.
 
-    A class that would be in one fold alone is in none, which is -1, so that every network learns
-    it.
+    A class whose rows are in one fold alone is in none, which is -1, so that every network learns
+    it. By hash, where there are so few groups that a fold is empty, rows that come may renumber the
+    others.
 
     Args:
         rows: those of train.
 
     Raises:
-        InputError: the rule has validation rows of its own, or there are no two folds.
+        InputError: no class is in two folds.
     """
-    if rule_of(params) in ("order_by", "column"):
-        raise InputError(
-            f"params.yaml: split.val_size: found folds, with which split.{rule_of(params)} does "
-            "not go; set a share, such as 0.1"
-        )
-    labels = majority_labels(rows.labels, rows.groups)
-    fold = np.zeros(rows.n_groups, dtype=np.int64)
-    n_folds = min(N_FOLDS, int(np.bincount(labels).max()) if params.stratify else rows.n_groups)
     if params.by == "hash":
-        fold = (_places(rows, params.seed + 1) * N_FOLDS).astype(np.int64)
-    elif n_folds > 1:
-        kind = StratifiedKFold if params.stratify else KFold
-        splitter = kind(n_folds, shuffle=True, random_state=params.seed)
-        with warnings.catch_warnings():
-            # a class with fewer groups than folds is in some of them alone
-            warnings.filterwarnings("ignore", message="The least populated class")
-            for index, (_, held_out) in enumerate(splitter.split(labels, labels)):
-                fold[held_out] = index
-    for label in np.unique(labels):
-        if len(np.unique(fold[labels == label])) == 1:
-            fold[labels == label] = -1
+        # no seed of a split is as large, so the folds are not the test part of another one
+        fold = (_places(rows, params.seed + 2**32) * N_FOLDS).astype(np.int64)
+    else:
+        fold = _shuffled_folds(rows, params)
+    for label in np.unique(rows.labels):
+        groups = rows.groups[rows.labels == label]
+        if len(np.unique(fold[groups])) == 1:
+            fold[groups] = -1
     found = np.setdiff1d(fold, [-1])
     if len(found) < 2:
         raise InputError(
@@ -116,6 +110,22 @@ def fold_rows(rows: Rows, params: SplitParams) -> Ids:
             "another data.target or split.group_by"
         )
     return np.where(fold < 0, -1, np.searchsorted(found, fold))[rows.groups]
+
+
+def _shuffled_folds(rows: Rows, params: SplitParams) -> Ids:
+    """The fold of each group, as scikit-learn draws it; all 0 if there cannot be two."""
+    labels = majority_labels(rows.labels, rows.groups)
+    fold = np.zeros(rows.n_groups, dtype=np.int64)
+    n_folds = min(N_FOLDS, int(np.bincount(labels).max()) if params.stratify else rows.n_groups)
+    if n_folds > 1:
+        kind = StratifiedKFold if params.stratify else KFold
+        splitter = kind(n_folds, shuffle=True, random_state=params.seed)
+        with warnings.catch_warnings():
+            # a class with fewer groups than folds is in some of them alone
+            warnings.filterwarnings("ignore", message="The least populated class")
+            for index, (_, held_out) in enumerate(splitter.split(labels, labels)):
+                fold[held_out] = index
+    return fold
 
 
 def rule_of(params: SplitParams) -> str:

@@ -31,11 +31,13 @@ class TrainRows:
         n_features: how many columns they have, before categories become inputs of their own.
         neighbor_error: see `vintage.training.neighbors.neighbor_error`; None where it was
             not measured.
+        n_left_out: of the rows, at most, by a replica.
     """
 
     n_rows: int
     n_features: int
     neighbor_error: float | None = None
+    n_left_out: int = 0
 
     @property
     def are_few(self) -> bool:
@@ -185,7 +187,7 @@ def resolve_recipe(params: TrainParams, rows: TrainRows) -> Recipe:
     batch_size = rows.n_rows
     if params.batch_size != "all":
         batch_size = min(_resolved(params.batch_size, auto_batch_size(rows)), rows.n_rows)
-    n_steps = math.ceil(rows.n_rows / batch_size)
+    n_steps = math.ceil((rows.n_rows - rows.n_left_out) / batch_size)
     return Recipe(
         seed=params.seed,
         epochs=params.epochs,

@@ -6,27 +6,28 @@ import torch
 
 from vintage.network import exact
 from vintage.network.ensemble import Ensemble
-from vintage.training.rows import Rows, row_weights
+from vintage.training.rows import Part
 
 TEMPERATURES = 201
 LOG_2 = math.log(2)
 
 
-def fit_temperature(ensemble: Ensemble, val: Rows) -> None:
+def fit_temperature(ensemble: Ensemble, val: Part) -> None:
     """Set the temperature with the lowest log loss of the mean prediction, from 1/4 to 4.
 
     It stays 1 where no other is better. Source: Guo, Pleiss, Sun and Weinberger, On Calibration
     of Modern Neural Networks, ICML 2017.
 
     Args:
-        val: the encoded validation rows. Where they are in folds, the mean is over those replicas
-            that a row was left out for.
+        val: the validation rows. In folds, the mean is over the replicas that a row was left out
+            for. They are fewer, so it is surer than the mean of all, and the temperature somewhat
+            too high.
     """
     ops = ensemble.arithmetic
     inputs, labels, is_own = val.batch(ensemble.n_replicas)
     logits = ensemble.predict_logits(inputs).double()
     n_folds = min(val.n_folds, ensemble.n_replicas)
-    weights = row_weights(labels[:n_folds], None, is_own if is_own is None else is_own[:n_folds])
+    weights = is_own[:n_folds].double() / is_own[:n_folds].sum()
     # powers of two at even distances; the middle one is exactly 1
     exponents = [4 * index / (TEMPERATURES - 1) - 2 for index in range(TEMPERATURES)]
 

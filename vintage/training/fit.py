@@ -16,7 +16,7 @@ from vintage.network import exact
 from vintage.network.ensemble import Ensemble
 from vintage.training.adamw import AdamW
 from vintage.training.resume import ResumeFile
-from vintage.training.rows import Batch, Rows, row_weights
+from vintage.training.rows import Batch, Part, row_weights
 
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
@@ -70,15 +70,17 @@ class _Trainer:
             faster = [rate * SCALE_LEARNS_FASTER for rate in rates]
             self.optimizers.append(AdamW(scales, faster, [0] * len(faster), fused))
 
-    def train_epoch(self, batches: Sequence[Batch], first_step: int) -> Tensor:
-        """A step for each batch; returns each replica's mean loss in them, float32 `[n]`."""
-        if len(batches) == 1:
-            return self._step(batches[0], first_step)
-        total = torch.zeros(self.ensemble.n_replicas, device=batches[0].inputs.device)
-        counts = [batch.n_own() for batch in batches]
-        n_rows = torch.stack(counts).sum(dim=0)
-        for index, (batch, count) in enumerate(zip(batches, counts, strict=True)):
-            total += self._step(batch, first_step + index) * (count / n_rows).float()
+    def train_epoch(self, parts: Sequence[Part], first_step: int) -> Tensor:
+        """A step for each part; returns each replica's mean loss in them, float32 `[n]`."""
+        n_replicas = self.ensemble.n_replicas
+        if len(parts) == 1:
+            return self._step(parts[0].batch(n_replicas), first_step)
+        total = torch.zeros(n_replicas, device=parts[0].inputs.device)
+        folds = torch.arange(n_replicas, device=total.device) % parts[0].n_folds
+        counts = torch.stack([part.n_own() for part in parts]).double()
+        shares = (counts / counts.sum(dim=0)).float()[:, folds]
+        for index, (part, share) in enumerate(zip(parts, shares, strict=True)):
+            total += self._step(part.batch(n_replicas), first_step + index) * share
         return total
 
     def _step(self, batch: Batch, step: int) -> Tensor:
@@ -91,13 +93,18 @@ class _Trainer:
         return losses.detach()
 
     @torch.no_grad()
-    def losses(self, batch: Batch) -> Tensor:
+    def losses(self, part: Part) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
+        batch = part.batch(self.ensemble.n_replicas)
         return self._losses(self.ensemble.predict_logits(batch.inputs), batch)
 
     def _losses(self, logits: Tensor, batch: Batch) -> Tensor:
         """The mean cross entropy of each replica, over its members as well."""
-        weights = row_weights(batch.labels, self.class_weights, batch.is_own)
+        class_weights = self.class_weights
+        if class_weights is not None:
+            folds = torch.arange(len(batch.labels), device=batch.labels.device)
+            class_weights = class_weights[folds % len(class_weights)]
+        weights = row_weights(batch.labels, batch.is_own, class_weights)
         n_members = len(logits) // self.ensemble.n_replicas
         return self.ensemble.arithmetic.cross_entropy(
             logits.reshape(self.ensemble.n_replicas, -1, logits.shape[2]),
@@ -150,8 +157,8 @@ class _State:
 
 def fit(
     ensemble: Ensemble,
-    train: Rows,
-    val: Rows | None,
+    train: Part,
+    val: Part | None,
     recipe: Recipe | Sequence[Recipe],
     class_weights: Tensor | None = None,
     resume: ResumeFile | None = None,
@@ -159,18 +166,21 @@ def fit(
 ) -> History:
     """Train every replica and leave it with the weights of its best validation epoch.
 
-    Where the replicas have folds, each has few validation rows, and all together have many: then
-    the best epoch is that of the lowest mean loss, the same one for all. Without validation rows
-    the last epoch counts. Full-batch or mini-batch Adam on the mean cross entropy of each replica;
-    the replicas share the order of batches and nothing else. A replica that is out of patience goes
-    on until all are, but nothing of it is kept any more.
+    Full-batch or mini-batch Adam on the mean cross entropy of each replica; the replicas share the
+    order of batches and nothing else. A replica that is out of patience goes on until all are, but
+    nothing of it is kept any more.
+
+    In folds, a replica has few validation rows, and all together have many. So the epoch to keep is
+    that of the lowest mean loss, the same one for all replicas of one patience. Without validation
+    rows it is the last.
 
     Args:
         ensemble: changed in place.
         recipe: of all replicas, or of each: these may differ in learning rate, weight decay and
             patience.
-        train, val: encoded rows, on one device; None: there are none to validate by.
-        class_weights: of the mean losses, float32 `[n_classes]`; None counts all rows alike.
+        train, val: on one device; None: there are no rows to validate by.
+        class_weights: of the mean losses, float32 `[n_folds, n_classes]`; None counts all rows
+            alike.
         resume: where the state is kept now and then, and found again after a crash.
         report: called after every epoch with the epoch and the mean train and validation loss.
 
@@ -186,21 +196,16 @@ def fit(
     state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
         state.restore(saved)
-    val_batch = val.batch(n_replicas) if val else None
-    batches = [train.batch(n_replicas)] if recipe.batch_size >= len(train) else []
-    is_full = bool(batches)
     for index in range(int(state.epoch), recipe.epochs):
         if bool(state.stopped.all()):
             break
-        if not is_full:
-            parts = train.batches(recipe.batch_size, state.batch_order)
-            batches = [part.batch(n_replicas) for part in parts]
-        losses = trainer.train_epoch(batches, index * len(batches))
+        parts = train.batches(recipe.batch_size, state.batch_order)
+        losses = trainer.train_epoch(parts, index * len(parts))
         train_loss = _record(state.train_losses, index, losses)
         state.epoch += 1
         val_loss = None
-        if val and val_batch:
-            val_loss = _record(state.val_losses, index, trainer.losses(val_batch))
+        if val is not None:
+            val_loss = _record(state.val_losses, index, trainer.losses(val))
             judged = state.val_losses[index].double()
             if val.n_folds > 1:
                 judged.fill_(val_loss)
@@ -209,21 +214,11 @@ def fit(
         if resume:
             resume.save_now_and_then(state.tensors)
     n_epochs = int(state.epoch)
-    if not val_batch:
+    if val is None:
         return History(state.train_losses[:n_epochs], None, torch.full((n_replicas,), n_epochs))
     for name, weight in state.weights.items():
         weight.copy_(state.best_weights[name])
     return History(state.train_losses[:n_epochs], state.val_losses[:n_epochs], state.best_epochs)
-
-
-def balanced_weights(labels: Tensor, n_classes: int) -> Tensor:
-    """Weights that give every class the same share: float32 `[n_classes]`, 1 in the mean row.
-
-    Args:
-        labels: of the train rows, int64 `[n]`; every class is there.
-    """
-    counts = labels.bincount(minlength=n_classes)
-    return (len(labels) / (n_classes * counts)).float()
 
 
 def _nine_digits(value: float) -> float:

@@ -14,19 +14,23 @@ from vintage.training.auto import FEW_ROWS, TrainRows
 GRID_BITS = 36  # so that a sum over 2^16 columns is exact
 
 
-def measure_rows(columns: Sequence[Feature], features: Features, labels: Integers) -> TrainRows:
+def measure_rows(
+    columns: Sequence[Feature], features: Features, labels: Integers, folds: Integers | None
+) -> TrainRows:
     """What `auto` goes by, with the neighbour error where the rows are few.
 
     Args:
         columns: what the features mean, as in the schema.
         features: of the train rows, float32 `[n_rows, n_features]`, as the tensor files hold them.
         labels: int64 `[n_rows]`.
+        folds: see `vintage.base.tensors.Examples`.
     """
     n_rows, n_features = features.shape
-    if n_rows > FEW_ROWS:
-        return TrainRows(n_rows, n_features)
-    error = neighbor_error(distances_between(columns, features), torch.from_numpy(labels))
-    return TrainRows(n_rows, n_features, error)
+    n_left_out = 0 if folds is None else int(np.bincount(folds[folds >= 0]).max())
+    error = None
+    if n_rows <= FEW_ROWS:
+        error = neighbor_error(distances_between(columns, features), torch.from_numpy(labels))
+    return TrainRows(n_rows, n_features, error, n_left_out)
 
 
 def distances_between(columns: Sequence[Feature], features: Features) -> Tensor:

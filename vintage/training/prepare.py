@@ -12,12 +12,12 @@ from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
 from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
 from vintage.training.calibration import fit_temperature
-from vintage.training.fit import History, Report, balanced_weights, fit
+from vintage.training.fit import History, Report, fit
 from vintage.training.neighbors import measure_rows
 from vintage.training.resume import ResumeFile
-from vintage.training.rows import Rows
+from vintage.training.rows import Part, balanced_weights
 
-Part = tuple[Features, Integers]
+Rows = tuple[Features, Integers]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Training:
     Attributes:
         ensemble: with initial weights until `run`.
         seeds: of each replica's initial weights.
-        train, val: encoded rows, on one device; None: there are none to validate by.
+        train, val: on one device; None: there are no rows to validate by.
         class_weights: see `vintage.training.fit.fit`.
         is_calibrated: whether to fit the temperature on the validation rows.
     """
@@ -36,8 +36,8 @@ class Training:
     recipe: Recipe
     seeds: list[int]
     ensemble: Ensemble
-    train: Rows
-    val: Rows | None
+    train: Part
+    val: Part | None
     class_weights: Tensor | None
     is_calibrated: bool
 
@@ -46,7 +46,7 @@ class Training:
         history = fit(
             self.ensemble, self.train, self.val, self.recipe, self.class_weights, resume, report
         )
-        if self.is_calibrated and self.val:
+        if self.is_calibrated and self.val is not None:
             fit_temperature(self.ensemble, self.val)
         return history
 
@@ -55,8 +55,8 @@ def prepare(
     model: ModelParams,
     train: TrainParams,
     schema: Schema,
-    train_rows: Part,
-    val_rows: Part,
+    train_rows: Rows,
+    val_rows: Rows,
     folds: Integers | None = None,
     measured: TrainRows | None = None,
 ) -> Training:
@@ -66,29 +66,31 @@ def prepare(
         train_rows, val_rows: features float32 `[n, n_features]`, as the tensor files hold them, and
             labels int64 `[n]`; the validation rows may be empty.
         folds: of the train rows, see `vintage.base.tensors.Examples`; then each replica leaves one
-            of them out, and is validated by it.
+            of them out, and is validated by it instead. What is fitted to columns, and what `auto`
+            goes by, comes from all train rows.
         measured: what `auto` goes by, if it is known.
 
     Raises:
         InputError: the parameters do not fit each other, the rows or the machine.
     """
     device = choose_device(train.device, train.numerics)
-    measured = measured or measure_rows(schema.features, *train_rows)
+    measured = measured or measure_rows(schema.features, *train_rows, folds)
     architecture = resolve_architecture(model, measured)
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]
     ensemble = build_ensemble(architecture, schema, seeds, train_rows[0], arithmetic).to(device)
-    all_rows, val = (
-        Rows(
+    encoded, val_encoded = (
+        (
             ensemble.encode(torch.from_numpy(features).to(device)),
             torch.from_numpy(labels).to(device),
         )
         for features, labels in (train_rows, val_rows)
     )
-    learned = all_rows
     if folds is not None:
         numbers = torch.from_numpy(folds).to(device)
-        learned, val = (all_rows.of_folds(numbers, held_out) for held_out in (False, True))
+        learned, val = (Part.of_folds(*encoded, numbers, held) for held in (False, True))
+    else:
+        learned, val = Part.of_all(*encoded), Part.of_all(*val_encoded)
     is_balanced = train.class_weight == "balanced"
     return Training(
         architecture=architecture,
@@ -96,9 +98,7 @@ def prepare(
         seeds=seeds,
         ensemble=ensemble,
         train=learned,
-        val=val if len(val) else None,
-        class_weights=(
-            balanced_weights(all_rows.labels, len(schema.classes)) if is_balanced else None
-        ),
+        val=val if val.places.numel() else None,
+        class_weights=balanced_weights(learned, len(schema.classes)) if is_balanced else None,
         is_calibrated=train.calibration == "temperature",
     )

@@ -15,48 +15,40 @@ class Batch(NamedTuple):
     Attributes:
         inputs: float32 `[n_replicas or 1, n, n_inputs]`.
         labels: int64 `[n_replicas or 1, n]`.
-        is_own: bool `[n_replicas or 1, n]`, False for what only fills up; None: all are.
+        is_own: bool `[n_replicas or 1, n]`, False for rows that only fill up.
     """
 
     inputs: Tensor
     labels: Tensor
-    is_own: Tensor | None
-
-    def n_own(self) -> Tensor:
-        """How many rows a replica has: float64 `[n_replicas or 1]`."""
-        is_own = torch.ones_like(self.labels) if self.is_own is None else self.is_own
-        return is_own.sum(dim=1).double()
+    is_own: Tensor
 
 
 @dataclass(frozen=True)
-class Rows:
+class Part:
     """Encoded rows, and which of them a replica has: replica r those of fold `r % n_folds`.
 
     Attributes:
         inputs: float32 `[n, n_inputs]`.
         labels: int64 `[n]`.
-        places: int64 `[n_folds, n_own]`, where the rows of each fold stand in `inputs`; None:
-            there are no folds, and each replica has all rows. What a fold lacks to `n_own` is
-            filled up with its first row.
-        is_own: bool `[n_folds, n_own]`, False for what only fills up; None: all are.
+        places: int64 `[n_folds, n_own]`, where the rows of each fold stand in `inputs`. What a fold
+            lacks to `n_own` is filled up with its first row.
+        is_own: bool `[n_folds, n_own]`, False for what only fills up.
     """
 
     inputs: Tensor
     labels: Tensor
-    places: Tensor | None = None
-    is_own: Tensor | None = None
+    places: Tensor
+    is_own: Tensor
 
-    @property
-    def n_folds(self) -> int:
-        """1 if there are none."""
-        return 1 if self.is_own is None else len(self.is_own)
+    @classmethod
+    def of_all(cls, inputs: Tensor, labels: Tensor) -> "Part":
+        """All rows, for all replicas."""
+        places = torch.arange(len(labels), device=labels.device)[None]
+        return cls(inputs, labels, places, torch.ones_like(places, dtype=torch.bool))
 
-    def __len__(self) -> int:
-        """How many rows a replica has, at most."""
-        return len(self.labels) if self.places is None else self.places.shape[1]
-
-    def of_folds(self, folds: Tensor, is_held_out: bool) -> "Rows":
-        """The rows of each fold, or all others.
+    @classmethod
+    def of_folds(cls, inputs: Tensor, labels: Tensor, folds: Tensor, is_held_out: bool) -> "Part":
+        """For the replicas of each fold its rows, or all others.
 
         Args:
             folds: of each row, from 0 without gaps, or -1 for none: int64 `[n]`.
@@ -66,50 +58,64 @@ class Rows:
         n_own = int(is_own.sum(dim=1).max())
         places = (~is_own).byte().argsort(dim=1, stable=True)[:, :n_own]
         is_own = is_own.gather(1, places)
-        return Rows(self.inputs, self.labels, places.where(is_own, places[:, :1]), is_own)
+        return cls(inputs, labels, places.where(is_own, places[:, :1]), is_own)
 
-    def batches(self, size: int, generator: torch.Generator) -> list["Rows"]:
-        """In a random order, the same for all folds; each fold has as many as the smallest.
+    @property
+    def n_folds(self) -> int:
+        """1 if there are none."""
+        return len(self.places)
 
-        Of larger folds some rows may be left over, other ones in each epoch.
+    def n_own(self) -> Tensor:
+        """How many rows the replicas of each fold have: int64 `[n_folds]`."""
+        return self.is_own.sum(dim=1)
+
+    def batches(self, size: int, generator: torch.Generator) -> list["Part"]:
+        """In a random order, the same for all folds; itself if one batch takes all.
+
+        Each fold has as many batches as the one with the fewest rows. Of the others, rows are left
+        over, different ones in each epoch.
         """
+        if size >= self.places.shape[1]:
+            return [self]
         order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
-        if self.places is None:
-            return [Rows(self.inputs, self.labels, part[None]) for part in order.split(size)]
-        assert self.is_own is not None
         rank = torch.where(self.is_own, order.argsort()[self.places], len(order))
         by_rank = rank.argsort(dim=1, stable=True)
         places, is_own = self.places.gather(1, by_rank), self.is_own.gather(1, by_rank)
-        n_batches = -(-int(is_own.sum(dim=1).min()) // size)
+        n_batches = -(-int(self.n_own().min()) // size)
         parts = zip(places.split(size, dim=1), is_own.split(size, dim=1), strict=True)
-        return [Rows(self.inputs, self.labels, *part) for part in parts][:n_batches]
+        return [Part(self.inputs, self.labels, *part) for part in parts][:n_batches]
 
     def batch(self, n_replicas: int) -> Batch:
         """All of them."""
-        if self.places is None:
-            return Batch(self.inputs[None], self.labels[None], None)
-        places, is_own = self.places, self.is_own
-        if is_own is not None:
-            folds = torch.arange(n_replicas, device=places.device) % len(places)
-            places, is_own = places[folds], is_own[folds]
+        n = n_replicas if self.n_folds > 1 else 1
+        folds = torch.arange(n, device=self.places.device) % self.n_folds
+        places = self.places[folds]
         # a quarter of the time that inputs[places] takes
         inputs = self.inputs.index_select(0, places.flatten()).unflatten(0, places.shape)
-        return Batch(inputs, self.labels[places], is_own)
+        return Batch(inputs, self.labels[places], self.is_own[folds])
 
 
-def row_weights(
-    labels: Tensor, class_weights: Tensor | None = None, is_own: Tensor | None = None
-) -> Tensor:
+def row_weights(labels: Tensor, is_own: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """What each row counts in a mean loss: float64 `[..., n]`, summing to one.
 
     Args:
         labels: int64 `[..., n]`.
-        class_weights: `[n_classes]`; None counts all rows alike.
         is_own: bool `[..., n]`, False for rows that count nothing.
+        class_weights: `[..., n_classes]`; None counts all rows alike.
     """
-    weights = torch.ones_like(labels, dtype=torch.float64)
+    weights = is_own.double()
     if class_weights is not None:
-        weights = class_weights.double()[labels]
-    if is_own is not None:
-        weights = weights * is_own
+        weights = weights * class_weights.double().gather(-1, labels)
     return weights / exact.sum_of(weights, [-1])
+
+
+def balanced_weights(part: Part, n_classes: int) -> Tensor:
+    """Weights that give every class of a fold's rows the same share, and 1 to the mean row.
+
+    Returns:
+        float32 `[n_folds, n_classes]`.
+    """
+    labels = part.labels[part.places]
+    counts = torch.zeros(part.n_folds, n_classes, dtype=torch.int64, device=labels.device)
+    counts.scatter_add_(1, labels, part.is_own.long())
+    return part.n_own()[:, None].float() / (n_classes * counts.clamp_min(1)).float()
