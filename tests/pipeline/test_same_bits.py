@@ -106,12 +106,14 @@ def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: P
 
 
 @needs_emulators
-@pytest.mark.parametrize("platform", ["arm64", "Haswell"])
-def test_a_foreign_cpu_gives_the_same_bytes(platform: str) -> None:
-    """Split, a short training and evaluation, emulated: ARM64, and Intel without AVX-512."""
+@pytest.mark.parametrize(
+    ("platform", "stages"), [("arm64", ["split", "train"]), ("Haswell", ["train"])]
+)
+def test_a_foreign_cpu_gives_the_same_bytes(platform: str, stages: list[str]) -> None:
+    """Emulated, with a short training: ARM64, and Intel without AVX-512."""
     command = [sys.executable, "-m", "benchmarks.platforms", "--platforms", platform]
     command += ["--recipes", "default", "--epochs", "2", "--set", "train.replicas=2"]
-    command += ["--stages", "split", "train", "evaluate"]
+    command += ["--stages", *stages]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
