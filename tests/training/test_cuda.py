@@ -16,6 +16,7 @@ PLAIN = {"train.numerics": "fast", "train.epochs": 20, "train.replicas": 2, "mod
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "bins and batches": {"model.normalize": "piecewise", "train.batch_size": 256},
+    "folds": {"split.val_size": "folds", "train.batch_size": 64},
     "a scaling layer": {"model.scaling_layer": True, "model.activation": "silu"},
     "tabm": {"model.name": "tabm", "train.replicas": 1, "train.epochs": 5},
     "weights": {"train.class_weight": "balanced", "train.calibration": "temperature"},
