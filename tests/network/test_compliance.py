@@ -150,6 +150,7 @@ def test_shapes(name: str) -> None:
     probabilities = ensemble.predict_proba(torch.from_numpy(rows(40)))
     assert probabilities.shape == (3, 40, 2)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(3, 40, dtype=torch.float64))
+    assert ensemble.predict_proba(torch.from_numpy(rows(0))).shape == (3, 0, 2)
 
 
 def test_seeds(name: str) -> None:

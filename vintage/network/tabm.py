@@ -115,7 +115,7 @@ class TabM(Replicas):
 
     def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
         ops = self.arithmetic
-        n_replicas, n_rows = self.n_replicas, inputs.shape[-2]
+        n_rows = inputs.shape[-2]
         # [n_replicas, n_rows, n_members, n_in]
         outputs = self._embedded(inputs)[:, :, None]
         for index, name in enumerate(self.hidden):
@@ -129,8 +129,7 @@ class TabM(Replicas):
             outputs = outputs.unflatten(1, (n_rows, N_MEMBERS))
         members = outputs.transpose(1, 2).flatten(0, 1)
         weight, bias = self._of(f"{self.last}_weight"), self._of(f"{self.last}_bias")
-        logits = ops.linear(members, weight.flatten(0, 1), bias.flatten(0, 1)[:, None])
-        return logits.view(n_replicas * N_MEMBERS, n_rows, -1)
+        return ops.linear(members, weight.flatten(0, 1), bias.flatten(0, 1)[:, None])
 
     def _embedded(self, inputs: Tensor) -> Tensor:
         """As the inputs of `forward` -> `[n_replicas, n, sum(input_sizes)]`."""
