@@ -112,7 +112,8 @@ def network_parts(
     is_val = np.zeros(len(labels), dtype=bool)
     if split.val_size == "folds":
         rows = Rows(labels=labels, classes=[], groups=groups)
-        return np.flatnonzero(~is_val), np.flatnonzero(is_val), fold_rows(rows, split)
+        at_random = split.model_copy(update={"by": "shuffle"})  # as a validation part is drawn
+        return np.flatnonzero(~is_val), np.flatnonzero(is_val), fold_rows(rows, at_random)
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
     n_val = int(np.ceil(split.val_size * n_groups / (1 - 1 / FOLDS)))

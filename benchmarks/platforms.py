@@ -5,7 +5,7 @@
 
 The stages run in a temporary copy of the working tree, with the tests' table. Each stage gets the
 native outputs of those before it, so that what differs is its own. Emulated processors need
-`qemu-user` (Debian), and other versions of PyTorch are downloaded once, 3 GB each.
+`qemu-user` (Debian), and other versions of PyTorch are downloaded once, 5 to 6 GB each on disk.
 """
 
 import argparse

@@ -26,13 +26,13 @@ def main() -> None:
     tensors = Path("data/tensors")
     schema = read_schema(tensors / "schema.json")
     train, val = (
-        (part.features, part.labels)
-        for part in (read_examples(tensors / f"{n}.safetensors", schema) for n in ("train", "val"))
+        read_examples(tensors / f"{name}.safetensors", schema) for name in ("train", "val")
     )
+    parts = (train.features, train.labels), (val.features, val.labels), train.folds
 
     def train_replicas(n_replicas: int, seed: int = 0) -> None:
         settings = params.train.model_copy(update={"seed": seed, "replicas": n_replicas})
-        prepare(params.model, settings, schema, train, val).run()
+        prepare(params.model, settings, schema, *parts).run()
 
     def together() -> None:
         train_replicas(REPLICAS)
