@@ -11,7 +11,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Table:
     source: str
     target: str
     rows: int
-    ignore: Sequence[str] = ()
+    ignore: Sequence[str] = field(default=(), hash=False)
 
 
 DEVELOPMENT = [
