@@ -106,17 +106,18 @@ def network_parts(
     folds of the first, see `split.val_size`."""
     import numpy as np
 
-    from vintage.table.split import Rows, fold_rows, hold_out, majority_labels
+    from vintage.table.split import Rows, fold_rows, hold_out, majority_labels, val_size_of
 
     groups = np.unique(groups, return_inverse=True)[1]
     is_val = np.zeros(len(labels), dtype=bool)
-    if split.val_size == "folds":
+    val_size = val_size_of(split, len(labels))
+    if val_size == "folds":
         rows = Rows(labels=labels, classes=[], groups=groups)
         at_random = split.model_copy(update={"by": "shuffle"})  # as a validation part is drawn
         return np.flatnonzero(~is_val), np.flatnonzero(is_val), fold_rows(rows, at_random)
     group_labels = majority_labels(labels, groups)
     n_groups = len(group_labels)
-    n_val = int(np.ceil(split.val_size * n_groups / (1 - 1 / FOLDS)))
+    n_val = int(np.ceil(val_size * n_groups / (1 - 1 / FOLDS)))
     if n_val:
         _, held_out = hold_out("val_size", np.arange(n_groups), group_labels, n_val, split)
         is_val = np.isin(groups, held_out)

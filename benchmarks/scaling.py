@@ -50,18 +50,17 @@ def seconds_per_epoch(params: Params, n_rows: int, n_replicas: int) -> float:
     import numpy as np
 
     from benchmarks.numeric import numeric_schema
-    from vintage.training.auto import TrainRows
     from vintage.training.prepare import prepare
 
     rng = np.random.default_rng(0)
     features = rng.standard_normal((n_rows, FEATURES), dtype=np.float32)
     rows, none = (features, rng.integers(CLASSES, size=n_rows)), (features[:0], np.arange(0))
-    schema, measured = numeric_schema(FEATURES, CLASSES), TrainRows(n_rows, FEATURES)
+    schema = numeric_schema(FEATURES, CLASSES)
     model = params.model.model_copy(update=PLAIN)
 
     def train(n_epochs: int) -> float:
         settings = params.train.model_copy(update={"epochs": n_epochs, "replicas": n_replicas})
-        training = prepare(model, settings, schema, rows, none, measured=measured)
+        training = prepare(model, settings, schema, rows, none)
         started = time.perf_counter()
         training.run()
         return (time.perf_counter() - started) / n_epochs

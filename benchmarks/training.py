@@ -5,7 +5,6 @@ import torch
 from vintage.base.params import Params
 from vintage.base.tensors import Features, Integers, Schema
 from vintage.scores.rows import Floats
-from vintage.training.auto import TrainRows
 from vintage.training.prepare import Rows, prepare
 
 
@@ -16,9 +15,8 @@ def predict_network(
     val: Rows,
     folds: Integers | None,
     features: Features,
-    measured: TrainRows | None = None,
 ) -> Floats:
     """The mean probabilities of `features` by a network trained on `train`; see `prepare`."""
-    training = prepare(params.model, params.train, schema, train, val, folds, measured)
+    training = prepare(params.model, params.train, schema, train, val, folds)
     training.run()
     return training.ensemble.predict_proba(torch.from_numpy(features)).mean(dim=0).numpy()

@@ -141,7 +141,7 @@ def _default(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def _fresh(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = _default.copy_to(tmp_path_factory.mktemp("fresh") / "project")
-    for long, short in (("epochs: 100", "epochs: 50"), ("replicas: 16", "replicas: 4")):
+    for long, short in (("epochs: 100", "epochs: 10"), ("replicas: 16", "replicas: 4")):
         project.edit("params.yaml", long, short)
     project.commit("a short training")
     return project

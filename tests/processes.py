@@ -137,7 +137,8 @@ class Training:
 
 def prepare_training(reproduced: Project, folder: Path) -> Training:
     project = reproduced.copy_to(folder / "due")
-    project.set_params(**{"train.replicas": 4, "train.epochs": 150, "train.batch_size": 512})
+    long = {"train.epochs": 150, "train.batch_size": 512, "train.patience": 0}
+    project.set_params(**{"train.replicas": 4, **long})
     uninterrupted = project.copy_to(folder / "uninterrupted")
     uninterrupted.repro()
     shutil.rmtree(project.root / ".dvc/cache")

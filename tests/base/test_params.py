@@ -240,7 +240,7 @@ def test_dvc_yaml_knows_the_same_keys() -> None:
 @pytest.mark.parametrize("stage", ["split", "train", "evaluate"])
 def test_a_stage_with_wrong_params_writes_nothing(reproduced: Project, stage: str) -> None:
     before = reproduced.outputs()
-    reproduced.edit("params.yaml", "epochs: 50", "epochs: many")
+    reproduced.edit("params.yaml", "epochs: 10", "epochs: many")
     assert "train.epochs: found 'many'" in only_error(reproduced.stage(stage))
     assert reproduced.outputs() == before
 

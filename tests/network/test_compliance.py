@@ -26,7 +26,7 @@ from vintage.network.registry import NETWORKS
 from vintage.network.replicas import Replicas, Shape
 from vintage.predict.export import export_onnx
 from vintage.training import resume
-from vintage.training.auto import TrainRows, resolve_architecture
+from vintage.training.auto import resolve_architecture
 from vintage.training.fit import History, fit
 from vintage.training.resume import ResumeFile
 from vintage.training.rows import Part
@@ -302,5 +302,5 @@ def test_an_export_predicts_the_same_or_is_refused(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize("n_rows", [100, 5000])
 def test_it_can_be_what_auto_makes_of_it(name: str, n_rows: int) -> None:
     params = load_params(PARAMS).model.model_copy(update={"name": name})
-    architecture = resolve_architecture(params, TrainRows(n_rows, 3))
+    architecture = resolve_architecture(params, n_rows, 3)
     assert build_ensemble(architecture, SCHEMA, [0], rows(20)).n_replicas == 1

@@ -111,7 +111,7 @@ def test_no_edit_of_what_comes_after_trains_again(reproduced: Project, group: st
 
 
 def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "epochs: 50", "epochs: 5")
+    reproduced.edit("params.yaml", "epochs: 10", "epochs: 5")
     assert reproduced.repro() == TRAINED
     before = reproduced.outputs()
     reproduced.edit("params.yaml", "epochs: 5", "epochs: 6")

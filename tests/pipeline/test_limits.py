@@ -230,7 +230,7 @@ def set_features(last: str) -> Callable[[Project], None]:
 @pytest.mark.parametrize(
     ("changes", "stage", "expected"),
     [
-        ({"model.hidden": [65536, 65536]}, "train", "4,295,426,051 weights in all, more than"),
+        ({"model.hidden": [65536, 65536]}, "train", "4,295,426,053 weights in all, more than"),
         ({"model.hidden": [65536] * 64, "train.replicas": 1024}, "train", "weights in all"),
         ({"train.patience": 10**30}, "train", "train.patience: found 1000000"),
         ({"evaluate.confidence": 0.9999999999999999}, "split", "a number from 0.5 to 0.9999"),

@@ -82,14 +82,14 @@ def test_git_changes_no_byte_of_a_table(fresh: Project, tmp_path: Path) -> None:
 def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     """Parameters without their results: what is stale, what it does, and red at the end."""
     assert reproduced.run("python", "-m", "vintage", "stale").stdout == "none\n"
-    reproduced.edit("params.yaml", "epochs: 50", "epochs: 5")
+    reproduced.edit("params.yaml", "epochs: 10", "epochs: 1")
     reproduced.commit("fewer epochs")
     stale = reproduced.run("python", "-m", "vintage", "stale").stdout.strip()
     assert stale == "train, report"
     reproduced.repro()
     comment = reproduced.run("bash", ".ci/comment", "main~1", stale).stdout
     assert "committed dvc.lock: train, report" in comment
-    assert "| train.epochs | 50 | 5 |" in comment
+    assert "| train.epochs | 10 | 1 |" in comment
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
     row = r"\| metrics/evaluation.json +\| test.log_loss +\| [\d.]+ +\| [\d.]+ +\|"
     assert re.search(row, comment)

@@ -95,7 +95,7 @@ def test_damage_is_found_and_named(reproduced: Project, damage: str) -> None:
 
 
 def test_a_stale_stage_is_found(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "epochs: 50", "epochs: 99")
+    reproduced.edit("params.yaml", "epochs: 10", "epochs: 99")
     assert "stage train is not up to date; run `dvc repro`" in check(reproduced, 1)
 
 

@@ -24,8 +24,8 @@ def put_twin(project: Project) -> None:
 LIES: dict[str, tuple[str, Edit, str]] = {
     "a parameter of the training": (
         "train",
-        lambda project: project.edit("params.yaml", "epochs: 50", "epochs: 500"),
-        r"data/checkpoint: was trained with train\.epochs 50, and .* give 500",
+        lambda project: project.edit("params.yaml", "epochs: 10", "epochs: 500"),
+        r"data/checkpoint: was trained with train\.epochs 10, and .* give 500",
     ),
     "the seed of the training": (
         "train",

@@ -177,7 +177,7 @@ def test_by_hash_the_shares_are_met_within_chance_and_groups_stay_together(run: 
     table = pd.DataFrame(
         {"a": generator.integers(0, 700, 3000), "kind": generator.integers(0, 2, 3000)}
     )
-    found = parts(run(table.to_csv(index=False), "split", **HASHED))
+    found = parts(run(table.to_csv(index=False), "split", **HASHED, **{"split.val_size": 0.1}))
     groups = {name: set(examples.groups.tolist()) for name, examples in found.items()}
     n_groups = sum(map(len, groups.values()))
     assert n_groups == len(set(table["a"]))  # none in two parts

@@ -9,7 +9,7 @@ from tests.tables import split_params
 from vintage.base.console import InputError
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import twin_keys
-from vintage.table.split import Rows, Split, auto_test_size, fold_rows, split_rows
+from vintage.table.split import Rows, Split, auto_test_size, fold_rows, split_rows, val_size_of
 
 
 def split(labels: list[int], groups: list[int], **changes: object) -> Split:
@@ -73,13 +73,46 @@ def test_the_class_of_a_group_is_its_most_frequent_one() -> None:
     ("changes", "expected"),
     [
         ({"test_size": 0.6, "val_size": 0.4}, "their sum must be below 1"),
-        ({"test_size": 0.01}, "split.test_size holds out 1 of 100 groups"),
-        ({"val_size": 0.01}, "split.val_size holds out 1 of 80 groups"),
+        ({"test_size": 0.996, "val_size": 0}, "split.test_size holds out 100 of 100 groups"),
+        ({"test_size": 0.5, "val_size": 0.499}, "split.val_size holds out 50 of 50 groups"),
     ],
 )
 def test_impossible_sizes_are_refused(changes: dict[str, object], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         split([0, 1, 2, 3] * 25, list(range(100)), **changes)
+
+
+def test_more_classes_than_held_out_groups_are_shared_out_all_the_same() -> None:
+    labels = [*range(10)] * 5 + [0, 1] * 10
+    parts = split(labels, list(range(len(labels))), test_size=0.1, val_size=0.05)
+    assert [len(part) for part in parts] == [59, 4, 7]
+    held_out = np.array(labels)[np.concatenate([parts.val, parts.test])]
+    assert {0, 1} <= set(held_out.tolist())
+    assert {labels[row] for row in parts.train} == set(range(10))
+
+
+@given(st.integers(0, 200))
+def test_every_class_has_a_train_row(seed: int) -> None:
+    labels = [*range(10)] * 2
+    parts = split(labels, list(range(20)), test_size=0.4, val_size=0, seed=seed)
+    assert {labels[row] for row in parts.train} == set(range(10))
+    assert len(parts.test) >= 4
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "changes", "expected"),
+    [
+        (10_000, {}, "folds"),
+        (10_001, {}, 0.1),
+        (100, {"order_by": "when"}, 0.1),
+        (10_001, {"val_size": "folds"}, "folds"),
+        (100, {"val_size": 0.2}, 0.2),
+    ],
+)
+def test_what_validates_by_default(
+    n_rows: int, changes: dict[str, object], expected: str | float
+) -> None:
+    assert val_size_of(split_params(**{"val_size": "auto", **changes}), n_rows) == expected
 
 
 @pytest.mark.parametrize(
@@ -157,8 +190,10 @@ def folds_of(labels: list[int], groups: list[int], **changes: object) -> list[in
     ids = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     keys = np.array([hash((group, 7)) & (2**64 - 1) for group in groups], dtype=np.uint64)
     rows = Rows(labels=np.array(labels), classes=["a", "b", "c"], groups=ids, keys=keys)
-    found: list[int] = fold_rows(rows, split_params(val_size="folds", **changes)).tolist()
-    return found
+    found = fold_rows(rows, split_params(val_size="folds", **changes))
+    assert found is not None
+    folds: list[int] = found.tolist()
+    return folds
 
 
 @pytest.mark.parametrize("by", ["shuffle", "hash"])

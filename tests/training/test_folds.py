@@ -152,6 +152,26 @@ def test_the_pipeline_in_folds(fresh: Project) -> None:
     assert fresh.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
 
 
+def test_a_table_too_small_for_folds_is_learned_without_validation(run: Run) -> None:
+    folder = run("a,kind\n1,x\n2,x\n3,y\n", "split", "train", **{"train.epochs": 2})
+    schema = read_schema(folder / "data/tensors/schema.json")
+    assert (schema.rows.train, schema.rows.val, schema.rows.test, schema.rows.folds) == (2, 0, 1, 0)
+    losses = json.loads((folder / "metrics/losses.json").read_text())
+    assert [record["val_loss"] for record in losses] == [None, None]
+
+
+def test_many_twins_and_classes_are_learned(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """500 rows, of which 25 differ, two of most classes: the test part cannot hold each class."""
+    table = "a,kind\n" + "".join(f"{i % 25}.5,{min(i % 25, 19) // 2}\n" for i in range(500))
+    folder = run(table, "split", "train", "evaluate")
+    details = json.loads((folder / "metrics/details.json").read_text())
+    supports = {name: each["support"] for name, each in details["classes"].items()}
+    assert sum(supports.values()) == 100
+    shown = capsys.readouterr().out
+    for name, support in supports.items():
+        assert (f"class {name} has no test row" in shown) == (support == 0)
+
+
 def test_folds_do_not_go_with_an_order(fresh: Project) -> None:
     fresh.set_params(**{"split.val_size": "folds", "split.order_by": "alcohol"})
     error = only_error(fresh.stage("split"))

@@ -51,7 +51,7 @@ class DataParams(Strict):
 class SplitParams(Strict):
     seed: Seed
     test_size: Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
-    val_size: Literal["folds"] | Share
+    val_size: Literal["auto", "folds"] | Share
     by: Literal["shuffle", "hash"]
     stratify: bool
     group_by: str = Field(min_length=1, description="duplicates, none or the name of a column")

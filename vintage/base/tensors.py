@@ -113,8 +113,8 @@ class Examples(NamedTuple):
             is the number of the first such row in the table.
         ids: int64 `[n]`, what identifies a row in whatever order the table stands.
         seen: bool `[n]`, of test rows: whether a train or validation row has the same features.
-        folds: int64 `[n]`, of train rows with `split.val_size: folds`: which fold a row is in, from
-            0 without gaps, or -1 if it is in none.
+        folds: int64 `[n]`, of train rows in folds, see `split.val_size`: which fold a row is in,
+            from 0 without gaps, or -1 if it is in none.
     """
 
     features: Features

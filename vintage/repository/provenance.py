@@ -8,6 +8,8 @@ the table, and the checkpoint says what it was trained with.
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from vintage.base.files import read_bytes, read_json
 from vintage.base.params import Params
 from vintage.base.recipe import resolved_values
@@ -17,7 +19,6 @@ from vintage.repository.lock_file import LOCK_FILE, read_lock_file
 from vintage.table.dataset import load_dataset
 from vintage.table.sharing import examples_of, share_out
 from vintage.training.auto import resolve_architecture, resolve_recipe
-from vintage.training.neighbors import measure_rows
 
 TENSORS = Path("data/tensors")
 MODEL = Path("data/checkpoint/model.json")
@@ -63,10 +64,12 @@ def _check_training(params: Params) -> Iterator[str]:
     schema = read_schema(TENSORS / "schema.json")
     train = read_examples(TENSORS / "train.safetensors", schema)
     manifest = read_json(MODEL, Manifest)
-    rows = measure_rows(schema.features, train.features, train.labels, train.folds)
+    n_rows, n_features = train.features.shape
+    n_left_out = 0 if train.folds is None else int(np.bincount(train.folds[train.folds >= 0]).max())
     first = params.train.seed
     expected = resolved_values(
-        resolve_architecture(params.model, rows), resolve_recipe(params.train, rows)
+        resolve_architecture(params.model, n_rows, n_features),
+        resolve_recipe(params.train, n_rows, n_rows - n_left_out),
     ) | {"replicas.seeds": str([*range(first, first + params.train.replicas)])}
     found = resolved_values(manifest.model, manifest.recipe)
     found["replicas.seeds"] = str(manifest.seeds)

@@ -25,7 +25,7 @@ from vintage.table.cells import is_missing
 from vintage.table.dataset import Dataset
 from vintage.table.features import encode_features, fit_features
 from vintage.table.identity import Ids, equal_rows, torn_rows
-from vintage.table.split import Rows, Split, fold_rows, split_rows
+from vintage.table.split import Rows, Split, fold_rows, rule_of, split_rows, val_size_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Shared:
         dropped: the reason by column.
         values: float32 `[n, n_features]`.
         n_draws: how often the rows were shared out until no twins were torn apart.
-        folds: of the train rows, see `Examples`; None without `split.val_size: folds`.
+        folds: of the train rows, see `Examples`; None without folds.
     """
 
     split: Split
@@ -87,7 +87,7 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
 
 
 def _folds(data: Dataset, shared: Shared, params: SplitParams) -> Ids | None:
-    if params.val_size != "folds" or params.column != "none":
+    if val_size_of(params, len(data.labels)) != "folds" or rule_of(params) == "column":
         return None
     train = shared.split.train
     groups = shared.groups[train]

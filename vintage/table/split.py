@@ -1,13 +1,14 @@
 """Who goes to train, validation and test: whole groups, by one of `RULES`.
 
-With `split.val_size: folds` there is no validation part: the train rows are in folds, of which each
-validates networks that are trained on the others.
+With `split.val_size: folds`, and with `auto` on tables of up to `FOLDED_ROWS` rows, there is no
+validation part: the train rows are in folds, of which each validates networks that are trained on
+the others.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from vintage.base.params import SplitParams
 from vintage.table.identity import Hashes, Ids, mixed
 
 N_FOLDS = 8
+FOLDED_ROWS = 10_000  # of a table; a tenth of more validates well enough, at less cost
 
 
 class Split(NamedTuple):
@@ -59,7 +61,8 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
         InputError: the parameters leave a part empty, or a class without a train row.
     """
     rule = rule_of(params)
-    if rule == "order_by" and params.val_size == "folds":
+    val_size = val_size_of(params, len(rows.labels))
+    if rule == "order_by" and val_size == "folds":
         raise InputError(
             "params.yaml: split.val_size: found folds, which does not go with split.order_by; set "
             "a share, such as 0.1"
@@ -69,7 +72,7 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
     in_train = set(rows.labels[split.train].tolist())
     lacking = [f"of class {n!r} in train" for i, n in enumerate(rows.classes) if i not in in_train]
     lacking += ["in test"] if not len(split.test) else []
-    has_val = params.val_size not in (0, "folds") and rule != "column"
+    has_val = val_size not in (0, "folds") and rule != "column"
     lacking += ["in val"] if not len(split.val) and has_val else []
     if lacking:
         advice = (
@@ -81,7 +84,15 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
     return split
 
 
-def fold_rows(rows: Rows, params: SplitParams) -> Ids:
+def val_size_of(params: SplitParams, n_rows: int) -> Literal["folds"] | float:
+    """`split.val_size` without `auto`, for a table of so many rows."""
+    if params.val_size != "auto":
+        return params.val_size
+    is_folded = n_rows <= FOLDED_ROWS and rule_of(params) != "order_by"
+    return "folds" if is_folded else 0.1
+
+
+def fold_rows(rows: Rows, params: SplitParams) -> Ids | None:
     """The fold of each row, from 0 without gaps, at most `N_FOLDS`: int64 `[n]`.
 
     A class whose rows are in one fold alone is in none, which is -1, so that every network learns
@@ -91,8 +102,11 @@ def fold_rows(rows: Rows, params: SplitParams) -> Ids:
     Args:
         rows: those of train.
 
+    Returns:
+        None with `auto` where no class is in two folds, so that no row can validate.
+
     Raises:
-        InputError: no class is in two folds.
+        InputError: no class is in two folds, and they were asked for.
     """
     if params.by == "hash":
         # no seed of a split is as large, so the folds are not the test part of another one
@@ -105,6 +119,8 @@ def fold_rows(rows: Rows, params: SplitParams) -> Ids:
             fold[groups] = -1
     found = np.setdiff1d(fold, [-1])
     if len(found) < 2:
+        if params.val_size == "auto":
+            return None
         raise InputError(
             "params.yaml: split.val_size: found folds, but no class has groups in two of them; set "
             "another data.target or split.group_by"
@@ -148,7 +164,8 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     """At random, with scikit-learn's `train_test_split`.
 
     Stratified by a group's most frequent label, if asked for. Then a class with a single group
-    cannot be in two parts and goes to train.
+    cannot be in two parts and goes to train. Of a class that the draw leaves none of in train, the
+    first group goes there.
     """
     n_test, n_val = _sizes(rows, params)
     group_labels = majority_labels(rows.labels, rows.groups)
@@ -158,6 +175,10 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     if n_val:
         _, val = hold_out("val_size", rest, group_labels, n_val, params)
         part[val] = 1
+    for label in range(len(rows.classes)):
+        groups = rows.groups[rows.labels == label]
+        if len(groups) and part[groups].all():
+            part[groups[0]] = 0
     return part[rows.groups]
 
 
@@ -222,7 +243,8 @@ RULES: dict[str, Callable[[Rows, SplitParams], Ids]] = {
 def _shares(rows: Rows, params: SplitParams) -> tuple[float, float]:
     """The shares of the test and the validation part."""
     size = auto_test_size(len(rows.labels)) if params.test_size == "auto" else params.test_size
-    val_size = 0 if params.val_size == "folds" else params.val_size
+    val_size = val_size_of(params, len(rows.labels))
+    val_size = 0 if val_size == "folds" else val_size
     if size + val_size >= 1:
         raise InputError(
             f"params.yaml: split.test_size {size} and split.val_size {val_size} "
@@ -242,28 +264,35 @@ def hold_out(
 ) -> tuple[Ids, Ids]:
     """Split `groups` into the rest and `n_held` held-out ones."""
     labels = group_labels[groups]
-    counts = np.bincount(labels)
-    is_rare = (counts[labels] == 1) & params.stratify
-    pool, kept_back = groups[~is_rare], groups[is_rare]
+    is_single = (np.bincount(labels)[labels] == 1) & params.stratify
+    pool, kept_back = groups[~is_single], groups[is_single]
     if not len(pool):
         raise InputError(
             "params.yaml: no class has two groups, so none can be held out; set another "
             "data.target or split.group_by"
         )
-    n_classes = int((counts > 1).sum()) if params.stratify else 1
-    if min(n_held, len(pool) - n_held) < n_classes:
+    n_smaller = min(n_held, len(pool) - n_held)
+    if n_smaller < 1:
         raise InputError(
-            f"params.yaml: split.{key} holds out {n_held} of {len(pool)} groups, and each side "
-            f"needs at least {n_classes}, one for each class; change split.{key}"
-            + (" or set split.stratify to false" if params.stratify else "")
+            f"params.yaml: split.{key} holds out {n_held} of {len(pool)} groups, and leaves none "
+            f"to train on; lower split.{key}"
         )
     rest, held = train_test_split(
         pool,
         test_size=n_held,
         random_state=params.seed,
-        stratify=group_labels[pool] if params.stratify else None,
+        stratify=_strata(group_labels[pool], n_smaller) if params.stratify else None,
     )
     return np.concatenate([rest, kept_back]), held
+
+
+def _strata(labels: Ids, n_most: int) -> Ids:
+    """The labels; if there are more than `n_most`, the rarest of them count as one."""
+    counts = np.bincount(labels)
+    if (counts > 0).sum() <= n_most:
+        return labels
+    rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
+    return np.minimum(rank, n_most - 1)[labels]
 
 
 def majority_labels(labels: Ids, groups: Ids) -> Ids:

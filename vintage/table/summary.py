@@ -91,9 +91,9 @@ def _sharing(data: Dataset, shared: Shared, schema: Schema) -> Iterator[str]:
             f"shared out {shared.n_draws} times, until rows that differ in nothing that is stored "
             "were on one side"
         )
-    held_out = data.labels[np.concatenate([split.val, split.test])]
-    for label in sorted(set(range(len(data.classes))) - set(held_out.tolist())):
-        yield f"class {data.classes[label]} is in train alone: it has too few groups to share"
+    tested = data.labels[split.test].tolist()
+    for label in sorted(set(range(len(data.classes))) - set(tested)):
+        yield f"class {data.classes[label]} has no test row: it has too few groups to share"
 
 
 def _oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str]:
@@ -150,14 +150,17 @@ def _tells(values: Values, labels: Ids, feature: Feature) -> bool:
     if len(labels) < FEW:
         return False
     distinct, bins = np.unique(values, return_inverse=True)
+    n_border = 0  # rows on the wrong side of a bound that falls into a bin
     if feature.categories is None and len(distinct) > len(values) // 4:
         n_bins = min(256, len(values) // 8)
+        n_border = len(values) // n_bins // 2
         bins = np.where(np.isnan(values), n_bins, bins * n_bins // len(distinct))
     counts = np.zeros((int(bins.max()) + 1, int(labels.max()) + 1), dtype=np.int64)
     np.add.at(counts, (bins, labels), 1)
     n_right = int(counts.max(axis=1)[counts.sum(axis=1) > 1].sum())
     n_largest = int(counts.sum(axis=0).max())
-    return n_right - n_largest >= max(TELLING * (len(labels) - n_largest), 2)
+    n_rest = len(labels) - n_largest
+    return n_right - n_largest >= max(TELLING * n_rest - n_border, n_rest / 2, 2)
 
 
 def _losses(cells: pa.ChunkedArray, values: Values) -> Iterator[str]:

@@ -10,10 +10,9 @@ from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Features, Integers, Schema
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
-from vintage.training.auto import TrainRows, resolve_architecture, resolve_recipe
+from vintage.training.auto import resolve_architecture, resolve_recipe
 from vintage.training.calibration import fit_temperature
 from vintage.training.fit import History, Report, fit
-from vintage.training.neighbors import measure_rows
 from vintage.training.resume import ResumeFile
 from vintage.training.rows import Part, balanced_weights
 
@@ -58,7 +57,6 @@ def prepare(
     train_rows: Rows,
     val_rows: Rows,
     folds: Integers | None = None,
-    measured: TrainRows | None = None,
 ) -> Training:
     """Resolve `auto`, build the ensemble, and encode the rows on its device.
 
@@ -68,14 +66,13 @@ def prepare(
         folds: of the train rows, see `vintage.base.tensors.Examples`; then each replica leaves one
             of them out, and is validated by it instead. What is fitted to columns, and what `auto`
             goes by, comes from all train rows.
-        measured: what `auto` goes by, if it is known.
 
     Raises:
         InputError: the parameters do not fit each other, the rows or the machine.
     """
     device = choose_device(train.device, train.numerics)
-    measured = measured or measure_rows(schema.features, *train_rows, folds)
-    architecture = resolve_architecture(model, measured)
+    n_rows, n_features = train_rows[0].shape
+    architecture = resolve_architecture(model, n_rows, n_features)
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]
     ensemble = build_ensemble(architecture, schema, seeds, train_rows[0], arithmetic).to(device)
@@ -94,7 +91,7 @@ def prepare(
     is_balanced = train.class_weight == "balanced"
     return Training(
         architecture=architecture,
-        recipe=resolve_recipe(train, measured),
+        recipe=resolve_recipe(train, n_rows, int(learned.n_own().min())),
         seeds=seeds,
         ensemble=ensemble,
         train=learned,
