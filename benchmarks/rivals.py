@@ -1,23 +1,17 @@
 """Models of other packages, as they come, for `benchmarks.tables`.
 
-    build/tables/rivals/bin/python benchmarks/rivals.py MODEL GIVEN.npz FOUND.npy
+    build/tables/rivals/bin/python benchmarks/rivals.py MODEL GIVEN FOUND
 
-Run in an environment that has them. GIVEN holds `train` and `test`, float32 `[n, n_features]` with
-NaN for a missing number and codes for categories, `labels`, `is_category` and `n_classes`; FOUND
-gets the probabilities of the test rows.
+Run in an environment that has them, see rivals.txt. Both files are of safetensors: GIVEN holds
+`train` and `test`, float32 `[n, n_features]` with NaN for a missing number and codes for
+categories, `labels`, `is_category` and `n_classes`; FOUND gets the `probabilities` of the test
+rows.
 """
 
 import sys
 from collections.abc import Callable
 from typing import Any
 
-# a resolver does not find its way through all that pytabkit names; torch's version is the project's
-PACKAGES = [
-    *("torch==2.13.0", "scikit-learn==1.9.1", "pandas==3.1.1", "catboost==1.2.10"),
-    *("lightgbm==4.7.0", "pytorch-lightning==2.6.6", "torchmetrics==1.9.0", "psutil==7.2.2"),
-    *("dill==0.4.1", "msgpack==1.2.4", "numba==0.68.1", "tqdm==4.70.1", "pyyaml==6.0.4"),
-]
-PACKAGES_WITHOUT_DEPENDENCIES = ["pytabkit==1.7.3", "probmetrics==1.3.0", "skorch==1.4.0"]
 SEED = 42
 
 
@@ -57,8 +51,9 @@ CATEGORIES_BY = {"catboost": "cat_features", "lightgbm": "categorical_feature"}
 
 def main(name: str, given: str, found: str) -> None:
     import numpy as np
+    from safetensors.numpy import load_file, save_file
 
-    rows = np.load(given)
+    rows = load_file(given)
     train, test = frames(rows["train"], rows["test"], rows["is_category"], name)
     if name in NEURAL:
         train, test = filled(train, test)
@@ -68,9 +63,10 @@ def main(name: str, given: str, found: str) -> None:
         settings = {CATEGORIES_BY[name]: names} if names else {}
     model = RIVALS[name]()
     model.fit(train, rows["labels"], **settings)
-    probabilities = np.zeros((len(test), int(rows["n_classes"])))
+    probabilities = np.zeros((len(test), rows["n_classes"].item()))
     probabilities[:, np.asarray(model.classes_, dtype=int)] = model.predict_proba(test)
-    np.save(found, probabilities / probabilities.sum(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    save_file({"probabilities": probabilities}, found)
 
 
 def frames(train: Any, test: Any, is_category: Any, name: str) -> Any:

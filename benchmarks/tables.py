@@ -23,29 +23,26 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cross_validate import changed
 from benchmarks.public_tables import DEVELOPMENT, HELD_OUT, PACKAGES, TABLES, Table
-from benchmarks.rivals import PACKAGES as RIVAL_PACKAGES
-from benchmarks.rivals import PACKAGES_WITHOUT_DEPENDENCIES, RIVALS
+from benchmarks.rivals import RIVALS
 from vintage.base import console, numerics
 from vintage.base.params import Params, load_params
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from vintage.base.tensors import Schema
-
-    Losses = npt.NDArray[np.float64]
+    from vintage.scores.rows import Floats
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "tables"
+RIVALS_FILE = Path(__file__).with_name("rivals.txt")
 RIVALS_PYTHON = BUILD / "rivals" / "bin" / "python"
 N_SPLITS = 5
 MAX_TRAIN, MAX_TEST = 10_000, 20_000
@@ -132,7 +129,7 @@ def main() -> None:
     tasks = list(tasks_of(tables, DRAWS if part == "draws" else (0,)))
     write_csv(tables)
     if arguments.rivals:
-        install("rivals", RIVAL_PACKAGES, PACKAGES_WITHOUT_DEPENDENCIES)
+        install("rivals", ["--no-deps", *RIVALS_FILE.read_text(encoding="utf-8").split()])
     os.environ["OMP_NUM_THREADS"] = "1"  # the workers share the cores
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         found = recorded(arguments.record) if arguments.record else {}
@@ -187,17 +184,15 @@ def csv_path(table: Table) -> Path:
     return BUILD / f"{table.name}.csv"
 
 
-def install(name: str, packages: Sequence[str], without: Sequence[str] = ()) -> Path:
-    """The Python of an environment with these packages, some of them without what they need."""
+def install(name: str, packages: Sequence[str]) -> Path:
+    """The Python of an environment with these packages."""
     folder = BUILD / name
     python, stamp = folder / "bin" / "python", folder / "installed"
-    wanted = "\n".join([*packages, *without])
+    wanted = "\n".join(packages)
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, *packages], check=True)
-        if without:
-            subprocess.run([*pip, "--no-deps", *without], check=True)
         stamp.write_text(wanted)
     return python
 
@@ -243,10 +238,10 @@ def score(task: Task, changes: Sequence[str], rivals: Sequence[str]) -> Scored |
     store = Store(rows, schema)
     for name in [MAJORITY, *BASELINES]:
         if is_affordable(name, len(labels)):
-            given = schema.features, learned, labels, test_features, n_classes
-            predicted[name] = store.get(name, lambda n=name, g=given: predict_baseline(n, *g))
+            given = name, schema.features, learned, labels, test_features, n_classes
+            predicted[name] = store.get(name, partial(predict_baseline, *given))
     for name in rivals:
-        predicted[name] = store.get(name, lambda n=name: predict_rival(n, rows, schema))
+        predicted[name] = store.get(name, partial(predict_rival, name, rows, schema))
     metrics = {name: metrics_of(test_labels, p) for name, p in predicted.items()}
     return Scored(
         task=task,
@@ -262,40 +257,41 @@ def score(task: Task, changes: Sequence[str], rivals: Sequence[str]) -> Scored |
 class Store:
     """What models of others predicted, by the rows that they were given."""
 
-    def __init__(self, rows: dict[str, Any], schema: "Schema") -> None:
+    def __init__(self, rows: Mapping[str, Any], schema: "Schema") -> None:
         digest = hashlib.sha256(schema.model_dump_json().encode())
         for values in rows.values():
             digest.update(values.tobytes())
         self.folder = BUILD / "predicted"
         self.key = digest.hexdigest()[:20]
 
-    def get(self, name: str, predict: Any) -> Any:
-        import numpy as np
+    def get(self, name: str, predict: Callable[[], "Floats"]) -> "Floats":
+        from safetensors.numpy import load_file, save_file
 
-        path = self.folder / f"{self.key}-{name}.npy"
-        if path.is_file():
-            return np.load(path)
-        found = predict()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        np.save(path.with_suffix(".tmp.npy"), found)
-        path.with_suffix(".tmp.npy").rename(path)
-        return found
+        path = self.folder / f"{self.key}-{name}.safetensors"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".tmp")
+            save_file({"probabilities": predict()}, partial)
+            partial.rename(path)
+        return load_file(path)["probabilities"]
 
 
-def predict_rival(name: str, rows: dict[str, Any], schema: "Schema") -> Any:
+def predict_rival(name: str, rows: Mapping[str, Any], schema: "Schema") -> "Floats":
     """Train a model of another package, in the environment that has it."""
     import numpy as np
+    from safetensors.numpy import load_file, save_file
 
     is_category = np.array([feature.categories is not None for feature in schema.features])
+    about = {"is_category": is_category, "n_classes": np.array([len(schema.classes)])}
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "given.npz", Path(folder) / "found.npy"
-        np.savez(given, is_category=is_category, n_classes=len(schema.classes), **rows)
+        given, found = Path(folder) / "given", Path(folder) / "found"
+        save_file({**rows, **about}, given)
         script = Path(__file__).with_name("rivals.py")
         command = [str(each) for each in (RIVALS_PYTHON, script, name, given, found)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
             raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
-        return np.load(found)
+        return load_file(found)["probabilities"]
 
 
 def report(found: Sequence[Scored]) -> None:

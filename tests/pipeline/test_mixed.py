@@ -217,7 +217,7 @@ def test_rows_that_differ_in_an_ignored_column_alone_share_a_side(run: Run) -> N
     """As those of one person, told apart by a number of their own that is no feature."""
     rows = [[i, i % 20, f"t{i % 3}", "xy"[i % 2]] for i in range(120)]
     for seed in range(4):
-        settings = {"data.ignore": ["id"], "split.seed": seed}
+        settings = {"data.ignore": ["id"], "split.seed": seed, "split.val_size": 0.1}
         folder = run(text_of("id,a,b,kind", rows), "split", **settings)
         sides = sides_of(folder)
         assert all(sides[row] == sides[row + 60] for row in range(60))

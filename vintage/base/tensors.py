@@ -224,8 +224,8 @@ def _problems(
         codes = np.arange(feature.unknown_code + 1)
         if feature.categories is not None and not np.isin(column, codes).all():
             yield f"column {feature.name!r} holds a code of no category"
+    if n_rows not in (None, len(features)):
+        yield f"holds {len(features)} rows, and the schema says {n_rows}"
     folds = np.setdiff1d(tensors.get("folds", []), [-1]).tolist()
     if is_train and folds != list(range(schema.rows.folds)):
         yield f"holds the folds {folds}, and the schema says {schema.rows.folds}"[:200]
-    if n_rows not in (None, len(features)):
-        yield f"holds {len(features)} rows, and the schema says {n_rows}"

@@ -175,10 +175,9 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     if n_val:
         _, val = hold_out("val_size", rest, group_labels, n_val, params)
         part[val] = 1
-    for label in range(len(rows.classes)):
-        groups = rows.groups[rows.labels == label]
-        if len(groups) and part[groups].all():
-            part[groups[0]] = 0
+    in_train = rows.labels[part[rows.groups] == 0]
+    for label in np.setdiff1d(rows.labels, in_train):
+        part[rows.groups[rows.labels == label][0]] = 0
     return part[rows.groups]
 
 
