@@ -1,6 +1,6 @@
 """The network beside other models on public tables: ranks, losses, and where it is behind.
 
-    python -m benchmarks.tables                        all of them: a night on two cores
+    python -m benchmarks.tables                        all of them: hours on two cores
     python -m benchmarks.tables --part held-out        those that the defaults were not chosen by
     python -m benchmarks.tables --part draws           120, 300 and 800 train rows of the others
     python -m benchmarks.tables --only mroz digits     some of them

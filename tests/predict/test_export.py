@@ -30,6 +30,7 @@ CASES: dict[str, dict[str, object]] = {
     "wine": {"train.replicas": 3, "train.epochs": 5},
     "penguins": PENGUINS | {"train.epochs": 5, "train.calibration": "temperature"},
     "odd": {
+        "train.calibration": "none",
         "data.path": "data/odd.csv",
         "data.target": "kind of",
         "data.kinds": {"größe 😀": "categorical"},
@@ -137,7 +138,7 @@ def test_every_test_row_has_the_prediction_of_the_checkpoint(exported: Exported)
     np.testing.assert_allclose(probabilities, wanted.mean(axis=0), rtol=0, atol=CLOSE)
     assert probabilities.dtype == np.float32
     assert label.tolist() == [schema.classes[i] for i in probabilities.argmax(axis=1)]
-    assert len(set(label)) > 1 or wanted.std(axis=1).max() > 0.001
+    assert len(set(label)) > 1 or wanted.std(axis=1).max() > 0.01
 
 
 @pytest.mark.slow
