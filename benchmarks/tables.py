@@ -17,6 +17,7 @@ Log losses are divided by that of always predicting the train rows' shares of th
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -204,7 +205,7 @@ def score(task: Task, changes: Sequence[str], rivals: Sequence[str]) -> Scored |
     import numpy as np
 
     from benchmarks.training import predict_network
-    from vintage.scores.baselines import is_affordable, predict_baseline
+    from vintage.scores.baselines import UnaffordableError, predict_baseline
     from vintage.scores.metrics import score as metrics_of
     from vintage.table.dataset import load_dataset
     from vintage.table.sharing import examples_of, schema_of, share_out
@@ -237,8 +238,8 @@ def score(task: Task, changes: Sequence[str], rivals: Sequence[str]) -> Scored |
     rows = {"train": learned, "labels": labels, "test": test_features}
     store = Store(rows, schema)
     for name in [MAJORITY, *BASELINES]:
-        if is_affordable(name, len(labels)):
-            given = name, schema.features, learned, labels, test_features, n_classes
+        given = name, schema.features, learned, labels, test_features, n_classes
+        with contextlib.suppress(UnaffordableError):
             predicted[name] = store.get(name, partial(predict_baseline, *given))
     for name in rivals:
         predicted[name] = store.get(name, partial(predict_rival, name, rows, schema))

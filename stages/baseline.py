@@ -19,7 +19,7 @@ from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_examples, read_schema
-from vintage.scores.baselines import BASELINES, is_affordable, predict_baseline
+from vintage.scores.baselines import BASELINES, UnaffordableError, predict_baseline
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
 
@@ -46,12 +46,13 @@ def main() -> None:
 
     scores = {}
     for name in BASELINES:
-        if not is_affordable(name, len(labels)):
-            console.say(f"{name}: left out, it takes too long for {len(labels)} rows")
+        try:
+            probabilities = predict_baseline(
+                name, schema.features, features, labels, test.features, len(schema.classes)
+            )
+        except UnaffordableError as error:
+            console.say(f"{name}: left out, {error}")
             continue
-        probabilities = predict_baseline(
-            name, schema.features, features, labels, test.features, len(schema.classes)
-        )
         scores[name] = scores_with_bounds(
             test.labels, probabilities, test.groups, params.evaluate.confidence
         )

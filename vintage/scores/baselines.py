@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -24,9 +25,30 @@ from vintage.scores.rows import Floats, Labels
 
 SEED = 42
 MAX_SVC_ROWS = 20_000  # training time grows with the square of the rows
+MAX_SVC_WORK = 4_000_000_000  # rows by steps: under a minute; numbers in few columns may take hours
 MAX_HESSIAN = 500  # rows of the matrix that Newton's method solves at each step
 KEPT_BITS = 20  # of a probability, about six digits: processors differ in the last of float64's 53
 MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
+
+
+class UnaffordableError(Exception):
+    """A baseline would take too long on these rows; says why."""
+
+
+class _AffordableSVC(SVC):  # type: ignore[misc]
+    def fit(self, X: Floats, y: Labels) -> "_AffordableSVC":  # noqa: N803
+        """As SVC does; UnaffordableError if the last digits do not settle in reasonable time."""
+        if len(X) > MAX_SVC_ROWS:
+            raise UnaffordableError(f"it takes too long for {len(X):,} rows")
+        # a sixth of the fits that probabilities take
+        trial = SVC(C=self.C, tol=self.tol, max_iter=MAX_SVC_WORK // len(X))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if trial.fit(X, y).fit_status_:
+                raise UnaffordableError("its last digits do not settle on these rows")
+        super().fit(X, y)
+        return self
+
 
 BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "majority_class": lambda *_: DummyClassifier(strategy="prior"),
@@ -38,7 +60,7 @@ BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "svc": lambda features, _: make_pipeline(
         _dense(features),
         StandardScaler(),
-        SVC(C=2, probability=True, random_state=SEED, tol=1e-12),
+        _AffordableSVC(C=2, probability=True, random_state=SEED, tol=1e-12),
     ),
     "random_forest": lambda features, _: make_pipeline(
         _dense(features), RandomForestClassifier(n_estimators=500, random_state=SEED)
@@ -51,11 +73,6 @@ BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
         ],
     ),
 }
-
-
-def is_affordable(name: str, n_rows: int) -> bool:
-    """Whether a baseline can be trained on so many rows in reasonable time."""
-    return name != "svc" or n_rows <= MAX_SVC_ROWS
 
 
 def predict_baseline(
@@ -76,6 +93,9 @@ def predict_baseline(
     Returns:
         Probabilities, float64 `[m, n_classes]`, of `KEPT_BITS` and summing to one; 0 for a class
         without train rows.
+
+    Raises:
+        UnaffordableError: it would take too long.
     """
     model = BASELINES[name](features, n_classes)
     # on one thread, because OpenMP shares out sums to as many as there are
