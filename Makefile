@@ -1,4 +1,4 @@
-# make repro   install, mend what a crash left, run the pipeline, show the scores
+# make repro   install, mend what a crash left, take what a DVC remote has, run the rest, show the scores
 # make test    install, run every test and check
 # make check   check the outputs of the pipeline
 # make verify  run every stage again, and compare with what is committed
@@ -19,7 +19,8 @@ REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 
 
 repro: $(INSTALLED)
 	python -m vintage mend
-	@echo dvc repro; set -o pipefail; PYTHONUNBUFFERED=1 dvc repro | awk -v remote=$(REMOTE) \
+	@remote=$(REMOTE); pull=; [ $$remote = 0 ] || ! python -m vintage pull || pull=--pull; \
+	echo dvc repro $$pull; set -o pipefail; PYTHONUNBUFFERED=1 dvc repro $$pull | awk -v remote=$$remote \
 		'remote || !/^Use `dvc push` to send/ { print; fflush() }'
 	python -m vintage show
 

@@ -58,6 +58,14 @@ def mend(_: argparse.Namespace) -> int:
     return 0
 
 
+def pull(_: argparse.Namespace) -> int:
+    """Take from the DVC remote what it has of the outputs, as `make repro` does."""
+    from vintage.repository.remote import pull
+
+    console.say(pull(Path()))
+    return 0
+
+
 def stale(_: argparse.Namespace) -> int:
     """Name the stages whose inputs are not those in dvc.lock."""
     from vintage.repository.status import stale_stages
@@ -114,6 +122,18 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def card(arguments: argparse.Namespace) -> int:
+    """Write the model with a model card into a new folder, ready for the Hugging Face Hub."""
+    numerics.pin()
+    from vintage.base.params import load_params
+    from vintage.predict.card import write_card
+
+    folder = arguments.folder
+    write_card(Path(), Path(CHECKPOINT), folder, load_params().data.path)
+    console.say(f"{console.one_line(folder)}: the model, and its card in README.md")
+    return 0
+
+
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
@@ -144,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     adders = {}
-    for command in (show, check, verify, mend, stale, compare, export, predict):
+    for command in (show, check, verify, mend, pull, stale, compare, export, card, predict):
         said = command.__doc__
         added = commands.add_parser(command.__name__, help=said, description=said)
         added.set_defaults(command=command)
@@ -165,6 +185,8 @@ def parser() -> argparse.ArgumentParser:
     add = adders[export]
     add("path", metavar="FILE", type=Path, help="such as model.onnx")
     add("--model", default=CHECKPOINT, help=MODEL)
+
+    adders[card]("folder", metavar="FOLDER", type=Path, help="such as wine-quality")
 
     add = adders[predict]
     add("table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is CSV from stdin")

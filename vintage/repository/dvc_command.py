@@ -16,6 +16,7 @@ def run_dvc(folder: Path, *arguments: str, **environment: str) -> str:
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
         env=os.environ | environment,
+        stdin=subprocess.DEVNULL,  # so that DVC asks nobody
         capture_output=True,
         encoding="utf-8",
         errors="replace",

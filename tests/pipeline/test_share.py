@@ -1,0 +1,59 @@
+"""A colleague's clone takes from a DVC remote what was computed elsewhere, and computes nothing."""
+
+import pytest
+
+from tests.conftest import Project
+
+pytestmark = pytest.mark.slow
+MAKE = ("make", "-o", ".venv/installed", "repro")  # without installing
+
+
+def test_a_colleague_trains_nothing_again(reproduced: Project) -> None:
+    colleague = share(reproduced, str(reproduced.root.parent / "storage"))
+    takes_all(colleague)
+
+
+def test_without_access_it_says_so_and_computes(reproduced: Project) -> None:
+    colleague = share(reproduced, str(reproduced.root.parent / "storage"))
+    colleague.run("dvc", "remote", "modify", "--local", "storage", "url", "s3://storage")
+    done = colleague.run(*MAKE)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1
+    assert said[0].startswith("error: the remote 'storage' cannot be used, `dvc repro` computes")
+    assert "requires 'dvc-s3' to be installed" in said[0]
+    assert "Running stage 'train'" in done.stdout
+    assert colleague.run("git", "status", "--short").stdout == ""
+
+
+def test_without_a_remote_there_is_nothing_to_pull(fresh: Project) -> None:
+    done = fresh.run("python", "-m", "vintage", "pull", check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: no DVC remote is set; run `dvc remote add --default NAME URL`\n"
+
+
+def share(project: Project, url: str, **options: str) -> Project:
+    """Push the outputs of two branches, and clone."""
+    project.run("dvc", "remote", "add", "--default", "storage", url)
+    for name, value in options.items():
+        project.run("dvc", "remote", "modify", "storage", name, value)
+    project.commit("a remote")
+    project.run("git", "checkout", "-q", "-b", "faster")
+    project.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    assert project.repro() == ["train", "evaluate", "report"]
+    project.commit("a higher rate")
+    project.run("git", "checkout", "-q", "main")
+    project.run("dvc", "push", "--all-branches")
+    clone = project.root.parent / "colleague"
+    project.run("git", "clone", "-q", ".", str(clone))
+    return Project(clone)
+
+
+def takes_all(colleague: Project) -> None:
+    """Nothing is computed again, on either branch."""
+    for branch in ("main", "faster"):
+        colleague.run("git", "checkout", "-q", branch)
+        shown = colleague.run(*MAKE).stdout
+        assert "Running stage" not in shown
+        assert colleague.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
+        assert colleague.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+        assert colleague.run("git", "status", "--short").stdout == ""
