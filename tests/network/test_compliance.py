@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import PARAMS, ROOT, environment
+from tests.network.small_table import SCHEMA, labels_of, rows
 from vintage.base.console import InputError
 from vintage.base.numerics import Numerics
 from vintage.base.params import load_params
 from vintage.base.recipe import Architecture, Recipe
-from vintage.base.tensors import Feature, Features, RowCounts, Schema
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.checkpoint import Checkpoint, Manifest, read_checkpoint, write_checkpoint
-from vintage.network.draws import uniform
+from vintage.network.draws import Step, uniform
 from vintage.network.ensemble import Ensemble, build_ensemble
 from vintage.network.registry import NETWORKS
 from vintage.network.replicas import Replicas, Shape
@@ -31,16 +31,6 @@ from vintage.training.fit import History, fit
 from vintage.training.resume import ResumeFile
 from vintage.training.rows import Part
 
-SCHEMA = Schema(
-    target="y",
-    classes=["a", "b"],
-    features=[
-        Feature(name="n", kind="numeric", missing=True),
-        Feature(name="c", kind="categorical", categories=["p", "q"]),
-        Feature(name="t", kind="datetime"),
-    ],
-    rows=RowCounts(train=1, val=0, test=1, repeated=0),
-)
 RECIPE = Recipe(seed=42, epochs=20, batch_size=50, learning_rate=0.02, weight_decay=0.0, patience=0)
 SETTINGS: list[dict[str, str]] = [
     {"OMP_NUM_THREADS": "2"},
@@ -76,7 +66,7 @@ class Linear(Replicas):
         with torch.no_grad():
             self.weight[replica] = uniform(generator, 0.1, *self.weight.shape[1:])
 
-    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:  # noqa: ARG002
+    def forward(self, inputs: Tensor, step: Step | None = None) -> Tensor:  # noqa: ARG002
         return self.arithmetic.linear(inputs.expand(self.n_replicas, -1, -1), self.weight)
 
 
@@ -84,18 +74,6 @@ class Linear(Replicas):
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(NETWORKS, "linear", Linear)
     return request.param
-
-
-def rows(n_rows: int, seed: int = 1) -> Features:
-    draw = np.random.default_rng(seed)
-    columns = [draw.normal(size=n_rows), draw.integers(0, 2, n_rows), draw.normal(9, 4, n_rows)]
-    features = np.stack(columns, axis=1).astype(np.float32)
-    features[::9, 0] = np.nan
-    return features
-
-
-def labels_of(features: Features) -> Tensor:
-    return torch.from_numpy((features[:, 1] + features[:, 2] > 9.5).astype(np.int64))
 
 
 def build(name: str, *seeds: int, numerics: Numerics = "exact") -> Ensemble:

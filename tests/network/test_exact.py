@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vintage.network import exact, fast
-from vintage.network.draws import dropout_mask, uniform
+from vintage.network.draws import Step, dropout_mask, uniform
 
 U = 2.0**-24
 EXTREMES = [0.0, -0.0, 1e-45, -1e-38, 1.5, -1e38, 2.0**100]
@@ -182,7 +182,7 @@ def test_broadcast_gradients_are_those_of_plain_pytorch(generator: torch.Generat
         found = []
         for function in (ours, plain):
             leaves = [x.clone().requires_grad_() for x in (left, right)]
-            (function(*leaves) ** 2).sum().backward()
+            (function(leaves[0], leaves[1]) ** 2).sum().backward()
             found += [leaf.grad for leaf in leaves]
         torch.testing.assert_close(found[:2], found[2:])
 
@@ -273,7 +273,7 @@ def test_the_size_of_a_block_makes_no_difference(
             logits.grad,
             *exact.product_over_rows(shared, logits.detach()),
             exact.silu(left),
-            dropout_mask((3, 100, 20), [0.3] * 3, seeds, layer=1, step=9),
+            dropout_mask((3, 100, 20), [0.3] * 3, seeds, layer=1, step=Step(9)),
         ]
 
     expected = everything()
@@ -284,7 +284,7 @@ def test_the_size_of_a_block_makes_no_difference(
 
 def test_a_mask_drops_its_share_and_depends_on_nothing_else() -> None:
     seeds = torch.tensor([7, 8, 9])
-    mask = dropout_mask((3, 500, 30), [0.3] * 3, seeds, layer=0, step=5)
+    mask = dropout_mask((3, 500, 30), [0.3] * 3, seeds, layer=0, step=Step(5))
     kept = mask > 0
     assert (mask[kept] == mask[kept][0]).all()
     assert float(mask[kept][0]) == pytest.approx(1 / 0.7, rel=1e-4)
@@ -293,10 +293,10 @@ def test_a_mask_drops_its_share_and_depends_on_nothing_else() -> None:
         share = kept.double().mean(dims)
         n = kept.numel() / len(share)
         assert ((share - 0.7).abs() < 5 * math.sqrt(0.21 / n)).all()
-    alone = dropout_mask((1, 40, 30), [0.3], seeds[1:2], layer=0, step=5)
+    alone = dropout_mask((1, 40, 30), [0.3], seeds[1:2], layer=0, step=Step(5))
     assert torch.equal(alone[0], mask[1, :40])
     others = [
-        dropout_mask((3, 500, 30), [0.3] * 3, seeds, layer=layer, step=step)
+        dropout_mask((3, 500, 30), [0.3] * 3, seeds, layer=layer, step=Step(step))
         for layer, step in ((0, 6), (1, 5))
     ]
     for other in others:

@@ -12,7 +12,8 @@ from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble
 from torch import nn
 
 from tests.conftest import PENGUINS, WINE, Project, Run, only_error
-from tests.network.test_compliance import SCHEMA, build, checkpoint_of, rows
+from tests.network.small_table import SCHEMA, rows
+from tests.network.test_compliance import build, checkpoint_of
 from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.recipe import Architecture

@@ -1,7 +1,8 @@
 """How a stage or command speaks to people: plain lines, one-line errors, exit codes.
 
-Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 130 and 143 when
-interrupted by SIGINT or SIGTERM; 141 when whoever reads the output has gone.
+Exit codes: 0 done; 1 the machine failed (disk, permission); 2 wrong input; 75 another worker of the
+same training has ended; 130 and 143 when interrupted by SIGINT or SIGTERM; 141 when whoever reads
+the output has gone.
 """
 
 import contextlib
@@ -16,6 +17,9 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+LOST = 75  # EX_TEMPFAIL of <sysexits.h>
+LAUNCHER = "VINTAGE_LAUNCHER"  # the id of the process that started this one as one of many
+STARTERS = ("DVC_STAGE", "TORCHELASTIC_RUN_ID")
 
 
 class InputError(Exception):
@@ -25,8 +29,18 @@ class InputError(Exception):
         return "; ".join(self.args)
 
 
+class WorkerLostError(Exception):
+    """Another worker of the same training has ended."""
+
+
 class Terminated(BaseException):  # as KeyboardInterrupt: `except Exception` must not catch it
     """SIGTERM was received."""
+
+
+def speaks(error: BaseException) -> bool:  # noqa: ARG001
+    """Whether this process is the one to tell of an error; `vintage.network.workers` replaces it
+    where there are several."""
+    return True
 
 
 def one_line(text: object) -> str:
@@ -53,7 +67,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 def listen() -> None:
     """End with one line on an error, on the first SIGINT or SIGTERM, and on the death of the DVC
-    that started this stage.
+    or the launcher that started this stage.
 
     A stage that outlives its DVC would go on writing beside, and into, the next run. The kernel
     tells only of the parent's death, so `dvc.yaml` puts no shell in between, by `exec`.
@@ -65,8 +79,8 @@ def listen() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` may have asked for
             signal.signal(number, _interrupt)
-    if "DVC_STAGE" in os.environ and sys.platform == "linux":
-        parent = os.getppid()
+    if any(name in os.environ for name in STARTERS) and sys.platform == "linux":
+        parent = int(os.environ.get(LAUNCHER, os.getppid()))
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the kernel was told
             raise Terminated
@@ -77,6 +91,8 @@ def _end(kind: type[BaseException], error: BaseException, traceback: TracebackTy
     if isinstance(error, RuntimeError) and "allocate" in str(error):  # PyTorch's way to say so
         error = MemoryError()
     match error:
+        case WorkerLostError():
+            message, code = f"error: {one_line(error)}", LOST
         case InputError():
             message, code = "\n".join(f"error: {one_line(each)}" for each in error.args), 2
         case BrokenPipeError():  # whoever reads the output has seen enough
@@ -96,7 +112,8 @@ def _end(kind: type[BaseException], error: BaseException, traceback: TracebackTy
             return
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    if speaks(error):
+        print(message, file=sys.stderr, flush=True)
     os._exit(code)  # Python's own code would be 1
 
 

@@ -31,6 +31,8 @@ Device = Literal["auto", "cpu", "cuda"]
 Column = Annotated[str, Field(min_length=1, description="the name of a column")]
 ColumnOrNone = Annotated[str, Field(min_length=1, description="none or the name of a column")]
 
+NO_RESULT = ("compute",)  # depends on these sections
+
 Key = tuple[str, ...]  # a section, or a section and a name
 
 
@@ -96,6 +98,12 @@ class EvaluateParams(IntervalParams):
     )
 
 
+class ComputeParams(Strict):
+    """What no result depends on, so that no stage declares it, and a change reruns nothing."""
+
+    workers: int = Field(ge=1, le=1024)
+
+
 class Params(Strict):
     """All of `params.yaml`, where each key has a comment."""
 
@@ -104,6 +112,7 @@ class Params(Strict):
     model: ModelParams
     train: TrainParams
     evaluate: EvaluateParams
+    compute: ComputeParams
 
 
 def load_params(path: Path = PARAMS_PATH) -> Params:

@@ -13,6 +13,7 @@ from vintage.base.recipe import Architecture
 from vintage.base.tensors import Features, Schema, read_safetensors
 from vintage.network import exact
 from vintage.network.arithmetic import Arithmetic
+from vintage.network.draws import Step
 from vintage.network.encoding import Encoder
 from vintage.network.registry import network_of
 from vintage.network.replicas import Replicas, Shape
@@ -47,7 +48,7 @@ class Ensemble(nn.Module):
     def arithmetic(self) -> Arithmetic:
         return self.layers.arithmetic
 
-    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, step: Step | None = None) -> Tensor:
         """Encoded rows -> logits, see `Replicas.forward`."""
         logits: Tensor = self.layers(inputs, step)
         return logits

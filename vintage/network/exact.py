@@ -20,6 +20,9 @@ Three rules keep it so. Each operation is a call of its own: `addcmul`, `lerp` o
 may or may not round between multiplying and adding. Numbers are multiplied by reciprocals, since on
 CUDA a division by a Python number is that. And the root is of float32 values only: PyTorch's root
 of a float64 is at times a bit off, which the rounding to float32 hides if the value was a float32.
+
+Several processes may share the rows, see `vintage.network.workers`. A sum over rows is then over
+those of all: its grid follows from the largest number of all and from how many rows all have.
 """
 
 import math
@@ -28,6 +31,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from vintage.network import workers
 
 MANTISSA = 53  # bits of float64
 NARROW = 16  # columns whose sums over rows have twice the digits
@@ -77,6 +82,9 @@ def to_grid(numbers: Tensor, bits: int, largest: Tensor) -> Tensor:
 
 
 def _largest(numbers: Tensor, dim: int) -> Tensor:
+    """The largest size along `dim`, which is kept; 0 of none, as a worker may have no row."""
+    if not numbers.shape[dim]:
+        return numbers.sum(dim, keepdim=True)
     return torch.maximum(numbers.amax(dim, keepdim=True), numbers.amin(dim, keepdim=True).neg_())
 
 
@@ -113,7 +121,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
 def product_over_rows(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """`[r, n, k]` and `[r, n, m]` -> the sums over rows of their products `[r, k, m]`, and of
-    `right` alone `[r, 1, m]`, without a gradient.
+    `right` alone `[r, 1, m]`, without a gradient. The rows are those of all workers.
 
     The error is at most 2 ** (1 - bits) * n * (the largest number in the column of `left` * the
     largest in that of `right`), and u of the result; bits are the fewer of `bits_for`. Of the sums
@@ -129,8 +137,9 @@ def product_over_rows(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     is_shared = n_replicas > 1 and left.stride(0) == 0
     left = _rows_last(left[:1] if is_shared else left).transpose(1, 2)
     right = _rows_last(right).transpose(1, 2)
-    left_bits, right_bits = bits_for(n_rows)
-    left_largest, right_largest = _largest(left, 2), _largest(right, 2)
+    largest, n_of_all = workers.maxima_of_all([_largest(left, 2), _largest(right, 2)], n_rows)
+    left_largest, right_largest = largest
+    left_bits, right_bits = bits_for(n_of_all)
     n_slices = 2 if n_right <= NARROW else 1
     products = right.new_zeros(n_replicas, n_left, n_slices * n_right, dtype=torch.float64)
     sums = right.new_zeros(n_replicas, n_slices * n_right, dtype=torch.float64)
@@ -152,6 +161,7 @@ def product_over_rows(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         else:
             products[part] += torch.bmm(block, others.transpose(1, 2)).transpose(1, 2)
         sums[part] += block.sum(2)
+    products, sums = workers.sums_of_all([products, sums])
     if n_slices == 2:
         products = products[..., :n_right] + products[..., n_right:]
         sums = sums[:, :n_right] + sums[:, n_right:]
@@ -199,54 +209,74 @@ class _Broadcast(torch.autograd.Function):
     """The sum or the product of two tensors, one of which may be repeated along dimensions."""
 
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, is_product: bool) -> Tensor:
-        ctx.is_product = is_product
+    def forward(ctx: Any, left: Tensor, right: Tensor, is_product: bool, to_rows: bool) -> Tensor:
+        ctx.is_product, ctx.to_rows = is_product, to_rows
         ctx.save_for_backward(left, right)
         return left * right if is_product else left + right
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         left, right = ctx.saved_tensors
-        found: list[Tensor | None] = [None, None, None]
+        found: list[Tensor | None] = [None, None, None, None]
         for index, (each, other) in enumerate(((left, right), (right, left))):
             if ctx.needs_input_grad[index]:
                 grad = grads[0] * other if ctx.is_product else grads[0]
-                repeated = [dim for dim in range(grad.dim()) if grad.shape[dim] != each.shape[dim]]
-                found[index] = sum_of(grad, repeated).float() if repeated else grad
+                repeated = {dim for dim in range(grad.dim()) if grad.shape[dim] != each.shape[dim]}
+                over_rows = ctx.to_rows and index == 1
+                if over_rows:
+                    repeated.add(1)  # also if this worker has a single row
+                if repeated:
+                    grad = sum_of(grad, sorted(repeated), over_rows).float()
+                found[index] = grad
         return tuple(found)
 
 
-def add(left: Tensor, right: Tensor) -> Tensor:
+def add(left: Tensor, right: Tensor, to_rows: bool = False) -> Tensor:
     """`left + right`, where a dimension of length 1 is repeated.
 
     The error is u of the result; of the gradient of what is repeated see `sum_of`.
+
+    Args:
+        to_rows: whether `right` is repeated along dimension 1, the rows.
     """
-    return _apply(_Broadcast, left, right, False)
+    return _apply(_Broadcast, left, right, False, to_rows)
 
 
-def multiply(left: Tensor, right: Tensor) -> Tensor:
+def multiply(left: Tensor, right: Tensor, to_rows: bool = False) -> Tensor:
     """`left * right`, otherwise as `add`."""
-    return _apply(_Broadcast, left, right, True)
+    return _apply(_Broadcast, left, right, True, to_rows)
 
 
-def sum_of(numbers: Tensor, dims: Sequence[int]) -> Tensor:
+def sum_of(numbers: Tensor, dims: Sequence[int], over_rows: bool = False) -> Tensor:
     """The sums over some dimensions, which are kept: float32 or float64 -> float64.
 
     The error is at most n^2 * 2^-52 * the largest of n float32 numbers. Of float64 what the grid
     leaves over is summed up, too, so it is n^3 * 2^-104 * the largest, and 2^-52 of the result.
+
+    Args:
+        over_rows: whether one of the dimensions is that of the rows, of which other workers have
+            some as well.
     """
-    n_terms = math.prod(numbers.shape[dim] for dim in dims)
-    if not n_terms:
-        return numbers.double().sum(tuple(dims), keepdim=True)
-    bits = min(51, MANTISSA - _ceil_log2(n_terms))
-    largest = numbers.abs().amax(tuple(dims), keepdim=True)
-    on_grid = to_grid(numbers, bits, largest)
-    total = on_grid.sum(tuple(dims), keepdim=True)
+    total, on_grid = _sum_on_grid(numbers, dims, over_rows)
+    totals = [total]
     if numbers.dtype == torch.float64:
-        rest = on_grid.neg_().add_(numbers)
-        largest = rest.abs().amax(tuple(dims), keepdim=True)
-        total += to_grid(rest, bits, largest).sum(tuple(dims), keepdim=True)
-    return total
+        totals.append(_sum_on_grid(on_grid.neg_().add_(numbers), dims, over_rows)[0])
+    if over_rows:
+        totals = workers.sums_of_all(totals)
+    return totals[0] if len(totals) == 1 else totals[0].add_(totals[1])
+
+
+def _sum_on_grid(numbers: Tensor, dims: Sequence[int], over_rows: bool) -> tuple[Tensor, Tensor]:
+    """The sums over this worker's rows, and the numbers on their grid, both float64."""
+    n_terms = math.prod(numbers.shape[dim] for dim in dims)
+    if n_terms:
+        largest = numbers.abs().amax(tuple(dims), keepdim=True)
+    else:
+        largest = numbers.sum(tuple(dims), keepdim=True)
+    if over_rows:
+        (largest,), n_terms = workers.maxima_of_all([largest], n_terms)
+    on_grid = to_grid(numbers, min(51, MANTISSA - _ceil_log2(n_terms)), largest)
+    return on_grid.sum(tuple(dims), keepdim=True), on_grid
 
 
 def mean_of(numbers: Tensor, dims: Sequence[int]) -> Tensor:
@@ -378,7 +408,7 @@ class _CrossEntropy(torch.autograd.Function):
             slope.scatter_add_(0, actual, torch.full_like(loss, -1.0))
             grad[part, rows] = slope.mul_(weights[part, rows]).movedim(0, -1).float()
         ctx.save_for_backward(grad)
-        return sum_of(losses, [1])[:, 0].float()
+        return sum_of(losses, [1], over_rows=True)[:, 0].float()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -387,7 +417,7 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """The weighted mean cross entropy of each replica: float32 `[n_replicas]`.
+    """The weighted mean cross entropy of each replica, over all workers: float32 `[n_replicas]`.
 
     The error is at most 2^-44 of the largest row's loss, and u of the result; of the gradient
     2^-46, and u.
@@ -395,7 +425,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     Args:
         logits: `[n_replicas, n, n_classes]`.
         labels: int64 `[n]`, or `[n_replicas, n]`.
-        weights: of each row, which sum to one: float64, of the same shape.
+        weights: of each row, which sum to one over all workers: float64, of the same shape.
     """
     return _apply(_CrossEntropy, logits, labels, weights)
 

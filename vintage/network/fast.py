@@ -1,15 +1,58 @@
 """The arithmetic that the machine does best: PyTorch's own functions, under the names of `exact`.
 
-Its bits depend on the processor, the number of threads, the batch and the version of PyTorch.
+Its bits depend on the processor, the number of threads and workers, the batch and the version of
+PyTorch.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-add, multiply, log = torch.add, torch.mul, torch.log
+from vintage.network import workers
+
+log = torch.log
+
+
+class _ForRows(torch.autograd.Function):
+    """What the rows of all workers share: the gradient is the sum of those of all."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
+        return tuple(tensor.view_as(tensor) for tensor in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
+        return tuple(workers.sums_of_all(grads))
+
+
+class _OverRows(torch.autograd.Function):
+    """The sum of what each worker has of its own rows; the gradient goes to each."""
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor) -> Tensor:  # noqa: ARG004
+        return workers.sums_of_all([sums])[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
+        return grads[0]
+
+
+def _for_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
+    if workers.size() == 1:
+        return tensors
+    shared: tuple[Tensor, ...] = _ForRows.apply(*tensors)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def add(left: Tensor, right: Tensor, to_rows: bool = False) -> Tensor:
+    return left + (_for_rows(right)[0] if to_rows else right)
+
+
+def multiply(left: Tensor, right: Tensor, to_rows: bool = False) -> Tensor:
+    return left * (_for_rows(right)[0] if to_rows else right)
 
 
 def relu(x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -22,7 +65,10 @@ def silu(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`inputs @ weight + bias`, see `vintage.network.exact.linear`."""
-    return torch.bmm(inputs, weight) if bias is None else torch.baddbmm(bias, inputs, weight)
+    if bias is None:
+        return torch.bmm(inputs, *_for_rows(weight))
+    weight, bias = _for_rows(weight, bias)
+    return torch.baddbmm(bias, inputs, weight)
 
 
 def mean_of(numbers: Tensor, dims: Sequence[int]) -> Tensor:
@@ -41,4 +87,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     # with the classes before the rows, it takes a kernel that works on many rows at once
     by_class, targets = logits.transpose(1, 2), labels.expand(len(logits), -1)
     losses = F.cross_entropy(by_class, targets, reduction="none")
-    return (losses * weights.float()).sum(dim=1)
+    own = (losses * weights.float()).sum(dim=1)
+    of_all: Tensor = _OverRows.apply(own)  # type: ignore[no-untyped-call]
+    return of_all

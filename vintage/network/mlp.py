@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vintage.network.arithmetic import Arithmetic
-from vintage.network.draws import uniform
+from vintage.network.draws import Step, uniform
 from vintage.network.replicas import Graph, Replicas, Shape
 
 
@@ -28,7 +28,7 @@ class MLP(Replicas):
         for layer in self.linears():
             layer.draw(replica, generator)
 
-    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, step: Step | None = None) -> Tensor:
         outputs = inputs.expand(self.n_replicas, -1, -1)
         *hidden, last = self.linears()
         for index, layer in enumerate(hidden):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vintage.base.console import InputError
 from vintage.base.recipe import Architecture
 from vintage.network.arithmetic import Arithmetic
-from vintage.network.draws import dropout_mask
+from vintage.network.draws import Step, dropout_mask
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,15 @@ class Replicas(nn.Module, ABC):
         """Set the initial weights of one replica."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, step: Step | None = None) -> Tensor:
         """Rows of all replicas `[n, n_inputs]`, or of each, `[n_replicas, n, n_inputs]` -> logits
         `[n_replicas * n_members, n, n_classes]`, where the members of a replica stand together.
 
         Args:
-            step: of the training, which dropout follows from; None predicts.
+            step: None predicts.
         """
 
-    def activate(self, outputs: Tensor, layer: int, step: int | None) -> Tensor:
+    def activate(self, outputs: Tensor, layer: int, step: Step | None) -> Tensor:
         """The activation of a hidden layer, and in training its dropout.
 
         Args:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vintage.base.recipe import Architecture
-from vintage.network.draws import signs, uniform
+from vintage.network.draws import Step, signs, uniform
 from vintage.network.replicas import Replicas, Shape
 
 N_MEMBERS = 32
@@ -113,18 +113,20 @@ class TabM(Replicas):
         bias = self._of(f"{self.last}_bias")[replica]
         bias.copy_(uniform(generator, bound, *bias.shape))
 
-    def forward(self, inputs: Tensor, step: int | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, step: Step | None = None) -> Tensor:
         ops = self.arithmetic
         n_rows = inputs.shape[-2]
+        if step is not None:
+            step = step._replace(first_row=step.first_row * N_MEMBERS)
         # [n_replicas, n_rows, n_members, n_in]
         outputs = self._embedded(inputs)[:, :, None]
         for index, name in enumerate(self.hidden):
-            outputs = ops.multiply(outputs, self._of(f"{name}_r")[:, None])
+            outputs = ops.multiply(outputs, self._of(f"{name}_r")[:, None], to_rows=True)
             weight = self._of(f"{name}_weight").transpose(1, 2)
             outputs = ops.linear(outputs.flatten(1, 2), weight)
             outputs = outputs.unflatten(1, (n_rows, N_MEMBERS))
-            outputs = ops.multiply(outputs, self._of(f"{name}_s")[:, None])
-            outputs = ops.add(outputs, self._of(f"{name}_bias")[:, None])
+            outputs = ops.multiply(outputs, self._of(f"{name}_s")[:, None], to_rows=True)
+            outputs = ops.add(outputs, self._of(f"{name}_bias")[:, None], to_rows=True)
             outputs = self.activate(outputs.flatten(1, 2), index, step)
             outputs = outputs.unflatten(1, (n_rows, N_MEMBERS))
         members = outputs.transpose(1, 2).flatten(0, 1)
@@ -145,8 +147,9 @@ class TabM(Replicas):
             bins = ops.linear(through, weight.flatten(0, 1))
             bins = bins.unflatten(0, (n_replicas, self.n_numeric))
             # [n_replicas, n_rows, n_numeric, EMBEDDING_SIZE]
-            linear = ops.multiply(numbers[..., None], self.embeddings_linear0_weight[:, None])
-            linear = ops.add(linear, self.embeddings_linear0_bias[:, None])
+            weight = self.embeddings_linear0_weight[:, None]
+            linear = ops.multiply(numbers[..., None], weight, to_rows=True)
+            linear = ops.add(linear, self.embeddings_linear0_bias[:, None], to_rows=True)
             parts.insert(0, ops.add(linear, bins.transpose(1, 2)).flatten(2))
         return torch.cat(parts, dim=2)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from vintage.base.params import Params
+from vintage.base.params import NO_RESULT, Params
 from vintage.base.recipe import auto_values
 from vintage.base.tensors import Schema
 from vintage.report.figures import FIGURES
@@ -180,7 +180,7 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
 def _parameters(evaluation: Evaluation, params: Params) -> Iterator[str]:
     resolved = auto_values(params.model, params.train, evaluation.resolved)
     rows = []
-    for section, values in params.model_dump().items():
+    for section, values in params.model_dump(exclude=set(NO_RESULT)).items():
         for key, value in values.items():
             name, shown = f"{section}.{key}", json.dumps(value, ensure_ascii=False)
             rows.append([name, f"auto: {resolved[name]}" if name in resolved else shown])

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from vintage.base.console import InputError
 from vintage.base.files import parse_json, parse_yaml, read_bytes
-from vintage.base.params import PARAMS_PATH, IntervalParams
+from vintage.base.params import NO_RESULT, PARAMS_PATH, IntervalParams
 from vintage.report.differences import Candidate
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.lock_file import LOCK_FILE, parse_lock_file
@@ -134,10 +134,12 @@ def _needed(commit: str | None, path: Path, name: str) -> bytes:
 
 
 def _flat(sections: Any) -> dict[str, Any]:
-    """Parameters by dotted key, as JSON can hold them: dates and infinity as text."""
+    """Parameters that results depend on, by dotted key, as JSON can hold them: dates and infinity
+    as text."""
     plain = json.loads(json.dumps(sections, default=str, skipkeys=True), parse_constant=str)
     return {
         f"{section}.{key}": value
         for section, values in (plain.items() if isinstance(plain, dict) else ())
+        if section not in NO_RESULT
         for key, value in (values.items() if isinstance(values, dict) else ())
     }

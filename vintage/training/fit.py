@@ -12,7 +12,8 @@ from vintage.base.console import InputError
 from vintage.base.losses import LossRecord
 from vintage.base.machine import keep_freed_memory
 from vintage.base.recipe import Recipe
-from vintage.network import exact
+from vintage.network import exact, workers
+from vintage.network.draws import Step
 from vintage.network.ensemble import Ensemble
 from vintage.training.adamw import AdamW
 from vintage.training.resume import ResumeFile
@@ -74,19 +75,22 @@ class _Trainer:
         """A step for each part; returns each replica's mean loss in them, float32 `[n]`."""
         n_replicas = self.ensemble.n_replicas
         if len(parts) == 1:
-            return self._step(parts[0].batch(n_replicas), first_step)
+            return self._step(parts[0], first_step)
         total = torch.zeros(n_replicas, device=parts[0].inputs.device)
         folds = torch.arange(n_replicas, device=total.device) % parts[0].n_folds
         counts = torch.stack([part.n_own() for part in parts]).double()
         shares = (counts / counts.sum(dim=0)).float()[:, folds]
         for index, (part, share) in enumerate(zip(parts, shares, strict=True)):
-            total += self._step(part.batch(n_replicas), first_step + index) * share
+            total += self._step(part, first_step + index) * share
         return total
 
-    def _step(self, batch: Batch, step: int) -> Tensor:
+    def _step(self, part: Part, number: int) -> Tensor:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        losses = self._losses(self.ensemble(batch.inputs, step), batch)
+        rows = workers.share(part.n_rows)
+        batch = part.batch(self.ensemble.n_replicas, rows)
+        logits = self.ensemble(batch.inputs, Step(number, rows.start))
+        losses = self._losses(logits, part, rows, batch)
         losses.sum().backward()
         for optimizer in self.optimizers:
             optimizer.step()
@@ -95,16 +99,15 @@ class _Trainer:
     @torch.no_grad()
     def losses(self, part: Part) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
-        batch = part.batch(self.ensemble.n_replicas)
-        return self._losses(self.ensemble.predict_logits(batch.inputs), batch)
+        rows = workers.share(part.n_rows)
+        batch = part.batch(self.ensemble.n_replicas, rows)
+        return self._losses(self.ensemble.predict_logits(batch.inputs), part, rows, batch)
 
-    def _losses(self, logits: Tensor, batch: Batch) -> Tensor:
+    def _losses(self, logits: Tensor, part: Part, rows: slice, batch: Batch) -> Tensor:
         """The mean cross entropy of each replica, over its members as well."""
-        class_weights = self.class_weights
-        if class_weights is not None:
-            folds = torch.arange(len(batch.labels), device=batch.labels.device)
-            class_weights = class_weights[folds % len(class_weights)]
-        weights = row_weights(batch.labels, batch.is_own, class_weights)
+        labels = part.labels[part.places]
+        of_folds = row_weights(labels, part.is_own, self.class_weights)[:, rows]
+        weights = part.by_replica(of_folds, self.ensemble.n_replicas)
         n_members = len(logits) // self.ensemble.n_replicas
         return self.ensemble.arithmetic.cross_entropy(
             logits.reshape(self.ensemble.n_replicas, -1, logits.shape[2]),
@@ -168,7 +171,8 @@ def fit(
 
     Full-batch or mini-batch Adam on the mean cross entropy of each replica; the replicas share the
     order of batches and nothing else. A replica that is out of patience goes on until all are, but
-    nothing of it is kept any more.
+    nothing of it is kept any more. Each worker has its share of the rows of every step, and all end
+    with the same weights and losses.
 
     In folds, a replica has few validation rows, and all together have many. So the epoch to keep is
     that of the lowest mean loss, the same one for all replicas of one patience. Without validation
@@ -181,7 +185,8 @@ def fit(
         train, val: on one device; None: there are no rows to validate by.
         class_weights: of the mean losses, float32 `[n_folds, n_classes]`; None counts all rows
             alike.
-        resume: where the state is kept now and then, and found again after a crash.
+        resume: where the state is kept now and then, and found again after a crash; of several
+            workers, only the first one's counts.
         report: called after every epoch with the epoch and the mean train and validation loss.
 
     Raises:
@@ -196,6 +201,10 @@ def fit(
     state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
         state.restore(saved)
+    if workers.size() > 1:
+        tensors = state.tensors()
+        workers.copy_from_first(tensors)
+        state.restore(tensors)
     for index in range(int(state.epoch), recipe.epochs):
         if bool(state.stopped.all()):
             break

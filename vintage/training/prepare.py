@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vintage.base.console import InputError
 from vintage.base.params import ModelParams, TrainParams
 from vintage.base.recipe import Architecture, Recipe
 from vintage.base.tensors import Features, Integers, Schema
+from vintage.network import workers
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
 from vintage.training.auto import resolve_architecture, resolve_recipe
@@ -72,6 +74,11 @@ def prepare(
     """
     device = choose_device(train.device, train.numerics)
     n_rows, n_features = train_rows[0].shape
+    if workers.size() > n_rows:
+        raise InputError(
+            f"there are {workers.size()} workers for {n_rows} train rows; use as many at most, and "
+            "rather one for some thousand rows"
+        )
     architecture = resolve_architecture(model, n_rows, n_features)
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]

@@ -65,6 +65,11 @@ class Part:
         """1 if there are none."""
         return len(self.places)
 
+    @property
+    def n_rows(self) -> int:
+        """Of each fold, with those that only fill up."""
+        return self.places.shape[1]
+
     def n_own(self) -> Tensor:
         """How many rows the replicas of each fold have: int64 `[n_folds]`."""
         return self.is_own.sum(dim=1)
@@ -75,7 +80,7 @@ class Part:
         Each fold has as many batches as the one with the fewest rows. Of the others, rows are left
         over, different ones in each epoch.
         """
-        if size >= self.places.shape[1]:
+        if size >= self.n_rows:
             return [self]
         order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
         rank = torch.where(self.is_own, order.argsort()[self.places], len(order))
@@ -85,14 +90,19 @@ class Part:
         parts = zip(places.split(size, dim=1), is_own.split(size, dim=1), strict=True)
         return [Part(self.inputs, self.labels, *part) for part in parts][:n_batches]
 
-    def batch(self, n_replicas: int) -> Batch:
-        """All of them."""
-        n = n_replicas if self.n_folds > 1 else 1
-        folds = torch.arange(n, device=self.places.device) % self.n_folds
-        places = self.places[folds]
+    def batch(self, n_replicas: int, rows: slice = slice(None)) -> Batch:
+        """All of them, or some of each fold."""
+        places = self.by_replica(self.places[:, rows], n_replicas)
         # a quarter of the time that inputs[places] takes
         inputs = self.inputs.index_select(0, places.flatten()).unflatten(0, places.shape)
-        return Batch(inputs, self.labels[places], self.is_own[folds])
+        is_own = self.by_replica(self.is_own[:, rows], n_replicas)
+        return Batch(inputs, self.labels[places], is_own)
+
+    def by_replica(self, of_folds: Tensor, n_replicas: int) -> Tensor:
+        """What each fold has, `[n_folds, ...]` -> `[n_replicas, ...]`; without folds the same."""
+        if self.n_folds == 1:
+            return of_folds
+        return of_folds[torch.arange(n_replicas, device=of_folds.device) % self.n_folds]
 
 
 def row_weights(labels: Tensor, is_own: Tensor, class_weights: Tensor | None = None) -> Tensor:
