@@ -92,6 +92,10 @@ def cuda() -> Platform:
     return Platform(params={"train.device": "cuda"})
 
 
+def several(n_workers: int) -> Platform:
+    return Platform(environment={"OMP_NUM_THREADS": "1"}, params={"compute.workers": n_workers})
+
+
 def tool(name: str) -> str:
     path = shutil.which(name)
     if path is None:
@@ -114,6 +118,9 @@ PLATFORMS: dict[str, Callable[[], Platform]] = {
     "torch-2.6.0": lambda: other_torch("2.6.0"),
     "torch-2.8.0": lambda: other_torch("2.8.0"),
     "cuda": cuda,
+    "workers-2": lambda: several(2),
+    "workers-3": lambda: several(3),
+    "workers-4": lambda: several(4),
 }
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load(
     (arm64.ROOT / "dvc.yaml").read_text(encoding="utf-8")
@@ -135,18 +142,28 @@ class Recipe:
 
 
 TRAINED = ("train", "evaluate")
+SEVERAL = ("workers-2", "workers-3", "workers-4")
 LARGE = {
     "model.activation": "silu",
     "model.normalize": "piecewise",
     "model.scaling_layer": True,
     "train.batch_size": 256,
 }
+BALANCED = {
+    "split.val_size": 0.2,
+    "train.batch_size": "all",
+    "train.class_weight": "balanced",
+}
 RECIPES = {
     "default": Recipe(5),
+    "balanced": Recipe(5, BALANCED, SEVERAL, stages=TRAINED),
     "tabm": Recipe(
-        1, {"model.name": "tabm", "train.replicas": 1}, ("Haswell", "arm64"), stages=TRAINED
+        1,
+        {"model.name": "tabm", "train.replicas": 1},
+        ("Haswell", "arm64", *SEVERAL),
+        stages=TRAINED,
     ),
-    "large": Recipe(2, LARGE, ("Haswell", "arm64"), stages=TRAINED),
+    "large": Recipe(2, LARGE, ("Haswell", "arm64", *SEVERAL), stages=TRAINED),
     "whole": Recipe(100, platforms=("arm64",), stages=TRAINED),
 }
 

@@ -58,7 +58,7 @@ def prepared(changes: dict[str, object], n_folds: int, n_rows: int = N_ROWS) -> 
         section, name = key.split(".")
         content[section][name] = value
     params = parse_params(content)
-    features, val = rows(n_rows), rows(0 if n_folds else 61, seed=2)
+    features, val = rows(n_rows), rows(0 if n_folds else 3, seed=2)
     labelled = [(each, labels_of(each).numpy()) for each in (features, val)]
     folds = np.arange(n_rows) % (n_folds + 1) - 1 if n_folds else None
     return prepare(params.model, params.train, SCHEMA, labelled[0], labelled[1], folds)

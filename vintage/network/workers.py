@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from vintage.base import console
@@ -45,7 +44,7 @@ def join() -> None:
     try:
         store, rank_of_this, n_workers = next(rendezvous("env://"))
         # the store may still hold the addresses of workers that have ended
-        store = PrefixStore(attempt, store)
+        store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
         dist.init_process_group(_backend(), store=store, rank=rank_of_this, world_size=n_workers)
     except RuntimeError as error:
         raise WorkerLostError(f"the workers do not meet ({one_line(error)[:200]})") from None
@@ -77,7 +76,7 @@ def _backend() -> str:
 
 def size() -> int:
     """How many workers there are."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:

@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import uuid
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -46,6 +47,11 @@ def launch(n_workers: int, module: str) -> None:
 
 def _run_once(n_workers: int, module: str) -> str | None:
     """Which worker was ended by which signal; None at a good end."""
+    with tempfile.TemporaryDirectory() as folder:  # which it needs, and would leave behind
+        return _run(n_workers, module, DefaultLogsSpecs(folder))
+
+
+def _run(n_workers: int, module: str, logs: DefaultLogsSpecs) -> str | None:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -55,6 +61,7 @@ def _run_once(n_workers: int, module: str) -> str | None:
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
+        logs_specs=logs,
     )
     config.signals_to_handle = "SIGQUIT"  # for the others we have our own, which act only once
     try:
