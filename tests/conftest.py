@@ -141,8 +141,8 @@ def _default(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def _fresh(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = _default.copy_to(tmp_path_factory.mktemp("fresh") / "project")
-    for long, short in (("epochs: 100", "epochs: 10"), ("replicas: 16", "replicas: 4")):
-        project.edit("params.yaml", long, short)
+    for key, long, short in (("epochs", 100, 10), ("replicas", 16, 4), ("splits", 10, 2)):
+        project.edit("params.yaml", f"{key}: {long}", f"{key}: {short}")
     project.commit("a short training")
     return project
 
@@ -197,6 +197,7 @@ SHORT = {
     "train.replicas": 2,
     "model.hidden": [4],
     "evaluate.resamples": 100,
+    "evaluate.splits": 2,
 }
 Run = Callable[..., Path]
 

@@ -207,6 +207,7 @@ NOT_NEEDED = {
     "split": {"torch", "matplotlib"},
     "train": {"pandas", "sklearn", "matplotlib", "pyarrow", "torch._dynamo", "sympy"},
     "evaluate": {"sklearn", "pyarrow.csv", "torch._dynamo", "sympy"},
+    "splits": {"matplotlib", "torch._dynamo", "sympy"},
     "baseline": {"torch", "matplotlib"},
     "report": {"torch", "sklearn", "pandas", "matplotlib"},
 }

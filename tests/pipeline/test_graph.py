@@ -12,8 +12,8 @@ from vintage.repository.status import stale_stages
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING = ["split", "baseline", "train", "evaluate", "report"]
-TRAINED = ["train", "evaluate", "report"]
+EVERYTHING = ["split", "baseline", "train", "evaluate", "splits", "report"]
+TRAINED = ["train", "evaluate", "splits", "report"]
 
 
 def edit(path: str, old: str, new: str) -> Edit:
@@ -54,17 +54,18 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
     ),
     "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
     "compute.workers": (edit("params.yaml", "workers: 1", "workers: 2"), []),
+    "evaluate.splits": (edit("params.yaml", "splits: 2", "splits: 1"), ["splits", "report"]),
     "split.seed": (edit("params.yaml", "42 # of the random", "7 # of the random"), EVERYTHING),
     "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
-    "numbers written as other text": (rewrite_numbers, ["split"]),
+    "numbers written as other text": (rewrite_numbers, ["split", "splits"]),
     "a template of dvc plots": (edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'), []),
     "a sentence of evaluate": (
         edit("stages/evaluate.py", 'f"scored {', 'f"has scored {'),
         ["evaluate"],
     ),
     "a figure": (said_otherwise("vintage/report/figures.py"), ["evaluate", "report"]),
-    "a reader of tables": (said_otherwise("vintage/table/read.py"), ["split"]),
-    "a rule of auto": (said_otherwise("vintage/training/auto.py"), ["train"]),
+    "a reader of tables": (said_otherwise("vintage/table/read.py"), ["split", "splits"]),
+    "a rule of auto": (said_otherwise("vintage/training/auto.py"), ["train", "splits"]),
     "stray files": (leave_stray_files, []),
 }
 
@@ -73,8 +74,8 @@ VERSIONS = [
     ("requirements/dev.txt", "ruff", []),
     ("requirements/dev.txt", "onnx", []),
     ("requirements/dvc.txt", "aiohttp", []),
-    ("requirements/network.txt", "torch", ["train", "evaluate"]),
-    ("requirements/table.txt", "scikit-learn", ["split", "baseline"]),
+    ("requirements/network.txt", "torch", ["train", "evaluate", "splits"]),
+    ("requirements/table.txt", "scikit-learn", ["split", "baseline", "splits"]),
     ("requirements/figures.txt", "matplotlib", ["evaluate", "report"]),
     ("requirements/base.txt", "numpy", EVERYTHING),
 ]
@@ -100,6 +101,11 @@ def test_a_new_version_makes_stale_what_loads_the_package(reproduced: Project) -
         assert file.read_text(encoding="utf-8") != pinned
         assert sorted(stale_stages(reproduced.root)) == sorted(stale), package
         file.write_text(pinned, encoding="utf-8")
+
+
+def test_the_scores_do_not_wait_for_other_splits(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    assert reproduced.repro("evaluate") == ["train", "evaluate"]
 
 
 @pytest.mark.parametrize("group", ["scores", "report", "repository", "predict"])

@@ -93,6 +93,8 @@ class IntervalParams(Strict):
 
 
 class EvaluateParams(IntervalParams):
+    splits: int = Field(ge=0, le=1000)
+    margin: float = Field(ge=0, le=1)
     require: dict[str, float] = Field(
         description="bounds by metric, such as {log_loss: 1.05}, or {}"
     )

@@ -69,6 +69,7 @@ class Replicas(nn.Module, ABC):
         arithmetic: Arithmetic,
     ) -> None:
         super().__init__()
+        self.shape = shape
         self.architecture = shape.architecture
         self.n_replicas = n_replicas
         self.arithmetic = arithmetic

@@ -16,7 +16,7 @@ from vintage.network import exact, workers
 from vintage.network.draws import Step
 from vintage.network.ensemble import Ensemble
 from vintage.training.adamw import AdamW
-from vintage.training.resume import ResumeFile
+from vintage.training.resume import Resume
 from vintage.training.rows import Batch, Part, row_weights
 
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
@@ -164,7 +164,7 @@ def fit(
     val: Part | None,
     recipe: Recipe | Sequence[Recipe],
     class_weights: Tensor | None = None,
-    resume: ResumeFile | None = None,
+    resume: Resume | None = None,
     report: Report = lambda *_: None,
 ) -> History:
     """Train every replica and leave it with the weights of its best validation epoch.
@@ -206,7 +206,7 @@ def fit(
         workers.copy_from_first(tensors)
         state.restore(tensors)
     for index in range(int(state.epoch), recipe.epochs):
-        if bool(state.stopped.all()):
+        if train.is_over(state.stopped):
             break
         parts = train.batches(recipe.batch_size, state.batch_order)
         losses = trainer.train_epoch(parts, index * len(parts))
@@ -215,10 +215,7 @@ def fit(
         val_loss = None
         if val is not None:
             val_loss = _record(state.val_losses, index, trainer.losses(val))
-            judged = state.val_losses[index].double()
-            if val.n_folds > 1:
-                judged.fill_(val_loss)
-            state.keep_best(judged, patience)
+            state.keep_best(val.judged(state.val_losses[index]), patience)
         report(index + 1, train_loss, val_loss)
         if resume:
             resume.save_now_and_then(state.tensors)

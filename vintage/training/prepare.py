@@ -47,9 +47,13 @@ class Training:
         history = fit(
             self.ensemble, self.train, self.val, self.recipe, self.class_weights, resume, report
         )
+        self.calibrate()
+        return history
+
+    def calibrate(self) -> None:
+        """Fit the temperature of the trained ensemble, if it is asked for and can be."""
         if self.is_calibrated and self.val is not None:
             fit_temperature(self.ensemble, self.val)
-        return history
 
 
 def prepare(

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import safetensors
 import safetensors.torch
@@ -16,6 +17,16 @@ SHORTEST_PAUSE = 0.1
 LONGEST_SHARE = 0.05
 
 State = dict[str, Tensor]
+
+
+class Resume(Protocol):
+    """Where a training keeps its state."""
+
+    def load(self, expected: State) -> State | None:
+        """The state to go on from, with tensors of these names and shapes; None: from the start."""
+
+    def save_now_and_then(self, state: Callable[[], State]) -> None:
+        """Called after every epoch; the tensors change in the next one."""
 
 
 class ResumeFile:

@@ -1,6 +1,7 @@
 """The rows that replicas learn from, or are validated by: the same for all, or by fold."""
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -73,6 +74,22 @@ class Part:
     def n_own(self) -> Tensor:
         """How many rows the replicas of each fold have: int64 `[n_folds]`."""
         return self.is_own.sum(dim=1)
+
+    def judged(self, losses: Tensor) -> Tensor:
+        """The loss that each replica is judged by: its own, or in folds the mean of all.
+
+        Args:
+            losses: of these rows by replica, float32 `[n_replicas]`.
+
+        Returns:
+            float64 `[n_replicas]`.
+        """
+        judged = losses.double()
+        return judged.fill_(fmean(losses.tolist())) if self.n_folds > 1 else judged
+
+    def is_over(self, stopped: Tensor) -> bool:
+        """Whether to end a training whose replicas are out of patience or not: bool `[n]`."""
+        return bool(stopped.all())
 
     def batches(self, size: int, generator: torch.Generator) -> list["Part"]:
         """In a random order, the same for all folds; itself if one batch takes all.

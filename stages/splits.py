@@ -1,0 +1,83 @@
+"""Splits: table -> scores of the whole recipe on other splits.        python -m stages.splits
+
+Reads   the table at data.path; params: data, split, model, train, evaluate.splits
+Writes  metrics/splits.json
+
+What the stages split, train and evaluate do is done anew for each split, by the same functions.
+"""
+
+from vintage.base.stage import Stage
+
+STAGE = Stage("splits")  # ahead of NumPy and PyTorch
+
+import itertools
+from pathlib import Path
+
+import torch
+
+from vintage.base import console
+from vintage.base.files import write_json
+from vintage.base.machine import keep_freed_memory
+from vintage.base.params import ModelParams, TrainParams, load_params
+from vintage.base.tensors import Features
+from vintage.network.ensemble import Ensemble
+from vintage.scores.rows import Floats
+from vintage.scores.splits import Splits, SplitScores
+from vintage.table.dataset import load_dataset
+from vintage.table.resplit import OtherSplit, other_splits, why_fixed
+from vintage.training.pack import train_all
+from vintage.training.prepare import Training, prepare
+
+SCORES = Path("metrics/splits.json")
+HELD_ROWS = 100_000  # of all splits that are in memory at once
+
+
+def main() -> None:
+    params = load_params()
+    keep_freed_memory()
+    n_splits = params.evaluate.splits
+    reason = why_fixed(params.split) if n_splits else "evaluate.splits is 0"
+    if reason:
+        write_json(SCORES, Splits(splits={}, reason=reason).model_dump())
+        console.say(f"no other splits: {reason}")
+        return
+
+    data = load_dataset(params.data, params.split)
+    splits = other_splits(data, params.data, params.split, n_splits)
+    size = max(1, HELD_ROWS // len(data.labels))
+    scores: dict[str, SplitScores] = {}
+    while held := list(itertools.islice(splits, size)):
+        console.say(f"training {params.train.replicas} replicas on each of {len(held)} splits")
+        trainings = [prepared(params.model, params.train, split) for split in held]
+        train_all(trainings)
+        for split, training in zip(held, trainings, strict=True):
+            predicted = predict_mean(training.ensemble, split.parts["test"].features)
+            scores[str(split.seed)] = SplitScores.of(split.parts, split.schema.classes, predicted)
+    write_json(SCORES, Splits(splits=scores).model_dump())
+    losses = [each.scores["log_loss"] or 0.0 for each in scores.values()]
+    console.say(f"log loss from {min(losses):.4f} to {max(losses):.4f}; see {SCORES}")
+
+
+def prepared(model: ModelParams, train: TrainParams, split: OtherSplit) -> Training:
+    """The training of a split, with seeds that no other split has."""
+    seed = (train.seed + (split.seed + 1) * train.replicas) % 2**32
+    rows, val = split.parts["train"], split.parts["val"]
+    return prepare(
+        model,
+        train.model_copy(update={"seed": seed}),
+        split.schema,
+        (rows.features, rows.labels),
+        (val.features, val.labels),
+        rows.folds,
+    )
+
+
+def predict_mean(ensemble: Ensemble, features: Features) -> Floats:
+    """As the stage `evaluate` predicts: float64 `[n, n_classes]`."""
+    inputs = torch.from_numpy(features).to(ensemble.temperature.device)
+    by_replica: Floats = ensemble.predict_proba(inputs).cpu().numpy()
+    return by_replica.mean(axis=0)
+
+
+if __name__ == "__main__":
+    STAGE.run(main)

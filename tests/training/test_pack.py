@@ -1,0 +1,100 @@
+"""Trainings that share their steps: each ends with the bits that it has alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.numeric import numeric_schema
+from tests.conftest import PARAMS
+from vintage.base.params import load_params
+from vintage.base.tensors import Integers
+from vintage.training import pack
+from vintage.training.pack import train_all
+from vintage.training.prepare import Training, prepare
+
+N_CLASSES, N_INPUTS = 3, 5
+
+
+def training(seed: int, n_rows: int, val: str, **changes: Any) -> Training:
+    """Of rows, folds and initial weights of its own."""
+    params = load_params(PARAMS)
+    draw = np.random.default_rng(seed)
+    features = draw.normal(seed, 1 + seed, (n_rows, N_INPUTS)).astype(np.float32)
+    labels = draw.integers(0, N_CLASSES, n_rows)
+    n_val = 40 if val == "part" else 0
+    folds: Integers | None = draw.integers(-1, 4, n_rows) if val == "folds" else None
+    recipe = {"epochs": 15, "patience": 1, "replicas": 5, "seed": 100 * seed, **changes}
+    return prepare(
+        params.model.model_copy(update={"hidden": [8, 4]}),
+        params.train.model_copy(update=recipe),
+        numeric_schema(N_INPUTS, N_CLASSES),
+        (features[n_val:], labels[n_val:]),
+        (features[:n_val], labels[:n_val]),
+        folds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("val", "changes"),
+    [
+        ("folds", {}),
+        ("folds", {"class_weight": "balanced"}),
+        ("part", {}),
+        ("none", {"epochs": 3}),
+        ("part", {"batch_size": "all", "epochs": 4, "patience": 0}),
+    ],
+)
+def test_each_has_the_bits_that_it_has_alone(
+    val: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they end at different epochs, and have other numbers of rows and of steps."""
+    numbers = [(0, 200), (1, 200), (2, 200), (3, 260)]
+    packs = []
+    together = pack._train_together
+
+    def noted(trainings: Sequence[Training]) -> None:
+        packs.append(len(trainings))
+        together(trainings)
+
+    monkeypatch.setattr(pack, "_train_together", noted)
+    trainings = [training(*number, val, **changes) for number in numbers]
+    train_all(trainings)
+    assert max(packs) >= 3
+    n_epochs = set()
+    for number, packed in zip(numbers, trainings, strict=True):
+        alone = training(*number, val, **changes)
+        n_epochs.add(len(alone.run().train_losses))
+        for name, tensor in alone.ensemble.state_dict().items():
+            assert torch.equal(packed.ensemble.state_dict()[name], tensor), name
+    assert len(n_epochs) > 1 or "epochs" in changes
+
+
+def test_what_cannot_be_packed_is_trained_alone() -> None:
+    """Bins of a tabm are fitted to its train rows, for all its replicas."""
+    params = load_params(PARAMS)
+    model = params.model.model_copy(
+        update={"name": "tabm", "hidden": [8], "normalize": "piecewise"}
+    )
+    train = params.train.model_copy(update={"epochs": 1, "replicas": 1})
+    draw = np.random.default_rng(0)
+
+    def one(seed: int) -> Training:
+        rows = draw.normal(size=(60, N_INPUTS)).astype(np.float32), draw.integers(0, 3, 60)
+        return prepare(
+            model,
+            train.model_copy(update={"seed": seed}),
+            numeric_schema(N_INPUTS, N_CLASSES),
+            rows,
+            (rows[0][:0], rows[1][:0]),
+        )
+
+    trainings = [one(1), one(2)]
+    before = [each.ensemble.layers.state_dict() for each in trainings]
+    before = [{name: tensor.clone() for name, tensor in each.items()} for each in before]
+    train_all(trainings)
+    for was, each in zip(before, trainings, strict=True):
+        found = each.ensemble.layers.state_dict()
+        assert any(not torch.equal(was[name], found[name]) for name in was)

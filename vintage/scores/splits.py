@@ -1,0 +1,52 @@
+"""The scores of a recipe on many splits of one table, as `splits.json` holds them."""
+
+import hashlib
+from typing import Annotated
+
+from pydantic import Field
+
+from vintage.base.files import Strict
+from vintage.base.tensors import Examples
+from vintage.scores.evaluation import PlainScores, plain_scores
+from vintage.scores.rows import Floats
+
+Seed = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
+
+
+class SplitScores(Strict):
+    """Of one split.
+
+    Attributes:
+        test_rows, train_rows: how many rows were scored, and how many the replicas learned from or
+            were validated by.
+        test_digest: equal for the same test rows with the same classes, in whatever order.
+        scores: on the test rows, by metric.
+    """
+
+    test_rows: Annotated[int, Field(ge=1)]
+    train_rows: Annotated[int, Field(ge=1)]
+    test_digest: str
+    scores: PlainScores
+
+    @classmethod
+    def of(cls, parts: dict[str, Examples], classes: list[str], test: Floats) -> "SplitScores":
+        """Score the predictions of the test rows, float64 `[n, n_classes]`."""
+        rows = parts["test"]
+        return cls(
+            test_rows=len(rows.labels),
+            train_rows=len(parts["train"].labels) + len(parts["val"].labels),
+            test_digest=_digest(rows, classes),
+            scores=plain_scores(rows.labels, test),
+        )
+
+
+class Splits(Strict):
+    """`splits.json`: by the seed of the split; without any, the reason."""
+
+    splits: dict[Seed, SplitScores]
+    reason: str | None = None
+
+
+def _digest(rows: Examples, classes: list[str]) -> str:
+    named = sorted((int(i), classes[label]) for i, label in zip(rows.ids, rows.labels, strict=True))
+    return hashlib.sha256(repr(named).encode("utf-8")).hexdigest()[:16]
