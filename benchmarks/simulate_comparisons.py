@@ -1,6 +1,7 @@
 """How often `vintage compare` is wrong, and how often it finds what it says it can find.
 
     python -m benchmarks.simulate_comparisons [--pairs 1000]
+    python -m benchmarks.simulate_comparisons --recipes [--pairs 300]
 
 Two models see the same evidence for each row, each with noise of its own, as two training seeds
 do. In the first table neither is better, and every *better* or *worse* is an error. In the second,
@@ -9,6 +10,13 @@ pairs) the one that the comparisons of the first table say, on the average, that
 
 The wine-like test set has the labels and twins of metrics/predictions.csv: 228 rows, and classes of
 1, 3 and 7 rows among its six. The balanced one has 600 rows of three classes.
+
+With `--recipes`, each pair gets a fresh table of 1,000 rows, on which both recipes are run: on the
+split that the models are compared on, and on `n_splits` others. A recipe is a mean of linear
+discriminants, each trained on a bootstrap sample of the train rows that follows from a seed. Two of
+them differ in their seeds alone, or each has three columns of its own besides three that both have.
+By symmetry, these are equally good on the average, though not on any one table; then B's own
+columns are made to tell more, until both ways to compare have found a difference in 80 % of pairs.
 """
 
 import argparse
@@ -30,10 +38,12 @@ from vintage.report.differences import (
     Difference,
     paired_differences,
 )
-from vintage.scores.evaluation import replica_scores
+from vintage.report.recipes import RecipeDifference, Settings, recipe_differences
+from vintage.scores.evaluation import plain_scores, replica_scores
 from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions, read_predictions
 from vintage.scores.rows import Floats, Labels
+from vintage.scores.splits import SplitScores
 
 COMPARED = compared_metrics()
 SETTINGS = IntervalParams(confidence=0.95, resamples=200, seed=42)
@@ -156,10 +166,153 @@ def show_power(scenario: Scenario, equal: list[dict[str, Difference]]) -> None:
     console.say(f"{scenario.name:22}{'':12}{''.join(cells)}")
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A way to make a model of a table; see above.
+
+    Attributes:
+        columns: that it uses, of the nine.
+    """
+
+    columns: tuple[int, ...]
+    replicas: int
+    seed: int
+
+    def networks(self, table: "Table", train: Labels, test: Labels, split: int) -> Floats:
+        """The probabilities of the test rows, float64 `[n_replicas, n, n_classes]`."""
+        draw = np.random.default_rng([self.seed, split])
+        shape = (self.replicas, len(train))
+        counts = draw.multinomial(len(train), np.full(len(train), 1 / len(train)), self.replicas)
+        inputs = table.inputs[:, self.columns]
+        actual = np.eye(table.n_classes)[table.labels[train]]
+        sizes = counts.reshape(shape) @ actual + 0.5
+        center = inputs[train].mean(axis=0)
+        sums = np.einsum("rn,nc,nd->rcd", counts, actual, inputs[train] - center, optimize=True)
+        means = sums / sizes[..., None]
+        rest = inputs[train] - center - means[:, table.labels[train]]
+        spread = np.einsum("rn,rnd,rne->rde", counts, rest, rest, optimize=True) / len(train)
+        inverse = np.linalg.inv(spread + 0.05 * np.eye(len(self.columns)))
+        slopes = np.einsum("rde,rce->rdc", inverse, means)
+        offsets = np.log(sizes / len(train)) - (means.transpose(0, 2, 1) * slopes).sum(axis=1) / 2
+        return softmax((inputs[test] - center) @ slopes + offsets[:, None])
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one population: float64 `[n, 9]`, and their classes."""
+
+    inputs: Floats
+    labels: Labels
+    n_classes: int
+
+    @classmethod
+    def drawn(cls, gain: float, draw: np.random.Generator, n_rows: int = 1000) -> "Table":
+        """Four classes, one of them rare; columns 6 to 8 tell more than 3 to 5, by `gain`."""
+        labels = draw.choice(4, n_rows, p=[0.4, 0.35, 0.2, 0.05])
+        centers = np.random.default_rng(3).normal(0, 0.7, (4, 3))
+        strength = np.repeat([1.0, 1.0, 1.0 + gain], 3)
+        return cls(draw.normal(np.tile(centers, 3)[labels] * strength, 1), labels, 4)
+
+
+def compared_recipes(
+    a: Recipe, b: Recipe, table: Table, n_splits: int, draw: np.random.Generator
+) -> tuple[dict[str, Difference], dict[str, RecipeDifference]]:
+    """The models of one split compared, and the recipes over others."""
+    rows = np.arange(len(table.labels))
+    classes = [str(label) for label in range(table.n_classes)]
+    pairs = []
+    models: list[Candidate] = []
+    for split in range(n_splits + 1):
+        order = draw.permutation(rows)
+        train, test = np.split(order, [round(0.8 * len(rows))])
+        labels = table.labels[test]
+        both = [side.networks(table, train, test, split) for side in (a, b)]
+        if split == 0:
+            for networks in both:
+                mean_of = networks.mean(axis=0)
+                known = Predictions(classes, test, labels, mean_of, test, test, rows[test] < 0)
+                models.append(Candidate(known, len(networks), stds_of(labels, networks)))
+            continue
+        of_a, of_b = (
+            SplitScores(
+                test_rows=len(test),
+                train_rows=len(train),
+                test_digest="",
+                scores=plain_scores(labels, networks.mean(axis=0)),
+            )
+            for networks in both
+        )
+        pairs.append((of_a, of_b))
+    of_recipes = recipe_differences(pairs, Settings(SETTINGS.confidence, 0.01))
+    return paired_differences(models[0], models[1], SETTINGS), of_recipes
+
+
+COMMON, OWN_OF_A, OWN_OF_B = (0, 1, 2), (3, 4, 5), (6, 7, 8)
+
+
+def recipe_pairs(
+    kind: str, replicas: int, gain: float, n_splits: int, n_pairs: int
+) -> Iterator[tuple[dict[str, Difference], dict[str, RecipeDifference]]]:
+    """Comparisons of two recipes, each pair on a fresh table."""
+    draw = np.random.default_rng(11)
+    for pair in range(n_pairs):
+        own_of_b = OWN_OF_A if kind == "another seed" else OWN_OF_B
+        a = Recipe((*COMMON, *OWN_OF_A), replicas, 2 * pair)
+        b = Recipe((*COMMON, *own_of_b), replicas, 2 * pair + 1)
+        yield compared_recipes(a, b, Table.drawn(gain, draw), n_splits, draw)
+
+
+def show_false_recipes(kind: str, replicas: int, n_splits: int, n_pairs: int) -> None:
+    results = list(recipe_pairs(kind, replicas, 0.0, n_splits, n_pairs))
+    ways = ("one test set", f"{n_splits} splits")
+    for way, verdicts in zip(ways, zip(*results, strict=True), strict=True):
+        wrong = [[each[name].verdict != "no difference" for name in COMPARED] for each in verdicts]
+        cells = "".join(f"{share:>20.1%}" for share in np.mean(wrong, axis=0))
+        named = f"{kind}, {replicas} replica{'s' * (replicas > 1)}"
+        console.say(f"{named:28}{way:14}{np.mean(np.any(wrong, axis=1)):>11.1%}{cells}")
+
+
+def show_found(n_splits: int, n_pairs: int, gains: Floats) -> None:
+    """The difference that 80 % of pairs show, by both ways; the truth is the mean over pairs."""
+    true, found = [], []
+    for gain in gains:
+        results = list(recipe_pairs("another recipe", 4, float(gain), n_splits, n_pairs))
+        true.append([abs(mean(r[name].difference or 0.0 for _, r in results)) for name in COMPARED])
+        ways = zip(*results, strict=True)
+        found.append(
+            [[mean(r[name].verdict == "better" for r in way) for name in COMPARED] for way in ways]
+        )
+    cells = []
+    for index in range(len(COMPARED)):
+        shares = np.maximum.accumulate(np.array(found)[:, :, index], axis=0)
+        one, many = (
+            float(np.interp(0.8, shares[:, way], np.array(true)[:, index])) for way in range(2)
+        )
+        cells.append(f"{f'{one:.3f} {many:.3f} {many / one:.2f}':>20}")
+    console.say(f"{f'{n_splits} splits':28}{'':25}{''.join(cells)}")
+
+
+def show_recipes(n_pairs: int) -> None:
+    header = f"{'any metric':>25}{''.join(f'{name:>20}' for name in COMPARED)}"
+    console.say(f"equally good recipes: share of {n_pairs} pairs with a verdict (at most 6 %)")
+    console.say(f"{'':28}{header}")
+    for kind, replicas in (*(("another seed", n) for n in (1, 4, 16)), ("another recipe", 4)):
+        show_false_recipes(kind, replicas, 10, n_pairs)
+    console.say()
+    console.say("the difference that 80 % of pairs show: by one test set, by splits, and the ratio")
+    for n_splits in (5, 10, 20):
+        show_found(n_splits, n_pairs, np.linspace(0.1, 1.0, 7))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=1000)
-    n_pairs = parser.parse_args().pairs
+    parser.add_argument("--recipes", action="store_true")
+    arguments = parser.parse_args()
+    n_pairs = arguments.pairs
+    if arguments.recipes:
+        show_recipes(n_pairs)
+        return
     header = f"{'any metric':>12}{''.join(f'{name:>20}' for name in COMPARED)}"
     equal = {}
     console.say(f"equally good models: share of {n_pairs} pairs with a verdict (at most 6 %)")

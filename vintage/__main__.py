@@ -88,7 +88,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Compare the predictions of B with those of A, metric by metric."""
+    """Compare B with A, metric by metric: the models, and what made them."""
     numerics.pin()
     from vintage.repository.compare import FORMATS, compare_revisions
     from vintage.repository.revisions import read_revision
@@ -99,8 +99,9 @@ def compare(arguments: argparse.Namespace) -> int:
         raise console.InputError(str(error) or "not enough memory") from None
     for line in FORMATS[arguments.format](comparison):
         console.say(line)
-    is_worse = any(metric.verdict == "worse" for metric in comparison.metrics.values())
-    return int(arguments.fail_if_worse and is_worse)
+    verdicts = [metric.verdict for metric in comparison.metrics.values()]
+    verdicts += [metric.verdict for metric in comparison.recipe.metrics.values()]
+    return int(arguments.fail_if_worse and "worse" in verdicts)
 
 
 def export(arguments: argparse.Namespace) -> int:

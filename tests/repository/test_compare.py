@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.conftest import PARAMS, ROOT
+from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, write_predictions
 
 ENVIRONMENT = os.environ | {
@@ -103,7 +104,9 @@ def test_head_against_the_workspace_which_is_not_touched(project: Path) -> None:
     before = hashes(project)
     result = compared(project)
     assert hashes(project) == before
-    assert set(result) == {"a", "b", "title", "paired", "rows", "params", "metrics", "notes"}
+    assert set(result) == {
+        "a", "b", "title", "paired", "rows", "params", "metrics", "recipe", "summary", "notes",
+    }  # fmt: skip
     assert (result["a"], result["b"], result["paired"]) == ("HEAD", "workspace", True)
     assert result["params"] == {"train.epochs": [100, 7]}
     accuracy = result["metrics"]["accuracy"]
@@ -166,7 +169,7 @@ def test_no_difference_is_said_in_words(project: Path) -> None:
     store(project, made(0.3, seed=1))
     shown = compare(project).stdout
     assert re.search(r"^accuracy .* no difference$", shown, re.M)
-    assert "With a probability of 80 %, it would have" in shown
+    assert "none that these rows can show; `vintage power` says how large" in shown
     assert all(len(line) <= 100 for line in shown.splitlines())
 
 
@@ -375,3 +378,84 @@ def test_predictions_in_the_cache_of_dvc(tmp_path: Path) -> None:
     assert "predictions.csv.dvc" in git(tmp_path, "ls-files", "metrics")
     store(tmp_path, made(0.1))
     assert compared(tmp_path)["metrics"]["accuracy"]["verdict"] == "better"
+
+
+def splits(
+    gain: float = 0.0, noise: float = 0.01, seeds: int = 10, digest: str = "rows"
+) -> dict[str, Any]:
+    """What the stage `splits` leaves, of a recipe that is better by `gain` on each split."""
+    draw = np.random.default_rng(7)
+    scores = {
+        str(seed): {name: 0.6 + draw.normal(0, 0.02) for name in METRICS} for seed in range(seeds)
+    }
+    other = np.random.default_rng(int(1000 * gain) + 1)
+    return {
+        "reason": None,
+        "splits": {
+            seed: {
+                "test_rows": 200,
+                "train_rows": 800,
+                "test_digest": f"{digest} {seed}",
+                "scores": {
+                    name: score
+                    + (-gain if METRICS[name].lower_is_better else gain)
+                    + other.normal(0, noise)
+                    for name, score in of_split.items()
+                },
+            }
+            for seed, of_split in scores.items()
+        },
+    }
+
+
+def put_splits(root: Path, content: Any) -> None:
+    (root / "metrics/splits.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_recipes_are_compared_over_the_splits_that_both_have(project: Path) -> None:
+    put_splits(project, splits())
+    git(project, "stash", "-q", "--", "metrics/predictions.csv", "params.yaml")
+    commit(project)
+    git(project, "stash", "pop", "-q")
+    put_splits(project, splits(gain=0.05))
+    recipe = compared(project)["recipe"]
+    assert recipe["title"].startswith("the recipes over 10 other splits")
+    for metric in recipe["metrics"].values():
+        assert metric["verdict"] == "better"
+        assert metric["better"] > 0.99
+        assert metric["low"] * metric["high"] > 0
+    shown = compare(project).stdout
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    assert "this recipe on such tables: B is better in accuracy, " in " ".join(shown.split())
+    backwards = compare(project, "workspace", "HEAD", "--fail-if-worse")
+    assert backwards.returncode == 1
+    put_splits(project, splits(gain=0.05, digest="of another table"))
+    recipe = compared(project)["recipe"]
+    assert recipe["title"].endswith("no split has the same rows in both")
+    assert recipe["metrics"] == {}
+
+
+def test_it_says_why_there_are_no_splits(project: Path) -> None:
+    commit(project)
+    put_splits(project, {"reason": "evaluate.splits is 0", "splits": {}})
+    shown = " ".join(compare(project).stdout.split())
+    assert (
+        "the recipes are not compared over other splits: A has no splits.json; run `dvc repro`; "
+        "B: evaluate.splits is 0"
+    ) in shown
+    assert "this recipe on such tables: cannot be told" in shown
+    for content in ("{", '{"splits": {"x": {}}}', json.dumps(splits()).replace("0.", "-9e999")):
+        (project / "metrics/splits.json").write_text(content, encoding="utf-8")
+        done = compare(project)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "metrics/splits.json of workspace" in done.stderr
+
+
+def test_the_margin_is_a_parameter(project: Path) -> None:
+    put_splits(project, splits())
+    commit(project)
+    put_splits(project, splits(gain=0.03))
+    for margin, verdict in ((0.0, "better"), (0.2, "equal")):
+        store(project, made(0.1), evaluate__margin=margin)
+        for metric in compared(project)["recipe"]["metrics"].values():
+            assert metric[verdict] > 0.98

@@ -1,21 +1,27 @@
 """Two revisions compared, as a table for a terminal, as Markdown or as JSON."""
 
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vintage.report import markdown
 from vintage.report.differences import Difference, paired_differences, unpaired_differences
 from vintage.report.pairing import Pairing, pair_rows
+from vintage.report.recipes import (
+    RecipeDifference,
+    Settings,
+    common_splits,
+    recipe_differences,
+)
 from vintage.report.tables import aligned, wrapped
-from vintage.repository.revisions import Revision
+from vintage.repository.revisions import SPLITS_PATH, Revision
 from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
 
 TARGET = "data.target"
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
+RECIPE_HEADER = ("", "B - A", "interval", "p", "better", "equal", "worse", "verdict")
 LEFT_OUT = {
     "only_a": "of A alone",
     "only_b": "of B alone",
@@ -36,6 +42,8 @@ class Comparison:
             classes are not the same.
         params: by dotted key, both values of those that differ; None where one is not set.
         metrics: by metric.
+        recipe: the same of the recipes, over other splits.
+        summary: both in a sentence.
         notes: what limits the result, a sentence each.
     """
 
@@ -46,7 +54,25 @@ class Comparison:
     rows: dict[str, int] | None
     params: Changes
     metrics: dict[str, Difference]
+    recipe: "Recipes"
+    summary: str
     notes: list[str]
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """What is to be said of the recipes of A and B.
+
+    Attributes:
+        title: over how many splits, or why over none.
+        metrics: by metric; empty without common splits.
+        margin: up to which recipes are equal in practice.
+    """
+
+    title: str
+    n_splits: int
+    metrics: dict[str, RecipeDifference]
+    margin: float
 
 
 def compare_revisions(a: Revision, b: Revision) -> Comparison:
@@ -79,7 +105,19 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
     else:
         notes += _verdict_notes(metrics, settings.confidence)
     rows = {"paired": n_paired, **pairing.left_out} if pairing else None
-    return Comparison(a.name, b.name, title, n_paired > 0, rows, params, metrics, notes)
+    recipe = _recipes(a, b, Settings(settings.confidence, b.margin()))
+    return Comparison(
+        a.name,
+        b.name,
+        title,
+        paired=n_paired > 0,
+        rows=rows,
+        params=params,
+        metrics=metrics,
+        recipe=recipe,
+        summary=_summary(metrics, recipe),
+        notes=notes,
+    )
 
 
 def table_lines(comparison: Comparison) -> Iterator[str]:
@@ -88,6 +126,11 @@ def table_lines(comparison: Comparison) -> Iterator[str]:
         yield from wrapped(f"{key}: {' -> '.join(map(_shown, values))}")
     yield ""
     yield from aligned(HEADER, list(_rows(comparison)))
+    yield from ("", *wrapped(comparison.recipe.title))
+    if comparison.recipe.metrics:
+        yield ""
+        yield from aligned(RECIPE_HEADER, list(_recipe_rows(comparison.recipe)))
+    yield from ("", *wrapped(comparison.summary))
     for note in comparison.notes:
         yield from ("", *wrapped(note))
 
@@ -98,6 +141,11 @@ def markdown_lines(comparison: Comparison) -> Iterator[str]:
         params = [(key, *map(_shown, pair)) for key, pair in comparison.params.items()]
         yield from (*markdown.table_lines(("parameter", "A", "B"), params), "")
     yield from markdown.table_lines(HEADER, list(_rows(comparison)))
+    yield from ("", markdown.escaped(comparison.recipe.title))
+    if comparison.recipe.metrics:
+        yield ""
+        yield from markdown.table_lines(RECIPE_HEADER, list(_recipe_rows(comparison.recipe)))
+    yield from ("", markdown.escaped(comparison.summary))
     for note in comparison.notes:
         yield from ("", markdown.escaped(note))
 
@@ -134,16 +182,54 @@ def _named(revision: Revision) -> str:
     return f"{revision.name} ({revision.commit[:7]})"
 
 
-def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:
-    missed = [
-        f"{_rounded_up(metric.detectable)} in {METRICS[name].title}"
-        for name, metric in metrics.items()
-        if metric.verdict == "no difference" and metric.detectable is not None
+def _recipes(a: Revision, b: Revision, settings: Settings) -> Recipes:
+    """The second block: the recipes over the splits that both revisions have."""
+    sides = {"A": a, "B": b}
+    reasons = [
+        f"{side} has no {SPLITS_PATH.name}; run `dvc repro`"
+        if revision.splits is None
+        else f"{side}: {revision.splits.reason}"
+        for side, revision in sides.items()
+        if revision.splits is None or not revision.splits.splits
     ]
-    if missed:
+    pairs = []
+    if not reasons and a.splits and b.splits:
+        pairs = common_splits(a.splits, b.splits)
+        reasons += ["no split has the same rows in both"] if len(pairs) < 2 else []
+    if reasons:
+        title = f"the recipes are not compared over other splits: {'; '.join(reasons)}"
+        return Recipes(title, 0, {}, settings.margin)
+    title = (
+        f"the recipes over {len(pairs)} other splits; equal in practice is a difference of up to "
+        f"{settings.margin:g}"
+    )
+    return Recipes(title, len(pairs), recipe_differences(pairs, settings), settings.margin)
+
+
+def _summary(metrics: Mapping[str, Difference], recipe: Recipes) -> str:
+    """Both blocks: of these two models, and of what made them."""
+    of_model = _in_words({name: metric.verdict for name, metric in metrics.items()})
+    of_recipe = _in_words({name: metric.verdict for name, metric in recipe.metrics.items()})
+    return f"this model on these rows: {of_model}; this recipe on such tables: {of_recipe}"
+
+
+def _in_words(verdicts: Mapping[str, str]) -> str:
+    named: dict[str, list[str]] = {}
+    for name, verdict in verdicts.items():
+        named.setdefault(verdict, []).append(METRICS[name].title)
+    found = [
+        f"B is {word} in {', '.join(named[word])}" for word in ("better", "worse") if word in named
+    ]
+    if found:
+        return " and ".join(found)
+    return "no difference shown" if "no difference" in named else "cannot be told"
+
+
+def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:
+    if any(metric.verdict == "no difference" for metric in metrics.values()):
         yield (
-            "No difference means none that this test set can show. With a probability of 80 %, it "
-            f"would have shown a difference of {', '.join(missed)}."
+            "No difference means none that these rows can show; `vintage power` says how large it "
+            "would have to be."
         )
     if any(metric.p_value is not None for metric in metrics.values()):
         yield (
@@ -152,23 +238,35 @@ def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterato
         )
 
 
+def _recipe_rows(recipe: Recipes) -> Iterator[tuple[str, ...]]:
+    for name, metric in recipe.metrics.items():
+        shares = (_share(value) for value in (metric.better, metric.equal, metric.worse))
+        difference = _number(metric.difference, "+")
+        bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
+        yield (METRICS[name].title, difference, *bounds, *shares, metric.verdict)
+
+
 def _rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     for name, metric in comparison.metrics.items():
-        low, high, p = metric.low, metric.high, metric.p_value
-        interval = "-" if low is None else f"{_number(low, '+')} to {_number(high, '+')}"
-        p_value = "< 0.0001" if p is not None and p < 0.0001 else _number(p)
         numbers = _number(metric.a), _number(metric.b), _number(metric.difference, "+")
-        yield (METRICS[name].title, *numbers, interval, p_value, metric.verdict)
+        bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
+        yield (METRICS[name].title, *numbers, *bounds, metric.verdict)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None else f"{_number(low, '+')} to {_number(high, '+')}"
+
+
+def _p_value(p_value: float | None) -> str:
+    return "< 0.0001" if p_value is not None and p_value < 0.0001 else _number(p_value)
+
+
+def _share(probability: float | None) -> str:
+    return "-" if probability is None else f"{probability:.2f}"
 
 
 def _number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{round(value, 4) + 0.0:{sign}.4f}"
-
-
-def _rounded_up(value: float) -> str:
-    """Two digits that do not promise more than `value`."""
-    digits = max(0, 1 - math.floor(math.log10(value)))
-    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
 
 
 def _shown(value: Any) -> str:

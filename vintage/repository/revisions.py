@@ -22,12 +22,15 @@ from vintage.repository.git import find_commit, run_git
 from vintage.repository.lock_file import LOCK_FILE, parse_lock_file
 from vintage.scores.evaluation import replica_stds
 from vintage.scores.predictions import parse_predictions
+from vintage.scores.splits import Splits
 
 WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
+SPLITS_PATH = Path("metrics/splits.json")
+MARGIN = 0.01
 # the later a stage is listed here, the more it is the one that a parameter acts on
-STAGES = ("report", "baseline", "evaluate", "train", "split")
+STAGES = ("report", "baseline", "splits", "evaluate", "train", "split")
 
 
 class Details(BaseModel):
@@ -47,6 +50,7 @@ class Revision:
         params: what the results were made with, by dotted key, such as `train.epochs`; `auto` with
             what it stood for.
         table_md5: of the table that was split; None if `dvc.lock` does not tell.
+        splits: its recipe's scores on other splits; None if it has none.
         warnings: where `params.yaml` asks for something else, a sentence each.
     """
 
@@ -55,7 +59,13 @@ class Revision:
     model: Candidate
     params: dict[str, Any]
     table_md5: str | None
+    splits: Splits | None
     warnings: list[str]
+
+    def margin(self) -> float:
+        """`evaluate.margin`, or its default where a revision is older than that."""
+        margin = self.params.get("evaluate.margin")
+        return margin if isinstance(margin, float) and 0 <= margin <= 1 else MARGIN
 
     def interval_params(self) -> IntervalParams:
         """How its intervals were computed; InputError if the parameters do not say so."""
@@ -96,6 +106,9 @@ def read_revision(name: str) -> Revision:
     details = Details()
     if found := read_file(commit, DETAILS_PATH):
         details = parse_json(found, f"{DETAILS_PATH} of {name}", Details)
+    splits = None
+    if found := read_file(commit, SPLITS_PATH):
+        splits = parse_json(found, f"{SPLITS_PATH} of {name}", Splits)
     replicas = params.get("train.replicas")
     params |= {
         key: f"auto ({value})"
@@ -104,7 +117,7 @@ def read_revision(name: str) -> Revision:
     }
     stds = replica_stds(details.replicas)
     model = Candidate(predictions, replicas if isinstance(replicas, int) else 1, stds)
-    return Revision(name, commit, model, params, table_md5, warnings)
+    return Revision(name, commit, model, params, table_md5, splits, warnings)
 
 
 def read_file(commit: str | None, path: Path) -> bytes | None:
