@@ -104,6 +104,16 @@ def compare(arguments: argparse.Namespace) -> int:
     return int(arguments.fail_if_worse and "worse" in verdicts)
 
 
+def power(_: argparse.Namespace) -> int:
+    """Tell how large a difference must be for the last run's rows and splits to show it."""
+    numerics.pin()
+    from vintage.repository.power import power_lines
+
+    for line in power_lines():
+        console.say(line)
+    return 0
+
+
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
     from vintage.predict.locate import located
@@ -153,6 +163,25 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def score(arguments: argparse.Namespace) -> int:
+    """Score labelled rows that came later, and tell what has changed since the model was made."""
+    from vintage.predict.locate import located
+
+    with located(arguments.model) as model:
+        numerics.pin()
+        from vintage.base.params import load_params
+        from vintage.predict.model import read_network
+
+        network = read_network(model)
+    from vintage.predict.scored import score_lines
+
+    delimiter = arguments.delimiter.replace("\\t", "\t")
+    confidence = load_params().evaluate.confidence
+    for line in score_lines(network, arguments.table, delimiter, confidence):
+        console.say(line)
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     """One line for an error, without the usage before it."""
 
@@ -165,7 +194,9 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     adders = {}
-    for command in (show, check, verify, mend, pull, stale, compare, export, card, predict):
+    for command in (
+        show, check, verify, mend, pull, stale, compare, power, export, card, predict, score,
+    ):  # fmt: skip
         said = command.__doc__
         added = commands.add_parser(command.__name__, help=said, description=said)
         added.set_defaults(command=command)
@@ -195,6 +226,11 @@ def parser() -> argparse.ArgumentParser:
     add("--model", default=CHECKPOINT, help=MODEL)
     add("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default")
     add("--id", metavar="COLUMN", help="carried into the output as its second column, `id`")
+
+    add = adders[score]
+    add("table", metavar="TABLE", help="with the target: CSV (also .gz), Parquet or Arrow")
+    add("--model", default=CHECKPOINT, help=MODEL)
+    add("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default")
     return whole
 
 

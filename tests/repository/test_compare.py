@@ -111,7 +111,7 @@ def test_head_against_the_workspace_which_is_not_touched(project: Path) -> None:
     assert result["params"] == {"train.epochs": [100, 7]}
     accuracy = result["metrics"]["accuracy"]
     assert set(accuracy) == {
-        "a", "b", "difference", "low", "high", "p_value", "verdict", "detectable",
+        "a", "b", "difference", "low", "high", "p_value", "verdict", "detectable", "error",
     }  # fmt: skip
     assert accuracy["verdict"] == "better"
     assert accuracy["low"] > 0

@@ -78,6 +78,7 @@ class Difference:
         p_value: corrected for the number of metrics.
         detectable: the minimum detectable effect, at the level of the metric that is tested first;
             None also if no possible difference is as large, or the models differ in no row.
+        error: the standard error of the difference, of rows and seeds.
     """
 
     a: float | None
@@ -88,6 +89,7 @@ class Difference:
     p_value: float | None = None
     verdict: Verdict = "no difference"
     detectable: float | None = None
+    error: float | None = None
 
 
 class _Test(NamedTuple):
@@ -167,6 +169,7 @@ def paired_differences(
             p_value=p_value,
             verdict=verdict,
             detectable=tests[name].detectable(alpha / len(differences), metric.max_difference),
+            error=tests[name].error,
         )
     return judged
 

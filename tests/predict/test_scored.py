@@ -1,0 +1,134 @@
+"""`vintage score`: labelled rows that came later."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Run
+from vintage.base.console import InputError
+from vintage.predict.model import read_network
+from vintage.predict.scored import score_lines
+from vintage.predict.shift import category_drift, column_drift, score_changes
+from vintage.scores.rows import Sample
+
+STAGES = ("split", "train")
+
+
+def rows_of(n_rows: int, seed: int, shift: float = 0.0, flip: float = 0.0) -> list[str]:
+    draw = np.random.default_rng(seed)
+    inputs = draw.normal(size=(n_rows, 2)).round(4)
+    letters = draw.choice(list("abc"), n_rows)
+    is_yes = inputs[:, 0] + draw.normal(0, 0.3, n_rows) > 0
+    is_yes ^= draw.random(n_rows) < flip
+    shown = inputs + np.array([0, shift])
+    return [
+        f"{a:.4f},{b:.4f},{letter},{'yes' if yes else 'no'}"
+        for (a, b), letter, yes in zip(shown, letters, is_yes, strict=True)
+    ]
+
+
+HEADER = "a,b,letter,kind"
+OWN = rows_of(500, seed=1)
+
+
+@pytest.fixture
+def model(run: Run) -> Path:
+    return run("\n".join([HEADER, *OWN]) + "\n", *STAGES, **{"train.epochs": 30})
+
+
+def scored(folder: Path, rows: list[str], header: str = HEADER) -> list[str]:
+    (folder / "next.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    network = read_network(folder / "data/checkpoint")
+    lines = list(score_lines(network, "next.csv", "auto", 0.95))
+    assert all(len(line) <= 100 for line in lines)
+    return lines
+
+
+def verdict(lines: list[str], metric: str) -> str:
+    return next(line for line in lines if line.startswith(f"{metric} "))
+
+
+def test_more_rows_like_these_are_scored_alike(model: Path) -> None:
+    lines = scored(model, rows_of(300, seed=2))
+    assert lines[0] == "next.csv: 300 new labelled rows"
+    for metric in ("accuracy", "log loss", "macro F1"):
+        assert verdict(lines, metric).endswith("no difference")
+    assert lines[-1] == "no column has drifted, of 4 that were tested"
+
+
+def test_rows_of_which_many_have_another_class_are_scored_worse(model: Path) -> None:
+    lines = scored(model, rows_of(300, seed=2, flip=0.3))
+    for metric in ("accuracy", "log loss", "macro F1"):
+        assert verdict(lines, metric).endswith("worse")
+
+
+def test_a_column_that_drifted_is_named(model: Path) -> None:
+    lines = scored(model, rows_of(300, seed=2, shift=0.5))
+    assert "1 of 4 columns have drifted:" in lines
+    assert lines[-1].startswith("b ")
+    other = [row.replace(",a,", ",b,") for row in rows_of(300, seed=2)]
+    assert scored(model, other)[-1].startswith("letter ")
+
+
+def test_rows_that_the_model_knows_are_no_evidence(model: Path) -> None:
+    """It has seen them, or they are the test rows that the new ones are compared with."""
+    new = rows_of(200, seed=2)
+    lines = scored(model, [*OWN[:60], *new])
+    assert lines[0].startswith("next.csv: 200 new labelled rows (left out: 60 with a twin")
+    assert lines[2:] == scored(model, new)[2:]
+    with pytest.raises(InputError, match=r"no labelled row is new: 60 with a twin in the model's"):
+        scored(model, OWN[:60])
+
+
+def test_rows_without_a_class_or_of_an_unknown_one_are_counted(model: Path) -> None:
+    new = rows_of(200, seed=2)
+    odd = [new[0].replace(",yes", ",").replace(",no", ","), "1,1,a,maybe", "2,1,a,perhaps"]
+    lines = " ".join(scored(model, [*odd, *new[1:]]))
+    said = (
+        "199 new labelled rows (left out: 1 without a class, 2 of a class that the model does not"
+    )
+    assert said in " ".join(lines.split())
+
+
+def test_without_its_tensors_a_model_is_scored_alone(model: Path) -> None:
+    (model / "data/tensors/schema.json").unlink()
+    lines = scored(model, rows_of(50, seed=2))
+    assert lines[-1] == "data/tensors is not of this model, so nothing is compared"
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("a,b,letter,sort", r"next.csv: has no column 'kind', the target"),
+        ("a,c,letter,kind", r"next.csv: has no column 'b'"),
+    ],
+)
+def test_a_column_that_is_missing_is_named(model: Path, header: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        scored(model, rows_of(20, seed=2), header)
+
+
+def test_rows_of_one_population_seldom_differ() -> None:
+    """At most 6 % of pairs, as for comparisons: scores, numbers and categories."""
+    draw = np.random.default_rng(6)
+    found = []
+    for _ in range(60):
+        sides = []
+        for n_rows in (200, 120):
+            labels = draw.choice(3, n_rows, p=[0.5, 0.4, 0.1])
+            evidence = np.exp(draw.normal(1.5 * np.eye(3)[labels], 1))
+            probabilities = evidence / evidence.sum(axis=1, keepdims=True)
+            sides.append(Sample.of(labels, probabilities, np.arange(n_rows)))
+        changes = score_changes(sides[0], sides[1], 0.95)
+        p_values = [change.p_value for change in changes.values()]
+        gaps = draw.normal(size=200), draw.normal(size=120)
+        with_gaps = [
+            np.where(draw.random(len(g)) < 0.1, np.nan, g).astype(np.float32) for g in gaps
+        ]
+        p_values.append(column_drift(*with_gaps).p_value)
+        p_values.append(
+            category_drift(draw.integers(0, 30, 200), draw.integers(0, 30, 120)).p_value
+        )
+        found.append([p is not None and p < 0.05 for p in p_values])
+    assert np.mean(found) <= 0.06

@@ -1,0 +1,205 @@
+"""`vintage score`: how good a model is on labelled rows that came later, and what has changed."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from vintage.base.console import InputError, one_line
+from vintage.base.tensors import Examples, Features, Integers, Schema, read_examples, read_schema
+from vintage.network.checkpoint import Checkpoint
+from vintage.predict.model import check_columns, encode, listed
+from vintage.predict.shift import (
+    Drift,
+    ScoreChange,
+    category_drift,
+    column_drift,
+    score_changes,
+)
+from vintage.report.differences import holm
+from vintage.report.tables import aligned, interval, number, wrapped
+from vintage.scores.evaluation import scores_with_bounds
+from vintage.scores.metrics import METRICS
+from vintage.scores.rows import Sample
+from vintage.table.cells import is_missing, typed, value_name, with_nulls
+from vintage.table.identity import equal_rows
+from vintage.table.kinds import kind_of
+from vintage.table.read import column_hint, open_table
+
+TENSORS = Path("data/tensors")
+PARTS = ("train", "val", "test")
+
+
+class Labelled(NamedTuple):
+    """Rows whose class is known, and how many others there are.
+
+    Attributes:
+        features: float32 `[n, n_features]`.
+        labels: int64 `[n]`, places in the schema's classes.
+        left_out: by reason.
+    """
+
+    features: Features
+    labels: Integers
+    left_out: dict[str, int]
+
+
+def score_lines(
+    network: Checkpoint, source: str, delimiter: str, confidence: float
+) -> Iterator[str]:
+    """The scores on the rows of a table beside the test scores, and the columns that drifted.
+
+    Rows that the model's own table has, too, are left out: it has seen them, or was tested on them.
+
+    Raises:
+        InputError: the table cannot be read, has no target, or no row that is new.
+    """
+    schema = network.schema
+    own = _own_rows(schema)
+    new = _without_known(_read(network, source, delimiter), own)
+    if not len(new.labels):
+        raise InputError(f"{source}: no labelled row is new: {_left_out(new.left_out)}")
+    groups = equal_rows(new.features.T)
+    predicted = network.predict_proba(new.features).mean(axis=0)
+    scores = scores_with_bounds(new.labels, predicted, groups, confidence)
+    left_out = f" (left out: {_left_out(new.left_out)})" if any(new.left_out.values()) else ""
+    yield from wrapped(f"{one_line(source)}: {len(new.labels)} new labelled rows{left_out}")
+    yield ""
+    if own is None:
+        header = ("", "new", "interval")
+        rows = [(METRICS[n].title, number(scores[n]), interval(scores, n)) for n in METRICS]
+        yield from aligned(header, rows)
+        yield from ("", *wrapped(f"{TENSORS} is not of this model, so nothing is compared"))
+        return
+    test = own["test"]
+    tested = network.predict_proba(test.features).mean(axis=0)
+    of_test = scores_with_bounds(test.labels, tested, test.groups, confidence)
+    changes = score_changes(
+        Sample.of(test.labels, tested, test.groups),
+        Sample.of(new.labels, predicted, groups),
+        confidence,
+    )
+    known = {name: each.p_value for name, each in changes.items() if each.p_value is not None}
+    p_values = _corrected(known, confidence)
+    columns = ("", "test", "interval", "new", "interval", "p", "verdict")
+    cells = []
+    for name, metric in METRICS.items():
+        shown = [number(of_test[name]), interval(of_test, name), number(scores[name])]
+        p_value = p_values.get(name)
+        verdict = _verdict(name, changes.get(name), p_value, confidence)
+        cells.append((metric.title, *shown, interval(scores, name), _shown(p_value), verdict))
+    yield from aligned(columns, cells)
+    yield ""
+    yield from _drift_lines(schema, own, new, confidence)
+
+
+def _verdict(
+    name: str, change: ScoreChange | None, p_value: float | None, confidence: float
+) -> str:
+    if change is None or p_value is None:
+        return "-"
+    if p_value > 1 - confidence:
+        return "no difference"
+    is_better = (change.difference < 0) == METRICS[name].lower_is_better
+    return "better" if is_better else "worse"
+
+
+def _drift_lines(
+    schema: Schema, own: dict[str, Examples], new: Labelled, confidence: float
+) -> Iterator[str]:
+    """Which columns have drifted, the target among them."""
+    before = np.concatenate([part.features for part in own.values()])
+    labels = np.concatenate([part.labels for part in own.values()])
+    # twins say nothing that the first of them does not
+    first_before, first_new = (_first_of(rows) for rows in (before, new.features))
+    found: dict[str, Drift] = {}
+    for index, feature in enumerate(schema.features):
+        sides = before[first_before, index], new.features[first_new, index]
+        if kind_of(feature).is_text or feature.categories is not None:
+            found[feature.name] = category_drift(*(side.astype(np.int64) for side in sides))
+        else:
+            found[feature.name] = column_drift(*sides)
+    target = f"{schema.target} (the target)"
+    found[target] = category_drift(labels[first_before], new.labels[first_new])
+    p_values = _corrected({name: drift.p_value for name, drift in found.items()}, confidence)
+    drifted = sorted(
+        (name for name in found if p_values[name] <= 1 - confidence),
+        key=lambda name: -found[name].distance,
+    )
+    if not drifted:
+        yield f"no column has drifted, of {len(found)} that were tested"
+        return
+    yield f"{len(drifted)} of {len(found)} columns have drifted:"
+    found_rows = [
+        (one_line(n)[:40], f"{found[n].distance:.2f}", _shown(p_values[n])) for n in drifted
+    ]
+    yield from aligned(("", "distance", "p"), found_rows)
+
+
+def _corrected(p_values: Mapping[str, float], confidence: float) -> dict[str, float]:
+    """By Holm's procedure."""
+    found, _ = holm(list(p_values.values()), round(1 - confidence, 12))
+    return dict(zip(p_values, found, strict=True))
+
+
+def _shown(p_value: float | None) -> str:
+    if p_value is None:
+        return "-"
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+
+
+def _first_of(features: Features) -> Integers:
+    """The place of the first of equal rows."""
+    return np.unique(equal_rows(features.T), return_index=True)[1]
+
+
+def _own_rows(schema: Schema) -> dict[str, Examples] | None:
+    """The rows of the table that the model was made of; None if they are not here."""
+    path = TENSORS / "schema.json"
+    if not path.exists() or read_schema(path) != schema:
+        return None
+    return {name: read_examples(TENSORS / f"{name}.safetensors", schema) for name in PARTS}
+
+
+def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
+    schema = network.schema
+    names = [feature.name for feature in schema.features]
+    numbers = {feature.name for feature in schema.features if not kind_of(feature).is_text}
+    with open_table(source, delimiter, schema.missing) as table:
+        check_columns(table.path, table.names, schema)
+        if schema.target not in table.names:
+            hint = column_hint(table.names, "--delimiter")
+            raise InputError(f"{table.path}: has no {listed([schema.target])}, the target; {hint}")
+        batches = list(table.batches([*names, schema.target], numbers))
+        path = table.path
+    rows = pa.Table.from_batches(batches)
+    target = with_nulls(rows[schema.target], schema.missing)
+    is_labelled = ~is_missing(target)
+    kept = pa.array(is_labelled)
+    rows, target = rows.filter(kept), typed(target.filter(kept), exact=True)
+    places = {name: index for index, name in enumerate(schema.classes)}
+    labels = np.array([places.get(value_name(v), -1) for v in target.to_pylist()], dtype=np.int64)
+    features = encode(path, rows, schema)
+    is_known = labels >= 0
+    left_out = {
+        "without a class": int((~is_labelled).sum()),
+        "of a class that the model does not know": int((~is_known).sum()),
+    }
+    return Labelled(features[is_known], labels[is_known], left_out)
+
+
+def _without_known(new: Labelled, own: dict[str, Examples] | None) -> Labelled:
+    """Without the rows whose features a row of the model's own table has."""
+    if own is None:
+        return new
+    before = np.concatenate([part.features for part in own.values()])
+    numbers = equal_rows(np.concatenate([before, new.features]).T)
+    is_new = ~np.isin(numbers[len(before) :], numbers[: len(before)])
+    left_out = new.left_out | {"with a twin in the model's own table": int((~is_new).sum())}
+    return Labelled(new.features[is_new], new.labels[is_new], left_out)
+
+
+def _left_out(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items() if count) or "none"
