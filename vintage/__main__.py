@@ -34,15 +34,22 @@ def show(_: argparse.Namespace) -> int:
 
 
 def check(_: argparse.Namespace) -> int:
-    """Check the outputs of the pipeline; exit code 1 if something is wrong."""
+    """Check the outputs of the pipeline and judge the result; exit code 1 if an output is wrong."""
     numerics.pin()
     from vintage.base.params import load_params
-    from vintage.repository.check import check
+    from vintage.report.tables import wrapped
+    from vintage.repository.check import check, check_result
     from vintage.scores.evaluation import check_required
 
     params = load_params()
     check_required(params.evaluate.require)
     problems = list(dict.fromkeys(check(Path(), params)))
+    try:
+        for found in check_result(Path()):
+            said = f"{found.code} {found.outcome}: {found.sentence} {found.page}"
+            console.say("\n".join(wrapped(said)))
+    except console.InputError as error:
+        problems += [] if str(error) in problems else [str(error)]
     for problem in problems:
         console.say(f"wrong: {console.one_line(problem)}")
     console.say(f"{len(problems)} problems found" if problems else "the outputs are valid")

@@ -44,7 +44,7 @@ needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="this user may not mount"
 def check(project: Project, code: int) -> list[str]:
     done = project.run("python", "-m", "vintage", "check", check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout.splitlines()
+    return re.sub(r"^(V\d|  ).*\n", "", done.stdout, flags=re.MULTILINE).splitlines()
 
 
 def limited(kilobytes: int, *command: str) -> tuple[str, ...]:

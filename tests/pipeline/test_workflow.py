@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import BIN, ROOT, Project
-from vintage.repository.requirements import read_pins
+from vintage.report.environment import read_pins
 
 PATH = ROOT / ".github/workflows/pipeline.yml"
 WORKFLOW: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
@@ -113,7 +113,9 @@ def test_the_gate_says_which_bound_was_missed_by_how_much(reproduced: Project) -
     assert "accuracy is" not in done.stdout
     reproduced.edit("params.yaml", "log_loss: 0.5", "log_loss: 1.15")
     reproduced.repro()
-    assert reproduced.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
+    assert reproduced.run("python", "-m", "vintage", "check").stdout.endswith(
+        "\nthe outputs are valid\n"
+    )
 
 
 @pytest.mark.slow

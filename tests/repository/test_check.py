@@ -83,7 +83,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def test_the_outputs_are_valid(reproduced: Project) -> None:
-    assert check(reproduced, 0) == "the outputs are valid\n"
+    assert check(reproduced, 0).endswith("\nthe outputs are valid\n")
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

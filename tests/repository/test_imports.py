@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import ROOT, Project
 
 # a group may import from those before it
-GROUPS = ("base", "table", "network", "training", "scores", "report", "repository", "predict")
+SCORED = ("base", "table", "network", "training", "scores")
+GROUPS = (*SCORED, "explain", "report", "repository", "predict")
 
 
 def imported(root: Path, module: Path) -> set[Path]:

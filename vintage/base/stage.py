@@ -65,8 +65,10 @@ def _inputs(declared: dict[str, Any]) -> dict[str, Any]:
         files = [path]
         # os.path answers where pathlib raises, such as for a name that is too long
         if os.path.isdir(path):  # noqa: PTH112
-            # of a package only its modules, which is what .dvcignore leaves of it
-            files = sorted(path.rglob("*.py" if (path / "__init__.py").exists() else "*"))
+            # of a package only its modules and templates, which is what .dvcignore leaves of it
+            of_package = (path / "__init__.py").exists()
+            patterns = ("*.py", "*.jinja") if of_package else ("*",)
+            files = sorted(file for pattern in patterns for file in path.rglob(pattern))
         inputs |= {file.as_posix(): _identity(file) for file in files if os.path.isfile(file)}  # noqa: PTH113
     for key in declared.get("params", []):
         section, _, name = key.partition(".")

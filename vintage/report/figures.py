@@ -1,9 +1,11 @@
-"""Figures as PNG: the same bytes whatever the user's settings, fonts and terminal are.
+"""Figures as SVG: the same bytes whatever the user's settings, fonts and terminal are.
 
-`FIGURES` lists them; the stage `evaluate` draws all of them, and the report shows them.
+`FIGURES` lists them; the stage `evaluate` draws all of them, and the report shows them. Their text
+stays text, in the reader's own fonts, and their colours follow the reader's light or dark scheme.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,11 +22,16 @@ from vintage.scores.predictions import Predictions
 
 if TYPE_CHECKING:  # matplotlib takes half a second, and a list of the figures does not need it
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 LONGEST_NAME = 16
 MAX_NUMBERED_CLASSES = 20
-TRAIN, VAL, MARK = "#1f77b4", "#d95f02", "#555555"
+INK, PAPER, MARK, TRAIN, VAL, CELL = (
+    "#1f2328", "#ffffff", "#59636e", "#0969da", "#bc4c00", "#4c8dd6"
+)  # fmt: skip
+DARK = {INK: "#e6edf3", PAPER: "#0d1117", MARK: "#9198a1", TRAIN: "#58a6ff", VAL: "#f0883e"}
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 class Drawn(NamedTuple):
@@ -40,7 +47,7 @@ class Drawn(NamedTuple):
 def write_figures(folder: Path, drawn: Drawn) -> None:
     """Draw each figure of `FIGURES` into `folder`."""
     for name, figure in FIGURES.items():
-        write_bytes(folder / name, _png(figure.draw(drawn)))
+        write_bytes(folder / name, _svg(figure.draw(drawn)))
 
 
 def training_curves(drawn: Drawn) -> "Figure":
@@ -67,19 +74,17 @@ def training_curves(drawn: Drawn) -> "Figure":
 
 
 def confusion_matrix(drawn: Drawn) -> "Figure":
-    """Counts of actual (rows) against predicted (columns) class, coloured by the row's share."""
+    """Counts of actual (rows) against predicted (columns) class, the darker the more of the row."""
     n_classes = len(drawn.test.classes)
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(counts, (drawn.test.labels, drawn.test.probabilities.argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(12.0, 2.6 + 0.55 * n_classes)
-    figure, axes = _new_figure(side + 0.6, side)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046)
+    side = min(12.0, 2.2 + 0.55 * n_classes)
+    figure, axes = _new_figure(side, side)
+    axes.imshow(shares, cmap=_from_clear_to(CELL), vmin=0, vmax=1, interpolation="none")
     if n_classes <= MAX_NUMBERED_CLASSES:
         for (row, column), count in np.ndenumerate(counts):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{count}", ha="center", va="center", color=color)
+            axes.text(column, row, f"{count}", ha="center", va="center")
     names = [_short(name) for name in drawn.test.classes]
     rotation = 90 if max(map(len, names)) > 4 or n_classes > MAX_NUMBERED_CLASSES else 0
     axes.set_xticks(range(n_classes), names, rotation=rotation)
@@ -119,9 +124,9 @@ class FigureEntry(NamedTuple):
 
 
 FIGURES = {  # by file
-    "losses.png": FigureEntry(training_curves, "Loss by epoch", "Training"),
-    "confusion.png": FigureEntry(confusion_matrix, "Confusion matrix", "By class"),
-    "calibration.png": FigureEntry(reliability_diagram, "Accuracy by confidence", "Calibration"),
+    "losses.svg": FigureEntry(training_curves, "Loss by epoch", "Why"),
+    "confusion.svg": FigureEntry(confusion_matrix, "Confusion matrix", "Where it fails"),
+    "calibration.svg": FigureEntry(reliability_diagram, "Accuracy by confidence", "How sure"),
 }
 
 
@@ -132,22 +137,46 @@ def _new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
     mpl.rcdefaults()
+    mpl.rcParams.update({"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK})
+    mpl.rcParams.update({"xtick.color": INK, "ytick.color": INK})
     mpl.rcParams.update({"text.parse_math": False, "axes.spines.top": False})
     mpl.rcParams.update({"axes.spines.right": False, "axes.titlesize": 11})
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "vintage"})
     bundled = str(Path(mpl.get_data_path()) / "fonts")
     manager = fonts.fontManager
     manager.ttflist = [font for font in manager.ttflist if font.fname.startswith(bundled)]
-    figure = Figure(figsize=(width, height), dpi=120, layout="compressed")
-    return figure, figure.add_subplot()
+    figure = Figure(figsize=(width, height), facecolor=PAPER, layout="compressed")
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    return figure, axes
 
 
-def _png(figure: "Figure") -> bytes:
-    """The figure as PNG, without date or program version."""
-    buffer = io.BytesIO()
+def _from_clear_to(color: str) -> "Colormap":
+    """From transparent, so that what lies behind shows, to `color`."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    return LinearSegmentedColormap.from_list("", [to_rgba(color, 0), to_rgba(color, 1)])
+
+
+def _svg(figure: "Figure") -> bytes:
+    """The figure as SVG, without date or program version, in colours that follow the reader's."""
+    buffer = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in a script the font lacks
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), count=1, flags=re.DOTALL)
+    head, mark, body = drawing.partition(">")
+    for number, color in enumerate(DARK):
+        body = re.sub(rf"(fill|stroke): {color}", rf"\1: var(--c{number})", body)
+    light, dark = (
+        "".join(f"--c{number}:{color};" for number, color in enumerate(colors))
+        for colors in (DARK, DARK.values())
+    )
+    style = (
+        f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}"
+        f"text{{font-family:{FONTS}!important}}</style>"
+    )
+    return f"{head}{mark}{style}{body}".encode()
 
 
 def _short(name: str) -> str:

@@ -1,190 +1,422 @@
-"""`report.md`: what was done, how good it is, and what the numbers cannot tell."""
+"""The report as blocks, for `report.md` and `report.html`: what is known of one trained model.
+
+Its sections answer in this order: how good, how sure, against what, where it fails, why, what next.
+"""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from vintage.base.params import NO_RESULT, Params
 from vintage.base.recipe import auto_values
 from vintage.base.tensors import Schema
+from vintage.explain.explanation import Explanation, LearningCurve
+from vintage.report.blocks import (
+    Bar,
+    Block,
+    Checks,
+    Items,
+    Number,
+    Numbers,
+    Page,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from vintage.report.checks import RARE, by_urgency, checks
 from vintage.report.figures import FIGURES
-from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Paired, Rivals
 from vintage.report.tables import interval, number, score_rows
 from vintage.report.verdict import curve_in_words, few_rows, listed, verdict
 from vintage.scores.evaluation import Evaluation, Scores
 from vintage.scores.metrics import METRICS
+from vintage.scores.predictions import Predictions
 
 SHOWN_COLUMNS = 20
-RARE = 30  # test rows of a class, below which a recall says little
+SHOWN_IMPORTANCES = 15
+SHOWN_SLICES = 10
+SHOWN_CONFUSIONS = 5
 SHOWN_BASELINE_METRICS = ("log_loss", "accuracy")
+FIRST_NUMBERS = ("accuracy", "balanced_accuracy", "log_loss", "roc_auc_ovr")
+FROM_0_TO_1 = {name for name, metric in METRICS.items() if metric.max_difference == 1}
 OUTCOMES = {"better": "wins", "worse": "loses", "no difference": "ties"}
 
 
-def report_lines(
-    schema: Schema,
-    evaluation: Evaluation,
-    baselines: Mapping[str, Scores],
-    rivals: Rivals,
-    params: Params,
-) -> Iterator[str]:
-    """The report as Markdown; figures are linked relative to `metrics/`.
+class Facts(NamedTuple):
+    """All that the report tells, as the pipeline's files hold it.
 
-    Args:
+    Attributes:
         baselines: `baseline.json`, scores by model.
         rivals: `comparison.json`.
+        packages: one line for each that is not installed as pinned.
     """
-    yield f"# {escaped(params.data.target)}, predicted from {escaped(params.data.path)}"
-    yield ""
-    for sentence in verdict(evaluation, baselines, rivals):
-        yield f"**{_capitalized(escaped(sentence))}.**"
-    yield ""
-    yield from _data(schema, params)
-    bounds = f"{100 * params.evaluate.confidence:.6g} % interval"
-    sections: dict[str, Iterable[str]] = {
-        "Scores": _scores(evaluation, bounds, params.train.replicas),
-        "Beside other models": _beside_baselines(evaluation, baselines, rivals),
-        "By class": _by_class(evaluation, schema.classes, bounds),
-        "Training": [f"{_capitalized(curve_in_words(evaluation.epochs))}."],
-        "Calibration": [
-            f"Expected calibration error {_with_interval(evaluation.test, 'calibration_error')}; "
-            f"the logits are divided by {evaluation.temperature:.3f}."
-        ],
-        "What these numbers cannot tell": _limits(evaluation),
-        "Parameters": _parameters(evaluation, params),
+
+    params: Params
+    schema: Schema
+    evaluation: Evaluation
+    predictions: Predictions
+    baselines: Mapping[str, Scores]
+    rivals: Rivals
+    explanation: Explanation
+    packages: Sequence[str]
+
+    @property
+    def bounds(self) -> str:
+        return f"{100 * self.params.evaluate.confidence:.6g} % interval"
+
+
+def report_page(facts: Facts) -> Page:
+    """The page; a figure stands in the section that its entry names."""
+    sections = {
+        "How good": (_scores, False),
+        "How sure": (_sureness, False),
+        "Against what": (_beside_baselines, False),
+        "Where it fails": (_failures, False),
+        "The worst mistakes": (_mistakes_and_slices, False),
+        "Why": (_reasons, False),
+        "What to do next": (_next_steps, False),
+        "The data": (_data, False),
+        "Parameters": (_parameters, True),
     }
-    for title in dict.fromkeys([*sections, *(figure.section for figure in FIGURES.values())]):
-        yield from ("", f"## {title}")
-        if title in sections:
-            yield ""
-            yield from sections[title]
-        for name, figure in FIGURES.items():
-            if figure.section == title:
-                yield from ("", f"![{figure.caption}](figures/{name})")
-
-
-def _data(schema: Schema, params: Params) -> Iterator[str]:
-    counts = schema.rows
-    validating = f"{counts.val} to validate, "
-    if counts.folds:
-        validating = f"in {counts.folds} folds, each of which validates networks that left it out; "
-    yield (
-        f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
-        f"{len(schema.classes)} classes: {counts.train} rows to train, {validating}"
-        f"{counts.test} to test."
+    made = {
+        title: Section(title, [*blocks(facts), *_pictures(title)], is_folded)
+        for title, (blocks, is_folded) in sections.items()
+    }
+    more = dict.fromkeys(figure.section for figure in FIGURES.values())
+    made |= {title: Section(title, [*_pictures(title)]) for title in more if title not in made}
+    said = verdict(facts.evaluation, facts.baselines, facts.rivals)
+    return Page(
+        target=facts.params.data.target,
+        table=facts.params.data.path,
+        verdict=[_capitalized(sentence) for sentence in said],
+        sections=list(made.values()),
     )
-    if schema.dropped:
-        dropped = ", ".join(map(escaped, schema.dropped))
-        yield f"Left out, because they are constant or empty in the train rows: {dropped}."
-    if schema.missing_cells:
-        missing = sorted(schema.missing_cells.items(), key=lambda item: (-item[1], item[0]))
-        shown = [f"{escaped(name)} {count}" for name, count in missing]
-        yield f"Cells that are missing, by column: {listed(shown, SHOWN_COLUMNS)}."
-    if params.split.group_by == "duplicates" and params.split.column == "none":
-        yield (
-            f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "
-            "side of the split as its twin."
-        )
-    elif counts.repeated:
-        yield (
-            f"**{counts.repeated} rows repeat the features of an earlier row, and the split does "
-            "not keep them together: test rows may have a twin in train, and the scores may be "
-            "too good.**"
-        )
 
 
-def _scores(evaluation: Evaluation, bounds: str, n_replicas: int) -> Iterator[str]:
-    header, rows = ["", "test", bounds, "train", "validation"], list(score_rows(evaluation))
+def _pictures(title: str) -> Iterator[Picture]:
+    for name, figure in FIGURES.items():
+        if figure.section == title:
+            yield Picture(name, figure.caption)
+
+
+def _scores(facts: Facts) -> Iterator[Block]:
+    evaluation = facts.evaluation
+    yield Numbers(
+        [
+            Number(
+                METRICS[name].title,
+                number(evaluation.test[name]),
+                interval(evaluation.test, name),
+            )
+            for name in FIRST_NUMBERS
+        ]
+    )
+    header = ["", "test", facts.bounds, "train", "validation"]
+    rows = list(score_rows(evaluation))
     if replicas := evaluation.replicas:
         header.append("one replica, mean ± std")
         for name, row in zip(METRICS, rows, strict=True):
             row.append(f"{number(replicas[f'{name}_mean'])} ± {number(replicas[f'{name}_std'])}")
-    yield from table_lines(header, rows)
-    if few := few_rows(evaluation):
-        yield from ("", escaped(f"{_capitalized(few)}."))
+    bars = [_bar(evaluation.test, name) if name in FROM_0_TO_1 else None for name in METRICS]
+    yield Table("Scores", header, rows, bars, bar_after=2, scale=(0, 1))
     if replicas:
-        yield ""
-        yield (
-            f"The prediction is the mean of {n_replicas} replicas; the last column is what a "
-            "single one reaches and how much that varies with the seed."
+        yield Paragraph(
+            f"The prediction is the mean of {facts.params.train.replicas} replicas; the last "
+            "column is what a single one reaches and how much that varies with the seed."
         )
 
 
-def _beside_baselines(
-    evaluation: Evaluation, baselines: Mapping[str, Scores], rivals: Rivals
-) -> Iterator[str]:
-    header, network = ["model"], ["network"]
-    for metric in SHOWN_BASELINE_METRICS:
-        header += [METRICS[metric].title, "network minus it", "network"]
-        network += [_with_interval(evaluation.test, metric), "", ""]
-    rows = [network]
-    for model, scores in sorted(baselines.items(), key=lambda item: item[1]["log_loss"] or 0):
-        row = [model.replace("_", " ")]
-        for metric in SHOWN_BASELINE_METRICS:
-            paired = rivals.models[model][metric]
-            row += [_with_interval(scores, metric), _signed(paired), OUTCOMES[paired.verdict]]
-        rows.append(row)
-    yield from table_lines(header, rows)
-    yield ""
-    yield (
-        "Every model saw the same train and validation rows; the network chose its epochs by the "
-        f"validation loss. The differences are paired on the {evaluation.n_rows} test rows and "
-        "corrected for looking at several metrics."
+def _sureness(facts: Facts) -> Iterator[Block]:
+    evaluation = facts.evaluation
+    if few := few_rows(evaluation):
+        yield Paragraph(f"{_capitalized(few)}.")
+    yield Items(list(_limits(evaluation)))
+    calibration = _with_interval(evaluation.test, "calibration_error")
+    yield Paragraph(
+        f"Expected calibration error {calibration}; the logits are divided by "
+        f"{evaluation.temperature:.3f}."
     )
-
-
-def _by_class(evaluation: Evaluation, classes: Sequence[str], bounds: str) -> Iterator[str]:
-    rows = []
-    for name in classes:
-        each = evaluation.classes[name]
-        recall = [number(each.recall), interval(each.model_dump(), "recall")]
-        rows.append([name, str(each.support), number(each.precision), *recall, number(each.f1)])
-    yield from table_lines(["class", "test rows", "precision", "recall", bounds, "F1"], rows)
 
 
 def _limits(evaluation: Evaluation) -> Iterator[str]:
     low, high = evaluation.test["accuracy_low"], evaluation.test["accuracy_high"]
     if low is not None and high is not None:
         yield (
-            f"- {evaluation.n_rows} test rows give the accuracy to about ±{(high - low) / 2:.3f}: "
+            f"{evaluation.n_rows} test rows give the accuracy to about ±{(high - low) / 2:.3f}: "
             "by chance alone, another draw of as many rows would move it so far."
         )
-    rare = [
-        f"{escaped(name)} ({each.support})"
-        for name, each in evaluation.classes.items()
-        if each.support < RARE
-    ]
-    if rare:
+    supports = {name: each.support for name, each in evaluation.classes.items()}
+    if rare := [f"{name} ({n})" for name, n in supports.items() if n < RARE]:
         yield (
-            f"- Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
+            f"Classes with fewer than {RARE} test rows: {', '.join(rare)}. Their recall is "
             "little more than a guess, and the balanced and macro scores depend on it."
         )
     for name, count in evaluation.unknown_categories.items():
         yield (
-            f"- In {count} test rows, {escaped(name)} is a category that no train row has; the "
-            "network knows only that it is another one."
+            f"In {count} test rows, {name} is a category that no train row has; the network knows "
+            "only that it is another one."
         )
     yield (
-        "- The test rows come from the same table as the train rows. Nothing here tells how the "
+        "The test rows come from the same table as the train rows. Nothing here tells how the "
         "model does on data from elsewhere."
     )
     yield (
-        "- The more often you look at these scores while you choose parameters, the more they "
+        "The more often you look at these scores while you choose parameters, the more they "
         "flatter; choose by the validation scores."
     )
     if evaluation.numerics != "exact":
-        yield (
-            f"- The numerics were `{evaluation.numerics}`: another machine may give other digits."
+        yield f"The numerics were {evaluation.numerics}: another machine may give other digits."
+
+
+def _beside_baselines(facts: Facts) -> Iterator[Block]:
+    for metric in SHOWN_BASELINE_METRICS:
+        yield _beside_baselines_in(metric, facts)
+    yield Paragraph(
+        "Every model saw the same train and validation rows; the network chose its epochs by the "
+        f"validation loss. The differences are paired on the {facts.evaluation.n_rows} test rows "
+        "and corrected for looking at several metrics."
+    )
+
+
+def _beside_baselines_in(metric: str, facts: Facts) -> Table:
+    """The models in one metric, the best one first."""
+    entry, test = METRICS[metric], facts.evaluation.test
+    rows: list[list[str]] = []
+    bars: list[Bar | None] = []
+    sign = 1 if entry.lower_is_better else -1
+    for model, scores in sorted(
+        facts.baselines.items(), key=lambda item: sign * (item[1][metric] or 0)
+    ):
+        paired = facts.rivals.models[model][metric]
+        rows.append(
+            [
+                model.replace("_", " "),
+                number(scores[metric]),
+                interval(scores, metric),
+                _signed(paired),
+                OUTCOMES[paired.verdict],
+            ]
+        )
+        bars.append(_interval_bar(paired.low, paired.difference, paired.high))
+    network = ["network", number(test[metric]), interval(test, metric), "", ""]
+    side = "below" if entry.lower_is_better else "above"
+    return Table(
+        f"{_capitalized(entry.title)}; a difference {side} 0 is in favour of the network",
+        ["model", entry.title, facts.bounds, "network minus it", "the network"],
+        [network, *rows],
+        [None, *bars],
+        bar_after=3,
+        mark=0.0,
+    )
+
+
+def _failures(facts: Facts) -> Iterator[Block]:
+    header = ["class", "test rows", "precision", "recall", facts.bounds, "F1"]
+    rows: list[list[str]] = []
+    bars: list[Bar | None] = []
+    for name in facts.schema.classes:
+        each = facts.evaluation.classes[name]
+        recall = each.model_dump()
+        bounded = [number(each.recall), interval(recall, "recall")]
+        rows.append([name, str(each.support), number(each.precision), *bounded, number(each.f1)])
+        bars.append(_bar(recall, "recall"))
+    yield Table("By class", header, rows, bars, bar_after=4, scale=(0, 1))
+    if confused := list(_confusions(facts.predictions)):
+        yield Items(confused)
+
+
+def _confusions(predictions: Predictions) -> Iterator[str]:
+    """The classes that are taken for each other most often."""
+    n_classes = len(predictions.classes)
+    pairs = predictions.labels * n_classes + predictions.probabilities.argmax(axis=1)
+    counts = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+    of_class = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    for place in np.argsort(-counts, axis=None, kind="stable")[:SHOWN_CONFUSIONS].tolist():
+        actual, predicted = divmod(place, n_classes)
+        if counts[actual, predicted]:
+            yield (
+                f"{predictions.classes[actual]}, predicted as {predictions.classes[predicted]}: "
+                f"{counts[actual, predicted]} of {of_class[actual]} rows"
+            )
+
+
+def _mistakes_and_slices(facts: Facts) -> Iterator[Block]:
+    yield from _mistakes(facts)
+    yield from _slices(facts)
+
+
+def _mistakes(facts: Facts) -> Iterator[Block]:
+    mistakes = facts.explanation.mistakes
+    if not mistakes:
+        yield Paragraph("No test row was predicted wrong.")
+        return
+    names = [each.column for each in facts.explanation.importance]
+    columns = [name for name in names if name in mistakes[0].cells]
+    yield Table(
+        "Rows whose actual class got the least probability; the first row of the table is 0",
+        ["row", "actual", "p", "predicted", "p", *columns],
+        [
+            [
+                str(each.row),
+                each.actual,
+                f"{each.probability_of_actual:.3f}",
+                each.predicted,
+                f"{each.probability_of_predicted:.3f}",
+                *(each.cells[column] for column in columns),
+            ]
+            for each in mistakes
+        ],
+    )
+
+
+def _slices(facts: Facts) -> Iterator[Block]:
+    explanation, test = facts.explanation, facts.evaluation.test
+    n_tested = explanation.slices_tested
+    if not explanation.slices:
+        yield Paragraph(
+            f"Of {n_tested} groups of test rows, by the values of single columns, none does worse "
+            "than overall beyond chance."
+            if n_tested
+            else "There are too few test rows to look for groups of them that do worse."
+        )
+        return
+    overall = ["all test rows", "", str(facts.evaluation.n_rows)]
+    overall += [number(test["log_loss"]), number(test["accuracy"]), ""]
+    rows = [
+        [
+            each.column,
+            each.values,
+            str(each.rows),
+            number(each.log_loss),
+            number(each.accuracy),
+            f"{each.p_value:.4f}",
+        ]
+        for each in explanation.slices[:SHOWN_SLICES]
+    ]
+    header = ["column", "values", "test rows", "log loss", "accuracy", "p"]
+    yield Table("Groups of rows that do worse than overall", header, [*rows, overall])
+    yield Paragraph(
+        f"These are {len(explanation.slices)} of {n_tested} groups that were tested by their log "
+        "loss; p is corrected for all of them."
+    )
+
+
+def _reasons(facts: Facts) -> Iterator[Block]:
+    explanation = facts.explanation
+    rows, bars = [], []
+    for each in explanation.importance[:SHOWN_IMPORTANCES]:
+        bars.append(Bar(each.low, each.increase, each.high))
+        bounds = "-" if each.low is None else f"{each.low:+.3f} to {each.high:+.3f}"
+        rows.append([each.column, f"{each.increase:+.3f}", bounds])
+    yield Table(
+        "Permutation importance: how much the log loss rises without a column",
+        ["column", "rise", facts.bounds],
+        rows,
+        bars,
+        bar_after=2,
+        mark=0.0,
+    )
+    n_more = len(explanation.importance) - len(rows)
+    more = f" {n_more} columns matter less and are left out here." if n_more else ""
+    times = "once" if explanation.repeats == 1 else f"{explanation.repeats} times"
+    yield Paragraph(
+        f"A column's cells were exchanged {times} among {explanation.importance_rows} test rows, "
+        "twins together. Where the interval holds 0, the model may as well do without the column. "
+        f"Columns that tell the same share the credit.{more}"
+    )
+    yield Paragraph(f"{_capitalized(curve_in_words(facts.evaluation.epochs))}.")
+
+
+def _next_steps(facts: Facts) -> Iterator[Block]:
+    found = checks(
+        facts.evaluation, facts.predictions, facts.rivals, facts.explanation, facts.packages
+    )
+    yield Checks(by_urgency(found))
+    if (curve := facts.explanation.curve) is None:
+        yield Paragraph("There are too few train rows to tell whether more of them would help.")
+        return
+    yield Paragraph(_curve_in_words(curve))
+    yield Table(
+        "Would more rows help? The log loss after training on a part of them",
+        ["train rows", "log loss", facts.bounds],
+        [
+            [str(p.rows), number(p.log_loss), _between(number(p.low), number(p.high))]
+            for p in curve.points
+        ],
+        [Bar(p.low, p.log_loss, p.high) for p in curve.points],
+        bar_after=2,
+    )
+    ended = ""
+    if curve.points[-1].rows < curve.of_rows // 2:
+        ended = f" To bound the cost, it ends long before all {curve.of_rows} train rows."
+    yield Paragraph(
+        f"Each point is the mean of {curve.draws} networks by the recipe of the model, each with "
+        f"rows of its own, and without its temperature.{ended}"
+    )
+
+
+def _curve_in_words(curve: LearningCurve) -> str:
+    half, whole = (point.rows for point in curve.points[-2:])
+    verb, end = "lowered", ", so more rows would probably help."
+    if curve.gain_low <= 0 <= curve.gain_high:
+        end = ", which may be chance: these test rows cannot tell whether more rows would help."
+    elif curve.gain_high < 0:
+        verb, end = "raised", ", so more rows of the same kind will hardly help."
+    sign = -1 if verb == "raised" else 1
+    low, high = sorted((sign * curve.gain_low, sign * curve.gain_high))
+    return (
+        f"Going from {half} to {whole} train rows {verb} the log loss by {sign * curve.gain:.3f} "
+        f"({low:+.3f} to {high:+.3f}){end}"
+    )
+
+
+def _data(facts: Facts) -> Iterator[Block]:
+    schema, split = facts.schema, facts.params.split
+    counts = schema.rows
+    validating = f"{counts.val} to validate, "
+    if counts.folds:
+        validating = f"in {counts.folds} folds, each of which validates networks that left it out; "
+    yield Paragraph(
+        f"{counts.train + counts.val + counts.test} rows, {len(schema.features)} features, "
+        f"{len(schema.classes)} classes: {counts.train} rows to train, {validating}"
+        f"{counts.test} to test."
+    )
+    if schema.dropped:
+        dropped = ", ".join(schema.dropped)
+        yield Paragraph(
+            f"Left out, because they are constant or empty in the train rows: {dropped}."
+        )
+    if schema.missing_cells:
+        missing = sorted(schema.missing_cells.items(), key=lambda item: (-item[1], item[0]))
+        shown = [f"{name} {count}" for name, count in missing]
+        yield Paragraph(f"Cells that are missing, by column: {listed(shown, SHOWN_COLUMNS)}.")
+    if split.group_by == "duplicates" and split.column == "none":
+        yield Paragraph(
+            f"{counts.repeated} rows repeat the features of an earlier row; each is on the same "
+            "side of the split as its twin."
+        )
+    elif counts.repeated:
+        yield Paragraph(
+            f"{counts.repeated} rows repeat the features of an earlier row, and the split does "
+            "not keep them together: test rows may have a twin in train, and the scores may be "
+            "too good.",
+            is_warning=True,
         )
 
 
-def _parameters(evaluation: Evaluation, params: Params) -> Iterator[str]:
-    resolved = auto_values(params.model, params.train, evaluation.resolved)
+def _parameters(facts: Facts) -> Iterator[Block]:
+    params = facts.params
+    resolved = auto_values(params.model, params.train, facts.evaluation.resolved)
     rows = []
     for section, values in params.model_dump(exclude=set(NO_RESULT)).items():
         for key, value in values.items():
             name, shown = f"{section}.{key}", json.dumps(value, ensure_ascii=False)
             rows.append([name, f"auto: {resolved[name]}" if name in resolved else shown])
-    yield from table_lines(["parameter", "value"], rows)
+    yield Table("What params.yaml says", ["parameter", "value"], rows)
 
 
 def _capitalized(sentence: str) -> str:
@@ -200,3 +432,15 @@ def _signed(paired: Paired) -> str:
     if paired.difference is None or paired.low is None or paired.high is None:
         return "-"
     return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
+
+
+def _between(low: str, high: str) -> str:
+    return "-" if "-" in (low, high) else f"{low} to {high}"
+
+
+def _bar(scores: Scores, metric: str) -> Bar | None:
+    return _interval_bar(scores[f"{metric}_low"], scores[metric], scores[f"{metric}_high"])
+
+
+def _interval_bar(low: float | None, value: float | None, high: float | None) -> Bar | None:
+    return None if value is None else Bar(low, value, high)

@@ -49,7 +49,7 @@ def score_lines(
         few_rows(evaluation) or "",
         curve_in_words(evaluation.epochs),
         f"trained with {', '.join(resolved)}",
-        "report: metrics/report.md",
+        "report: metrics/report.html",
         f"figures: metrics/figures/{', '.join(FIGURES)}",
     ):
         yield from wrapped(paragraph)

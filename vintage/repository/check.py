@@ -1,5 +1,7 @@
 """`vintage check`: whether the outputs are those of this code, table and parameters, and undamaged.
 
+Beside that, it repeats what the report says of the result; see `vintage/report/checks.py`.
+
 The split is searched for leaks, and the test scores are computed once more. What is stored is
 compared with `dvc.lock`, and `dvc.lock` with a second split and with the checkpoint's own record.
 """
@@ -14,6 +16,10 @@ from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.params import Params
 from vintage.base.tensors import is_known, read_examples, read_schema
+from vintage.explain.explanation import Explanation
+from vintage.report.blocks import Check
+from vintage.report.checks import checks
+from vintage.report.rivals import Rivals
 from vintage.repository.cache import check_cache
 from vintage.repository.declared import check_declared
 from vintage.repository.provenance import check_provenance
@@ -42,6 +48,23 @@ def check(root: Path, params: Params) -> Iterator[str]:
             yield from each()
         except InputError as error:
             yield str(error)
+
+
+def check_result(root: Path) -> list[Check]:
+    """How far the scores can be relied on, as the report says it, for the packages of all stages.
+
+    Raises:
+        InputError: a file is missing, cut or foreign.
+    """
+    metrics = root / "metrics"
+    comparison, explanation = metrics / "comparison.json", metrics / "explanation.json"
+    return checks(
+        read_json(metrics / "details.json", Evaluation),
+        read_predictions(metrics / "predictions.csv"),
+        read_json(comparison, Rivals) if comparison.exists() else None,
+        read_json(explanation, Explanation) if explanation.exists() else None,
+        list(check_requirements(root)),
+    )
 
 
 def check_outputs(root: Path, params: Params) -> Iterator[str]:

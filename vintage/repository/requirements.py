@@ -7,12 +7,11 @@ the commands need besides goes into `dvc.txt`, and what development needs into `
 """
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,11 +20,11 @@ from packaging.utils import canonicalize_name
 from vintage.base import console
 from vintage.base.console import InputError
 from vintage.base.files import write_bytes
+from vintage.report.environment import differing_packages, installed
 from vintage.repository.declared import imports_from_elsewhere, read_stages, scripts_of
 
 FOLDER = Path("requirements")
 OTHERS = {"dvc.txt": "vintage", "dev.txt": "vintage[dev]"}  # beside the stages' files
-PIN = re.compile(r"(\S+)==(\S+)")
 LOADED = """\
 import importlib, json, sys
 before = set(sys.modules)  # what any Python loads here
@@ -36,14 +35,8 @@ print(json.dumps(sorted({*sys.modules} - before)))
 
 def check_requirements(root: Path) -> Iterator[str]:
     """Yields one line for each package of a stage that is not installed as pinned."""
-    for path in sorted({path for paths in declared_files(root).values() for path in paths}):
-        for name, pinned in read_pins(root / path).items():
-            found = _installed(name)
-            if found != pinned:
-                yield (
-                    f"{name} {f'{found} is' if found else 'is not'} installed, and {path} pins "
-                    f"{pinned}; run `pip install -r {path}`"
-                )
+    paths = {path for paths in declared_files(root).values() for path in paths}
+    yield from differing_packages(root, sorted(paths))
 
 
 def declared_files(root: Path) -> dict[str, list[Path]]:
@@ -52,22 +45,6 @@ def declared_files(root: Path) -> dict[str, list[Path]]:
         stage: [path for path in map(Path, map(str, spec.get("deps", []))) if path.parent == FOLDER]
         for stage, spec in read_stages(root / "dvc.yaml").items()
     }
-
-
-def read_pins(path: Path) -> dict[str, str]:
-    """The pinned version by package.
-
-    Raises:
-        InputError: it is missing, or a line is not `name==version`.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; take it out of dvc.yaml, or `git checkout` it")
-    pins = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not (pin := PIN.fullmatch(line)):
-            raise InputError(f"{path}, line {number}: found {line!r}, not name==version")
-        pins[pin[1]] = pin[2]
-    return pins
 
 
 def share_out(root: Path) -> dict[str, list[str]]:
@@ -128,18 +105,10 @@ def _packages_by_module() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
-def _installed(package: str) -> str | None:
-    """The version without what a build adds, such as `+cpu`."""
-    try:
-        return version(package).partition("+")[0]
-    except PackageNotFoundError:
-        return None
-
-
 def main() -> None:
     for name, packages in share_out(Path()).items():
         names = sorted((distribution(p).metadata["Name"] for p in packages), key=str.lower)
-        lines = [f"{each}=={_installed(each)}\n" for each in names]
+        lines = [f"{each}=={installed(each)}\n" for each in names]
         write_bytes(FOLDER / name, "".join(lines).encode())
         console.say(f"{FOLDER / name}: {len(names)} packages")
 

@@ -1,0 +1,170 @@
+"""Would more data help? The log loss after training on an eighth of the train rows, up to all.
+
+The recipe is the checkpoint's. All networks are trained in one pack: for each share some that draw
+their own rows, by whole groups, a smaller share from within a larger one. An epoch of every share
+has as many steps as that of the largest, since a smaller share's rows come several times in it; so
+what differs is the rows, and not how long a network was trained. Each network keeps the epoch with
+its lowest loss on validation rows, the same ones for all: of folds, the first.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vintage.base.console import InputError
+from vintage.base.params import ModelParams, TrainParams
+from vintage.base.tensors import Examples, Schema
+from vintage.explain.bounds import Mean, rounded
+from vintage.explain.explanation import Learned, LearningCurve
+from vintage.explain.sampling import grouped_order, whole_groups
+from vintage.network.checkpoint import Checkpoint
+from vintage.scores.rows import Floats, Labels, log_losses
+from vintage.training.fit import Report
+from vintage.training.prepare import Rows, Training, prepare
+from vintage.training.rows import Part, balanced_weights
+
+COPIES = (8, 4, 2, 1)  # of the rows of each share in an epoch; a share is one divided by them
+DRAWS = 4
+DRAWS_OF_MANY_MEMBERS = 2
+FEWEST_ROWS = 160  # of the train rows, 20 in the smallest share
+MOST_ROWS = 5_000  # of the largest share, which bounds the cost
+MOST_INPUTS = 2**26  # numbers: 256 MB
+
+
+class _Rows(NamedTuple):
+    """What is drawn from, and what all networks are validated by."""
+
+    pool: Examples
+    val: Rows
+
+
+def learning_curve(
+    checkpoint: Checkpoint,
+    parts: tuple[Examples, Examples, Examples],
+    train: TrainParams,
+    confidence: float,
+    report: Report = lambda *_: None,
+) -> LearningCurve | None:
+    """Train the pack and score it on the test rows; None if there are too few train rows.
+
+    The interval of a log loss is that of the test rows. That of the gain counts in how far the
+    draws of one share differ.
+
+    Args:
+        parts: train, validation and test rows.
+        train: for its class_weight and device; what else is trained by is in the checkpoint.
+
+    Raises:
+        InputError: the checkpoint says nothing of its recipe.
+    """
+    training_rows, val, test = parts
+    rows = _divided(training_rows, val)
+    pool, generator = rows.pool, np.random.default_rng(train.seed)
+    n_inputs = checkpoint.ensemble.encoder.n_outputs
+    most = min(MOST_ROWS, MOST_INPUTS // (COPIES[0] * n_inputs))
+    if min(most, len(pool.rows)) < FEWEST_ROWS:
+        return None
+    taken = whole_groups(grouped_order(pool.groups, generator), pool.groups, most)
+    pool = pool.take(np.sort(taken))
+    n_draws = DRAWS if checkpoint.ensemble.layers.n_members == 1 else DRAWS_OF_MANY_MEMBERS
+    subsets = [
+        whole_groups(ordered, pool.groups, len(pool.rows) // copies)
+        for ordered in (grouped_order(pool.groups, generator) for _ in range(n_draws))
+        for copies in COPIES
+    ]
+    training = _pack(checkpoint, pool, rows.val, subsets, train)
+    training.run(report=report)
+    ensemble = training.ensemble
+    inputs = torch.from_numpy(test.features).to(ensemble.temperature.device)
+    # [n_draws, n_shares, n, n_classes]
+    by_draw = ensemble.predict_proba(inputs).cpu().numpy()
+    by_draw = by_draw.reshape(n_draws, len(COPIES), *by_draw.shape[1:])
+    sizes = np.array([len(subset) for subset in subsets]).reshape(n_draws, -1).mean(axis=0)
+    losses = [_losses(by_draw[:, share].mean(axis=0), test.labels) for share in range(len(COPIES))]
+    points = []
+    for size, loss in zip(sizes.tolist(), losses, strict=True):
+        mean = Mean.of(loss, test.groups)
+        low, high = mean.bounds(confidence)
+        n_rows = round(size)
+        points.append(Learned(rows=n_rows, log_loss=rounded(mean.value), low=low, high=high))
+    gain = _with_draws(Mean.of(losses[-2] - losses[-1], test.groups), by_draw[:, -2:], test.labels)
+    low, high = gain.bounds(confidence)
+    if low is None or high is None:
+        return None
+    return LearningCurve(
+        points=points,
+        gain=rounded(gain.value),
+        gain_low=low,
+        gain_high=high,
+        draws=n_draws,
+        of_rows=len(training_rows.rows),
+    )
+
+
+def _divided(train: Examples, val: Examples) -> _Rows:
+    if train.folds is None:
+        return _Rows(train, (val.features, val.labels))
+    held_out = train.folds == 0
+    return _Rows(
+        train.take(np.flatnonzero(~held_out)), (train.features[held_out], train.labels[held_out])
+    )
+
+
+def _pack(
+    checkpoint: Checkpoint, pool: Examples, val: Rows, subsets: list[Labels], train: TrainParams
+) -> Training:
+    """A network for each subset of the pool, ready to be trained."""
+    schema: Schema = checkpoint.schema
+    architecture, recipe = checkpoint.manifest.model, checkpoint.manifest.recipe
+    if recipe is None:
+        raise InputError("the checkpoint is of an earlier release; run `dvc repro --force train`")
+    model = ModelParams(**architecture.model_dump(exclude={"n_bins"}))
+    given = train.model_dump() | recipe.model_dump() | {"replicas": len(subsets)}
+    whole = prepare(
+        model, TrainParams(**given), schema, (pool.features, pool.labels), val, folds=None
+    )
+    n_rows, device = len(pool.rows), whole.train.labels.device
+    places = [_repeated(subset, n_rows) for subset in subsets]
+    n_own = max(map(len, places))
+    filled = np.stack([np.resize(each, n_own) for each in places])
+    is_own = np.arange(n_own) < np.array([[len(each)] for each in places])
+    part = Part(
+        whole.train.inputs.repeat(COPIES[0], 1),
+        whole.train.labels.repeat(COPIES[0]),
+        torch.from_numpy(filled).to(device),
+        torch.from_numpy(is_own).to(device),
+    )
+    weights = whole.class_weights
+    if weights is not None:
+        weights = balanced_weights(part, len(schema.classes))
+    # one temperature for all shares would be that of none
+    return replace(whole, train=part, class_weights=weights, is_calibrated=False)
+
+
+def _repeated(subset: Labels, n_rows: int) -> Labels:
+    """The places of a subset in as many copies of the pool as give about `n_rows` of them."""
+    copies = max(1, min(COPIES[0], round(n_rows / len(subset))))
+    return (subset + n_rows * np.arange(copies)[:, None]).ravel()
+
+
+def _losses(probabilities: Floats, labels: Labels) -> Floats:
+    return log_losses(probabilities[np.arange(len(labels)), labels])
+
+
+def _with_draws(gain: Mean, by_draw: Floats, labels: Labels) -> Mean:
+    """The gain's error with what the draws add: float64 `[n_draws, 2, n, n_classes]`.
+
+    Source of its degrees of freedom: Satterthwaite, An Approximate Distribution of Estimates of
+    Variance Components, 1946.
+    """
+    n_draws = len(by_draw)
+    means = [[_losses(share, labels).mean() for share in draw] for draw in by_draw]
+    gains = [half - whole for half, whole in means]
+    of_draws = float(np.var(gains, ddof=1)) / n_draws
+    total = gain.error**2 + of_draws
+    parts = gain.error**4 / gain.degrees_of_freedom + of_draws**2 / (n_draws - 1)
+    return gain._replace(
+        error=float(np.sqrt(total)), degrees_of_freedom=total**2 / parts if parts else n_draws - 1
+    )
