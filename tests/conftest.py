@@ -217,6 +217,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     def run_stages(table: str, *stages: str, **changes: Any) -> Path:
         (tmp_path / "table.csv").write_text(table, encoding="utf-8")
         shutil.copy(PARAMS, tmp_path)
+        shutil.copytree(ROOT / "requirements", tmp_path / "requirements", dirs_exist_ok=True)
         Project(tmp_path).set_params(**{**SHORT, **changes})
         for stage in stages:
             import_module(f"stages.{stage}").main()

@@ -30,16 +30,18 @@ WEIGHTS = "data/checkpoint/model.safetensors"
 JSON = [
     *("data/checkpoint/model.json", "data/checkpoint/schema.json", "data/tensors/schema.json"),
     *("metrics/details.json", "metrics/losses.json", "metrics/baseline.json"),
+    "metrics/explanation.json",
 ]
 CSV = ["metrics/predictions.csv", "data/baseline/svc.csv", "data/baseline/random_forest.csv"]
 ARTIFACTS = [*TENSORS, WEIGHTS, *JSON, *CSV]
 READERS = {
-    **dict.fromkeys(TENSORS, ("train", "baseline", "evaluate")),
-    **dict.fromkeys([WEIGHTS, *JSON[:2]], ("evaluate",)),
+    **dict.fromkeys(TENSORS, ("train", "baseline", "evaluate", "explain")),
+    **dict.fromkeys([WEIGHTS, *JSON[:2]], ("evaluate", "explain")),
     JSON[2]: ("train", "baseline", "report"),
     JSON[3]: ("report",),
     JSON[4]: ("evaluate",),
     JSON[5]: ("report",),
+    JSON[6]: ("report",),
     **dict.fromkeys(CSV, ("report",)),
 }
 MARKER = "the pickle was run"

@@ -161,12 +161,12 @@ def test_the_system_calls_touch_declared_files_only(reproduced: Project, stage: 
     reads, writes = declared_paths(stage)
     log = reproduced.root.parent / "strace.log"
     command = [sys.executable, "-m", f"stages.{stage}"]
-    networks = ("mlp", "tabm") if stage in ("train", "evaluate") else ("mlp",)
+    networks = ("mlp", "tabm") if stage in ("train", "evaluate", "explain") else ("mlp",)
     touched = set()
     for network in networks:
         if len(networks) > 1:
             reproduced.set_params(**{"model.name": network, "train.epochs": 1})
-        if stage == "evaluate":
+        if stage in ("evaluate", "explain"):
             reproduced.stage("train", check=True)
         reproduced.run("strace", "-f", "-qq", "-y", "-e", "trace=file", "-o", str(log), *command)
         touched |= touched_files(log.read_text(errors="replace"), reproduced.root)
@@ -210,6 +210,7 @@ NOT_NEEDED = {
     "evaluate": {"sklearn", "pyarrow.csv", "torch._dynamo", "sympy"},
     "splits": {"matplotlib", "torch._dynamo", "sympy"},
     "baseline": {"torch", "matplotlib"},
+    "explain": {"pandas", "sklearn", "matplotlib", "pyarrow", "torch._dynamo", "sympy"},
     "report": {"torch", "sklearn", "pandas", "matplotlib"},
 }
 

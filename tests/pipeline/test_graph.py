@@ -12,8 +12,8 @@ from vintage.repository.status import stale_stages
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING = ["split", "baseline", "train", "evaluate", "splits", "report"]
-TRAINED = ["train", "evaluate", "splits", "report"]
+EVERYTHING = ["split", "baseline", "train", "evaluate", "explain", "splits", "report"]
+TRAINED = ["train", "evaluate", "explain", "splits", "report"]
 
 
 def edit(path: str, old: str, new: str) -> Edit:
@@ -35,7 +35,7 @@ def said_otherwise(path: str) -> Edit:
 
 def leave_stray_files(project: Project) -> None:
     """What editors, Python and people leave in a folder that stages depend on."""
-    for group in ("base", "table", "network", "training", "scores", "report"):
+    for group in ("base", "table", "network", "training", "scores", "explain", "report"):
         for name in (".params.py.swp", "notes.txt", "params.py~", "__pycache__/params.pyc"):
             path = project.root / "vintage" / group / name
             path.parent.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
     ),
     "an evaluate key": (
         edit("params.yaml", "confidence: 0.95", "confidence: 0.9"),
-        ["baseline", "evaluate", "report"],
+        ["baseline", "evaluate", "explain", "report"],
     ),
     "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
     "compute.workers": (edit("params.yaml", "workers: 1", "workers: 2"), []),
@@ -64,8 +64,10 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
         ["evaluate"],
     ),
     "a figure": (said_otherwise("vintage/report/figures.py"), ["evaluate", "report"]),
+    "a template": (edit("vintage/report/page.html.jinja", "<main ", "<main  "), ["report"]),
+    "a rule of slices": (said_otherwise("vintage/explain/slices.py"), ["explain"]),
     "a reader of tables": (said_otherwise("vintage/table/read.py"), ["split", "splits"]),
-    "a rule of auto": (said_otherwise("vintage/training/auto.py"), ["train", "splits"]),
+    "a rule of auto": (said_otherwise("vintage/training/auto.py"), ["train", "explain", "splits"]),
     "stray files": (leave_stray_files, []),
 }
 
@@ -74,7 +76,7 @@ VERSIONS = [
     ("requirements/dev.txt", "ruff", []),
     ("requirements/dev.txt", "onnx", []),
     ("requirements/dvc.txt", "aiohttp", []),
-    ("requirements/network.txt", "torch", ["train", "evaluate", "splits"]),
+    ("requirements/network.txt", "torch", ["train", "evaluate", "explain", "splits", "report"]),
     ("requirements/table.txt", "scikit-learn", ["split", "baseline", "splits"]),
     ("requirements/figures.txt", "matplotlib", ["evaluate", "report"]),
     ("requirements/base.txt", "numpy", EVERYTHING),
@@ -108,13 +110,13 @@ def test_the_scores_do_not_wait_for_other_splits(reproduced: Project) -> None:
     assert reproduced.repro("evaluate") == ["train", "evaluate"]
 
 
-@pytest.mark.parametrize("group", ["scores", "report", "repository", "predict"])
+@pytest.mark.parametrize("group", ["scores", "explain", "report", "repository", "predict"])
 def test_no_edit_of_what_comes_after_trains_again(reproduced: Project, group: str) -> None:
     for path in (reproduced.root / "vintage" / group).glob("*.py"):
         path.write_text(f"{path.read_text()}\n# another line\n")
     ran = reproduced.repro()
     assert not {"split", "train"} & set(ran)
-    assert bool(ran) == (group in ("scores", "report"))
+    assert bool(ran) == (group in ("scores", "explain", "report"))
 
 
 def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Project) -> None:
@@ -127,6 +129,12 @@ def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Projec
     reproduced.edit("params.yaml", "epochs: 6", "epochs: 5")
     assert reproduced.repro() == ["report"]
     assert reproduced.outputs() == before
+
+
+def test_nothing_but_the_report_waits_for_the_explanation(reproduced: Project) -> None:
+    reproduced.edit("params.yaml", "epochs: 10", "epochs: 5")
+    assert reproduced.repro("evaluate") == ["train", "evaluate"]
+    assert reproduced.repro() == ["explain", "report"]
 
 
 def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Project) -> None:
@@ -158,12 +166,13 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         assert {name: plots[0]["type"] for name, plots in drawn.items()} == {
             "metrics/losses.json": "vega",
             "metrics/predictions.csv": "vega",
+            "metrics/explanation.json": "vega",
             **{
-                f"metrics/figures/{name}.png": "image"
+                f"metrics/figures/{name}.svg": "image"
                 for name in ("calibration", "confusion", "losses")
             },
         }
-        for name in ("metrics/losses.json", "metrics/predictions.csv"):
+        for name in ("metrics/losses.json", "metrics/predictions.csv", "metrics/explanation.json"):
             assert drawn[name][0]["revisions"] == expected
         axes = drawn["metrics/predictions.csv"][0]["content"]["spec"]["encoding"]
         assert [axes[axis]["field"] for axis in "xy"] == ["predicted", "actual"]
@@ -171,7 +180,14 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         page = reproduced.run("dvc", "plots", *command, "--out", "shown")
         assert "failed" not in page.stderr
         text = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
-        for said in ("Cross entropy by epoch", "train_loss", "val_loss", "Actual", "Predicted"):
+        for said in (
+            "Cross entropy by epoch",
+            "train_loss",
+            "val_loss",
+            "Actual",
+            "Predicted",
+            "Column",
+        ):
             assert said in text, f"{said!r} is not shown by dvc plots {command[0]}"
         assert not re.search(r"<(script|link)[^>]+(src|href)=", text), "it wants a network"
         shutil.rmtree(reproduced.root / "shown")

@@ -82,12 +82,16 @@ def test_no_cell_is_a_formula(hostile: Project, path: str) -> None:
     assert not [cell for row in rows for cell in row if cell.startswith(FORMULA)]
 
 
-@pytest.mark.parametrize("stage", ["split", "train", "evaluate", "splits", "baseline", "report"])
+STAGES = ["split", "train", "evaluate", "splits", "baseline", "explain", "report"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_speaks_in_plain_lines(hostile: Project, stage: str) -> None:
     done = hostile.stage(stage, check=True)
     assert done.stderr == ""
     assert not [c for line in done.stdout.splitlines() for c in line if not c.isprintable()]
-    known = rf"(epoch|scored|see|the|training|log loss|  |\w+: log|{re.escape(PATH)}: )"
+    said = "epoch|scored|see|the|training|log loss|importance|learning"
+    known = rf"({said}|  |\w+: log|{re.escape(PATH)}: )"
     assert all(re.match(known, line) for line in done.stdout.splitlines()), done.stdout
 
 

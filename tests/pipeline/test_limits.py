@@ -253,7 +253,7 @@ def test_extreme_features_are_trained_on_or_refused(
 ) -> None:
     set_features(value)(fresh)
     fresh.set_params(**{"train.replicas": 2, "model.normalize": normalize})
-    for stage in ("split", "train", "evaluate", "baseline", "report"):
+    for stage in ("split", "train", "evaluate", "baseline", "explain", "report"):
         done = fresh.stage(stage)
         if done.returncode:
             assert "finite" in only_error(done)

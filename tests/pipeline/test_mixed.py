@@ -40,7 +40,7 @@ from vintage.scores.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.scores.predictions import read_predictions
 from vintage.training.rows import Part, balanced_weights, row_weights
 
-ALL = ("split", "train", "evaluate", "baseline", "report")
+ALL = ("split", "train", "evaluate", "baseline", "explain", "report")
 
 
 def schema_of(folder: Path) -> Schema:

@@ -22,7 +22,7 @@ from vintage.scores.metrics import METRICS, Metric
 from vintage.scores.predictions import read_predictions
 from vintage.scores.rows import Floats, Labels
 
-STAGES = ("split", "train", "evaluate", "baseline", "report")
+STAGES = ("split", "train", "evaluate", "baseline", "explain", "report")
 
 
 def table() -> str:
@@ -86,11 +86,11 @@ def test_a_bound_of_an_unknown_metric_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_a_figure_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = FigureEntry(confusion_matrix, "The same once more")
-    monkeypatch.setitem(FIGURES, "again.png", entry)
+    monkeypatch.setitem(FIGURES, "again.svg", entry)
     folder = run(table(), *STAGES)
     shown = list(score_lines(read_json(folder / "metrics/details.json", Evaluation)))
     figures = folder / "metrics/figures"
-    assert (figures / "again.png").read_bytes() == (figures / "confusion.png").read_bytes()
+    assert (figures / "again.svg").read_bytes() == (figures / "confusion.svg").read_bytes()
     page = (folder / "metrics/report.md").read_text()
-    assert page.endswith("\n## More figures\n\n![The same once more](figures/again.png)\n")
-    assert shown[-1].endswith("calibration.png, again.png")
+    assert page.endswith("\n## More figures\n\n![The same once more](figures/again.svg)\n")
+    assert shown[-1].endswith("calibration.svg, again.svg")

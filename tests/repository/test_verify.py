@@ -12,7 +12,7 @@ import yaml
 from tests.conftest import Project, only_error
 from vintage.repository.first_difference import first_difference
 
-STAGES = ["split", "splits", "train", "baseline", "evaluate", "report"]
+STAGES = ["split", "splits", "train", "baseline", "evaluate", "explain", "report"]
 slow = pytest.mark.slow
 
 

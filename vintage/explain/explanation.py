@@ -1,12 +1,25 @@
 """`explanation.json`: what the stage `explain` finds. The types alone, which the report reads."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from vintage.base.files import Strict
 
 Count = Annotated[int, Field(ge=0)]
+Item = TypeVar("Item")
+
+
+def _by_rank(items: list[Any]) -> dict[str, Any]:
+    return {str(rank): item for rank, item in enumerate(items, start=1)}
+
+
+def _in_order(items: Any) -> Any:
+    return [items[rank] for rank in sorted(items, key=int)] if isinstance(items, dict) else items
+
+
+# stored by rank, because DVC draws every list of a file that it takes for a plot
+Ranked = Annotated[list[Item], BeforeValidator(_in_order), PlainSerializer(_by_rank)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -75,7 +88,7 @@ class LearningCurve(Strict):
         of_rows: how many train rows there are; the curve ends at fewer if they are many.
     """
 
-    points: Annotated[list[Learned], Field(min_length=2)]
+    points: Annotated[Ranked[Learned], Field(min_length=2)]
     gain: float
     gain_low: float
     gain_high: float
@@ -98,8 +111,14 @@ class Explanation(Strict):
     importance: list[Importance]
     importance_rows: Count
     repeats: Count
-    mistakes: list[Mistake]
-    slices: list[Slice]
+    mistakes: Ranked[Mistake]
+    slices: Ranked[Slice]
     slices_tested: Count
-    drift: list[Drift]
+    drift: Ranked[Drift]
     curve: LearningCurve | None
+
+    @model_validator(mode="after")
+    def _the_mistakes_show_the_same_columns(self) -> Self:
+        if any(each.cells.keys() != self.mistakes[0].cells.keys() for each in self.mistakes):
+            raise ValueError("two mistakes show other columns")
+        return self

@@ -16,7 +16,7 @@ from vintage.explain.sampling import grouped_order, whole_groups
 from vintage.network.checkpoint import Checkpoint
 from vintage.scores.rows import Floats, Labels, log_losses
 
-MOST_REPEATS = 10
+MOST_REPEATS = 5
 MOST_ROWS = 2_000
 FEWEST_ROWS = 200
 MOST_PREDICTIONS = 200_000  # rows that are predicted, unless `FEWEST_ROWS` of all columns are more

@@ -79,7 +79,7 @@ def confusion_matrix(drawn: Drawn) -> "Figure":
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(counts, (drawn.test.labels, drawn.test.probabilities.argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(12.0, 2.2 + 0.55 * n_classes)
+    side = min(12.0, max(4.0, 2.2 + 0.55 * n_classes))
     figure, axes = _new_figure(side, side)
     axes.imshow(shares, cmap=_from_clear_to(CELL), vmin=0, vmax=1, interpolation="none")
     if n_classes <= MAX_NUMBERED_CLASSES:
@@ -106,7 +106,15 @@ def reliability_diagram(drawn: Drawn) -> "Figure":
     figure, axes = _new_figure(4.8, 4.4)
     axes.plot([0, 1], [0, 1], color=MARK, ls="--", lw=1, label="calibrated")
     sizes: npt.NDArray[np.float64] = 20 + 380 * counts[seen] / counts.sum()
-    axes.scatter(mean_confidence, mean_accuracy, s=sizes, color=TRAIN, label="test rows", zorder=2)
+    axes.scatter(
+        mean_confidence,
+        mean_accuracy,
+        s=sizes,
+        color=TRAIN,
+        label="test rows",
+        zorder=2,
+        clip_on=False,
+    )
     for x, y, count in zip(mean_confidence, mean_accuracy, counts[seen], strict=True):
         axes.annotate(f"{count}", (x, y), xytext=(9, -9), textcoords="offset points", fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Confidence", ylabel="Accuracy")

@@ -300,8 +300,8 @@ def _slices(facts: Facts) -> Iterator[Block]:
     header = ["column", "values", "test rows", "log loss", "accuracy", "p"]
     yield Table("Groups of rows that do worse than overall", header, [*rows, overall])
     yield Paragraph(
-        f"These are {len(explanation.slices)} of {n_tested} groups that were tested by their log "
-        "loss; p is corrected for all of them."
+        f"{n_tested} groups were tested by their log loss, by the values of single columns; p is "
+        "corrected for all of them."
     )
 
 
@@ -310,7 +310,9 @@ def _reasons(facts: Facts) -> Iterator[Block]:
     rows, bars = [], []
     for each in explanation.importance[:SHOWN_IMPORTANCES]:
         bars.append(Bar(each.low, each.increase, each.high))
-        bounds = "-" if each.low is None else f"{each.low:+.3f} to {each.high:+.3f}"
+        bounds = "-"
+        if each.low is not None and each.high is not None:
+            bounds = f"{each.low:+.3f} to {each.high:+.3f}"
         rows.append([each.column, f"{each.increase:+.3f}", bounds])
     yield Table(
         "Permutation importance: how much the log loss rises without a column",
@@ -361,16 +363,16 @@ def _next_steps(facts: Facts) -> Iterator[Block]:
 
 def _curve_in_words(curve: LearningCurve) -> str:
     half, whole = (point.rows for point in curve.points[-2:])
-    verb, end = "lowered", ", so more rows would probably help."
-    if curve.gain_low <= 0 <= curve.gain_high:
-        end = ", which may be chance: these test rows cannot tell whether more rows would help."
-    elif curve.gain_high < 0:
-        verb, end = "raised", ", so more rows of the same kind will hardly help."
-    sign = -1 if verb == "raised" else 1
-    low, high = sorted((sign * curve.gain_low, sign * curve.gain_high))
+    change, low, high = -curve.gain, -curve.gain_high, -curve.gain_low
+    if high < 0:
+        end = "so more rows would probably help"
+    elif low > 0:
+        end = "so more rows of the same kind will hardly help"
+    else:
+        end = "which may be chance: these test rows cannot tell whether more train rows would help"
     return (
-        f"Going from {half} to {whole} train rows {verb} the log loss by {sign * curve.gain:.3f} "
-        f"({low:+.3f} to {high:+.3f}){end}"
+        f"From {half} to {whole} train rows, the log loss changes by {change:+.3f} "
+        f"({low:+.3f} to {high:+.3f}), {end}."
     )
 
 
