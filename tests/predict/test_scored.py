@@ -9,7 +9,8 @@ from tests.conftest import Run
 from vintage.base.console import InputError
 from vintage.predict.model import read_network
 from vintage.predict.scored import score_lines
-from vintage.predict.shift import category_drift, column_drift, score_changes
+from vintage.predict.shift import score_changes
+from vintage.scores.drift import category_drift, column_drift
 from vintage.scores.rows import Sample
 
 STAGES = ("split", "train")

@@ -16,11 +16,11 @@ from tests.conftest import PARAMS
 from vintage.base.params import load_params
 from vintage.report.differences import (
     Candidate,
-    holm,
     paired_differences,
     unpaired_differences,
 )
 from vintage.report.resampling import bootstrap_weights, mcnemar, permuted_differences, won_rows
+from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS, compared_metrics, roc_auc_contributions, roc_auc_ovr
 from vintage.scores.predictions import Predictions
 from vintage.scores.rows import Floats, Labels, Sample

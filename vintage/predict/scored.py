@@ -11,16 +11,11 @@ from vintage.base.console import InputError, one_line
 from vintage.base.tensors import Examples, Features, Integers, Schema, read_examples, read_schema
 from vintage.network.checkpoint import Checkpoint
 from vintage.predict.model import check_columns, encode, listed
-from vintage.predict.shift import (
-    Drift,
-    ScoreChange,
-    category_drift,
-    column_drift,
-    score_changes,
-)
-from vintage.report.differences import holm
+from vintage.predict.shift import ScoreChange, score_changes
 from vintage.report.tables import aligned, interval, number, wrapped
+from vintage.scores.drift import Drift, category_drift, feature_drift
 from vintage.scores.evaluation import scores_with_bounds
+from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS
 from vintage.scores.rows import Sample
 from vintage.table.cells import is_missing, typed, value_name, with_nulls
@@ -117,10 +112,7 @@ def _drift_lines(
     found: dict[str, Drift] = {}
     for index, feature in enumerate(schema.features):
         sides = before[first_before, index], new.features[first_new, index]
-        if kind_of(feature).is_text or feature.categories is not None:
-            found[feature.name] = category_drift(*(side.astype(np.int64) for side in sides))
-        else:
-            found[feature.name] = column_drift(*sides)
+        found[feature.name] = feature_drift(feature, *sides)
     target = f"{schema.target} (the target)"
     found[target] = category_drift(labels[first_before], new.labels[first_new])
     p_values = _corrected({name: drift.p_value for name, drift in found.items()}, confidence)

@@ -26,7 +26,7 @@ that is the least. Source: Connor, Sample Size for Testing Differences in Propor
 Paired-Sample Design, 1987.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -43,6 +43,7 @@ from vintage.report.resampling import (
     permuted_differences,
     won_rows,
 )
+from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS, compared_metrics, score
 from vintage.scores.predictions import Predictions
 from vintage.scores.rows import Sample
@@ -192,22 +193,6 @@ def unpaired_differences(
         )
         for name in compared_metrics()
     }
-
-
-def holm(p_values: Sequence[float], alpha: float) -> tuple[list[float], list[float]]:
-    """Holm's procedure.
-
-    Returns:
-        In the order of `p_values`, the corrected ones, and the level at which each was tested, or
-        at which testing stopped.
-    """
-    n_tests = len(p_values)
-    order, ranks = np.argsort(p_values, kind="stable"), np.arange(n_tests)
-    corrected, levels = np.empty((2, n_tests))
-    multiplied = np.array(p_values)[order] * (n_tests - ranks)
-    corrected[order] = np.maximum.accumulate(np.minimum(multiplied, 1))
-    levels[order] = alpha / (n_tests - np.minimum(ranks, (corrected <= alpha).sum()))
-    return corrected.tolist(), levels.tolist()
 
 
 def _tests(

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import t
 
-from vintage.report.differences import POWER, Verdict, holm
+from vintage.report.differences import POWER, Verdict
 from vintage.report.resampling import DIGITS
+from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS, compared_metrics
 from vintage.scores.rows import Floats
 from vintage.scores.splits import Splits, SplitScores
