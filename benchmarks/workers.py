@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
-        print_seconds(CASES[arguments.case])
+        with workers.joined():
+            print_seconds(CASES[arguments.case])
         return
     n = arguments.workers
     say(f"| an epoch, one thread a worker | 1 worker, rows/s | {n} / 1 | on the processor |")
@@ -80,7 +81,7 @@ def main() -> None:
 
 def run(case: str, n_workers: int) -> Seconds:
     """Train by so many workers of `torchrun`."""
-    launcher = ["torch.distributed.run", "--nproc-per-node", str(n_workers)]
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(n_workers)]
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", "benchmarks.workers", "--case", case],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -92,7 +93,6 @@ def run(case: str, n_workers: int) -> Seconds:
 
 
 def print_seconds(case: Case) -> None:
-    workers.join()
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(case.n_rows, N_FEATURES, generator=generator)
     labels = (features[:, 0] + features[:, 1] > 0).long()

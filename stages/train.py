@@ -41,7 +41,13 @@ def main() -> None:
 
         launch(params.compute.workers, "stages.train")
         return
-    workers.join()
+    with workers.joined():
+        train_as_one()
+
+
+def train_as_one() -> None:
+    """What each worker does, which is the only one if there are no others."""
+    params = load_params()
     digests = digests_of(params.model, params.train)
     workers.check_same(digests)
     schema = read_schema(TENSORS / "schema.json")

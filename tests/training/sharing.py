@@ -77,10 +77,10 @@ def printed_lines() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    workers.join()
-    for line in printed_lines():
-        print(line)
-    try:
-        prepared(MLP, 0, n_rows=3)
-    except InputError as error:
-        print(error)
+    with workers.joined():
+        for line in printed_lines():
+            print(line)
+        try:
+            prepared(MLP, 0, n_rows=3)
+        except InputError as error:
+            print(error)

@@ -109,7 +109,7 @@ def _end(kind: type[BaseException], error: BaseException, traceback: TracebackTy
             message, code = "terminated; run the same command again to continue", 143
         case _:
             sys.__excepthook__(kind, error, traceback)
-            return
+            os._exit(1)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     if speaks(error):

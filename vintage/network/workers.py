@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -25,17 +26,25 @@ TIME_TO_TELL = 2.0  # seconds
 DIGEST_SIZE = 32  # bytes, of SHA-256
 
 
-def join() -> None:
-    """Meet the other workers, if the environment says that there are any.
+@contextmanager
+def joined() -> Iterator[None]:
+    """In here are the other workers, if the environment says that there are any.
 
-    From here on, only the first one prints. What the others fail by they tell only if it is theirs
-    alone.
+    Only the first one prints. What the others fail by they tell only if it is theirs alone.
 
     Raises:
-        WorkerLostError: they do not meet.
+        WorkerLostError: they do not meet, or one has ended.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ or dist.is_initialized():
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield
         return
+    _join()
+    yield
+    # or its threads may abort the process at the end
+    dist.destroy_process_group()
+
+
+def _join() -> None:
     console.speaks = _speaks
     if int(os.environ["RANK"]):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
