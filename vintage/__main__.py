@@ -5,6 +5,7 @@ and PyTorch are imported after `numerics.pin`, see there.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -189,6 +190,22 @@ def score(arguments: argparse.Namespace) -> int:
     return 0
 
 
+EXAMPLES: dict[Callable[[argparse.Namespace], int], str] = {  # in the order of `--help`
+    show: "",
+    check: "",
+    verify: "main --stage train",
+    mend: "",
+    pull: "",
+    stale: "",
+    compare: "main workspace --format md",
+    power: "",
+    export: "model.onnx",
+    card: "wine-quality",
+    predict: "new.csv -o predictions.csv",
+    score: "next-month.csv",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """One line for an error, without the usage before it."""
 
@@ -201,11 +218,14 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="vintage", description="Commands for people, beside `dvc repro`.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     adders = {}
-    for command in (
-        show, check, verify, mend, pull, stale, compare, power, export, card, predict, score,
-    ):  # fmt: skip
+    for command, example in EXAMPLES.items():
         said = command.__doc__
-        added = commands.add_parser(command.__name__, help=said, description=said)
+        added = commands.add_parser(
+            command.__name__,
+            help=said,
+            description=said,
+            epilog=f"example: vintage {command.__name__} {example}".rstrip(),
+        )
         added.set_defaults(command=command)
         adders[command] = added.add_argument
 

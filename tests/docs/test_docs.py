@@ -122,6 +122,7 @@ def test_every_command_is_documented() -> None:
     assert "compare" in commands
     for command in commands:
         assert f"$ vintage {command} --help" in TEXTS["docs/commands.md"]
+        assert f"\nexample: vintage {command}" in vintage(command, "--help")
 
 
 def test_the_reference_of_parameters_is_generated() -> None:

@@ -3,15 +3,18 @@
 import csv
 import io
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from tests.conftest import Project, Run
 from tests.fuzzing import cases
+from vintage.base.console import one_line
 from vintage.base.tensors import read_schema
 from vintage.predict.model import read_network
 from vintage.predict.new_rows import predict_table
@@ -114,6 +117,16 @@ def test_a_pull_request_comment_shows_the_names_and_calls_nobody(hostile: Projec
     assert comment.count("<") == 4, "beside <details> and <summary>, and their ends"
     assert escaped(TARGET) in comment
     assert not re.search(r"@\w|://", comment)
+
+
+def test_the_page_shows_the_names(hostile: Project) -> None:
+    page = (hostile.root / "metrics/report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 1_000_000
+    assert f"<strong>{escape(one_line(TARGET))}</strong>" in page
+    shown = {unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", page)}
+    assert {*map(one_line, CLASSES)} <= shown
+    assert len({*map(one_line, COLUMNS)} & shown) >= 15, "the most important columns"
+    assert not re.search(r"<script|<img src=x|=\"https?:|url\(", page)
 
 
 def test_the_report_shows_the_names(hostile: Project) -> None:
