@@ -114,7 +114,7 @@ def test_rows_of_one_population_seldom_differ() -> None:
     """At most 6 % of pairs, as for comparisons: scores, numbers and categories."""
     draw = np.random.default_rng(6)
     found = []
-    for _ in range(60):
+    for _ in range(30):
         sides = []
         for n_rows in (200, 120):
             labels = draw.choice(3, n_rows, p=[0.5, 0.4, 0.1])

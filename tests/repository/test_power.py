@@ -35,23 +35,23 @@ def shown() -> dict[str, list[float]]:
 
 
 def test_more_rows_and_more_splits_show_smaller_differences(run: Run) -> None:
-    changes = {"train.epochs": 5, "evaluate.splits": 4}
-    run(table(300), *STAGES, **changes)
+    changes = {"train.epochs": 4, "train.replicas": 8, "evaluate.splits": 4}
+    run(table(200), *STAGES, **changes)
     few = shown()
-    run(table(300), "splits", **changes | {"evaluate.splits": 12})
+    run(table(200), "splits", **changes | {"evaluate.splits": 8})
     more_splits = shown()
-    run(table(1200), *STAGES, **changes)
+    run(table(600), *STAGES, **changes)
     more_rows = shown()
     for name in ("accuracy", "log_loss"):
         assert more_splits[name][0] == few[name][0]
         assert more_splits[name][1] < few[name][1]
         assert more_rows[name][0] < few[name][0]
         assert more_rows[name][1] < few[name][1]
-        assert few[name][2] >= 4 * 60, "half the difference takes four times the rows, or more"
+        assert few[name][2] >= 4 * 40, "half the difference takes four times the rows, or more"
 
 
 def test_it_says_what_is_missing(run: Run) -> None:
-    folder = run(table(300), *STAGES, **{"train.epochs": 2, "evaluate.splits": 0})
+    folder = run(table(200), *STAGES, **{"train.epochs": 2, "evaluate.splits": 0})
     assert "Splits show nothing here: evaluate.splits is 0." in list(power_lines())
     (folder / "metrics/splits.json").unlink()
     assert re.search("there is no metrics/splits.json", "\n".join(power_lines()))
