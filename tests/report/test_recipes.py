@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
+from benchmarks.simulate_comparisons import recipe_pairs
 from vintage.report.recipes import Settings, common_splits, detectable, recipe_differences
 from vintage.scores.metrics import METRICS, compared_metrics
 from vintage.scores.splits import Splits, SplitScores
@@ -82,3 +83,31 @@ def test_the_detectable_difference_is_found_with_the_probability_that_it_promise
         statistic = np.abs(differences.mean(axis=1)) / error
         found = np.mean(statistic > stats.t.isf(level / 2, n_splits - 1))
         assert found == pytest.approx(expected, abs=0.06 if true else 0.004)
+
+
+def verdicts(
+    kind: str, replicas: int, gain: float, n_pairs: int
+) -> tuple[list[set[str]], list[set[str]]]:
+    """Of each pair, the verdicts in all metrics: by one test set, and by splits."""
+    pairs = recipe_pairs(kind, replicas, gain, n_splits=10, n_pairs=n_pairs)
+    one, many = zip(*pairs, strict=True)
+    return [{m.verdict for m in each.values()} for each in one], [
+        {m.verdict for m in each.values()} for each in many
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "replicas"),
+    [("another seed", 1), ("another seed", 4), ("another seed", 16), ("another recipe", 4)],
+)
+def test_equally_good_recipes_seldom_differ(kind: str, replicas: int) -> None:
+    """On fresh tables, each with other seeds; at most 6 % of pairs in any metric."""
+    n_pairs = 34
+    for way in verdicts(kind, replicas, 0.0, n_pairs):
+        assert sum(each != {"no difference"} for each in way) <= 0.06 * n_pairs
+
+
+def test_splits_show_what_one_test_set_does_not() -> None:
+    one, many = verdicts("another recipe", 4, 0.4, 20)
+    assert sum("worse" in each for each in [*one, *many]) == 0
+    assert sum("better" in each for each in many) > sum("better" in each for each in one) + 4
