@@ -4,7 +4,7 @@ Reads   data/tensors/{train,val}.safetensors, data/tensors/schema.json; params: 
         compute
 Writes  data/checkpoint/, metrics/losses.json
 
-As several workers:        torchrun --nproc-per-node 4 -m stages.train
+As several workers:        torchrun --standalone --nproc-per-node 4 -m stages.train
 """
 
 from vintage.base.stage import Stage

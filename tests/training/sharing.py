@@ -1,6 +1,6 @@
 """Train every kind of network, as one worker or several.
 
-    torchrun --nproc-per-node 4 -m tests.training.sharing
+    torchrun --standalone --nproc-per-node 4 -m tests.training.sharing
 
 Prints of each case the losses of the last epoch, and a hash of all losses and weights.
 """

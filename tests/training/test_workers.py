@@ -15,7 +15,7 @@ from tests.training.test_resume import CONTINUING, STATE, assert_trained, leftov
 
 pytestmark = pytest.mark.slow
 
-TORCHRUN = ("torchrun", "--nproc-per-node")
+TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node")  # at a port of its own
 
 
 def workers_of(group: Group) -> list[psutil.Process]:
