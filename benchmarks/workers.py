@@ -1,6 +1,6 @@
 """Rows per second of a training by 2 workers, over those of 1, with the same batches.
 
-    python -m benchmarks.workers                    a minute on two idle cores
+    python -m benchmarks.workers                    ten minutes on two busy cores
     python -m benchmarks.workers --workers 4
 
 Each worker has one thread. An epoch of either takes its turn in each round; the fastest counts.
