@@ -90,7 +90,7 @@ def recipe_differences(
     tests: dict[str, _Test] = {}
     share = overlap([of_a for of_a, _ in pairs])
     for name in compared_metrics():
-        both = [(of_a.scores[name], of_b.scores[name]) for of_a, of_b in pairs]
+        both = [(of_a.scores.get(name), of_b.scores.get(name)) for of_a, of_b in pairs]
         known = np.array([pair for pair in both if None not in pair], dtype=np.float64)
         if not len(known):
             judged[name] = RecipeDifference(None, None)

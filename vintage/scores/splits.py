@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vintage.base.files import Strict
 from vintage.base.tensors import Examples
-from vintage.scores.evaluation import PlainScores, plain_scores
+from vintage.scores.evaluation import Scores, plain_scores
 from vintage.scores.rows import Floats
 
 Seed = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
@@ -20,13 +20,13 @@ class SplitScores(Strict):
         test_rows, train_rows: how many rows were scored, and how many the replicas learned from or
             were validated by.
         test_digest: equal for the same test rows with the same classes, in whatever order.
-        scores: on the test rows, by metric.
+        scores: on the test rows, by metric; of an earlier release without the newest ones.
     """
 
     test_rows: Annotated[int, Field(ge=1)]
     train_rows: Annotated[int, Field(ge=1)]
     test_digest: str
-    scores: PlainScores
+    scores: Scores
 
     @classmethod
     def of(cls, parts: dict[str, Examples], classes: list[str], test: Floats) -> "SplitScores":
