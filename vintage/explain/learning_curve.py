@@ -26,8 +26,7 @@ from vintage.training.prepare import Rows, Training, prepare
 from vintage.training.rows import Part, balanced_weights
 
 COPIES = (8, 4, 2, 1)  # of the rows of each share in an epoch; a share is one divided by them
-DRAWS = 4
-DRAWS_OF_MANY_MEMBERS = 2
+FEWEST_DRAWS, MOST_DRAWS = 2, 4  # of each share; as many networks in all as the checkpoint has
 FEWEST_ROWS = 160  # of the train rows, 20 in the smallest share
 MOST_ROWS = 5_000  # of the largest share, which bounds the cost
 MOST_INPUTS = 2**26  # numbers: 256 MB
@@ -68,7 +67,8 @@ def learning_curve(
         return None
     taken = whole_groups(grouped_order(pool.groups, generator), pool.groups, most)
     pool = pool.take(np.sort(taken))
-    n_draws = DRAWS if checkpoint.ensemble.layers.n_members == 1 else DRAWS_OF_MANY_MEMBERS
+    n_draws = checkpoint.ensemble.n_replicas // len(COPIES)
+    n_draws = max(FEWEST_DRAWS, min(MOST_DRAWS, n_draws))
     subsets = [
         whole_groups(ordered, pool.groups, len(pool.rows) // copies)
         for ordered in (grouped_order(pool.groups, generator) for _ in range(n_draws))
