@@ -5,6 +5,8 @@ and PyTorch are imported after `numerics.pin`, see there.
 """
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +16,17 @@ from vintage.base import console, numerics
 CHECKPOINT = "data/checkpoint"
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Ask three questions about a table, write params.yaml, and run the pipeline."""
+    from vintage.repository.init import init
+
+    init(Path(), arguments.table, arguments.yes)
+    if arguments.no_run:
+        return 0
+    code = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False).returncode
+    return code or show(arguments)
 
 
 def show(_: argparse.Namespace) -> int:
@@ -191,6 +204,7 @@ def score(arguments: argparse.Namespace) -> int:
 
 
 EXAMPLES: dict[Callable[[argparse.Namespace], int], str] = {  # in the order of `--help`
+    init: "data/penguins.csv",
     show: "",
     check: "",
     verify: "main --stage train",
@@ -228,6 +242,11 @@ def parser() -> argparse.ArgumentParser:
         )
         added.set_defaults(command=command)
         adders[command] = added.add_argument
+
+    add = adders[init]
+    add("table", metavar="TABLE", type=Path, help="in this repository: CSV, Parquet or Arrow")
+    add("--yes", action="store_true", help="take the proposals instead of asking")
+    add("--no-run", action="store_true", help="only write params.yaml")
 
     add = adders[verify]
     add("revision", metavar="REVISION", nargs="?", default="HEAD", help="of Git; HEAD")

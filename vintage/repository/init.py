@@ -1,0 +1,155 @@
+"""`vintage init`: three questions about a table, and `params.yaml` with the answers."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vintage.base.console import InputError, one_line, say
+from vintage.base.files import parse_yaml, write_bytes
+from vintage.base.params import PARAMS_PATH, load_params, parse_params
+from vintage.table.propose import (
+    Column,
+    Proposal,
+    columns_of,
+    propose_groups,
+    propose_ignored,
+    propose_target,
+    propose_time,
+)
+
+Key = tuple[str, str]
+NONE = "none"
+PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+LINE = re.compile(r"""(  (\w+): +)("(?:[^"\\]|\\.)*"|[^#\n]*?)((?: +#.*)?)""")
+# what said something of the table before
+FRESH: dict[Key, Any] = {
+    ("data", "id"): NONE,
+    ("data", "kinds"): {},
+    ("split", "group_by"): "duplicates",
+    ("split", "order_by"): NONE,
+    ("split", "column"): NONE,
+    ("evaluate", "require"): {},
+}
+
+
+def init(root: Path, table: Path, takes_proposals: bool) -> None:
+    """Ask, and write the answers into `params.yaml`; its other lines stay as they are.
+
+    Raises:
+        InputError: the table cannot be read or lies elsewhere, or an answer names no column.
+    """
+    data = load_params(root / PARAMS_PATH).data
+    text = (root / PARAMS_PATH).read_text(encoding="utf-8")
+    path = _inside(root, table)
+    columns = columns_of(data.model_copy(update={"path": path, "delimiter": "auto"}))
+    ask = _take if takes_proposals else _ask
+    (target,) = ask("Which column is to be predicted?", propose_target(columns), columns, 1)
+    proposal = propose_ignored(columns, target)
+    ignored = ask("Which columns are not to be used?", proposal, columns, len(columns))
+    features = [name for name in columns if name not in {target, *ignored}]
+    answers = FRESH | {
+        ("data", "path"): path,
+        ("data", "target"): target,
+        ("data", "ignore"): list(ignored),
+        ("data", "delimiter"): "auto",
+    }
+    time = propose_time(columns, features)
+    of_groups = propose_groups(columns, features)
+    proposal = time if time.columns else of_groups
+    question = "Which column tells when a row came about, or which rows belong together?"
+    for name in ask(question, proposal, columns, 1, may_be_none=True):
+        key = "group_by" if columns[name].days is None else "order_by"
+        answers["split", key] = name
+        say(f"split.{key}: {one_line(name)}")
+    write_bytes(root / PARAMS_PATH, with_values(text, answers).encode("utf-8"))
+
+
+def _inside(root: Path, table: Path) -> str:
+    """The table's path from the repository's root, as `data.path` has it."""
+    if not table.is_file():
+        raise InputError(f"{table}: no such file")
+    if not table.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{table}: lies outside of this repository; copy it into data/ first")
+    return table.resolve().relative_to(root.resolve()).as_posix()
+
+
+def _take(
+    question: str, proposal: Proposal, _: Mapping[str, Column], most: int, may_be_none: bool = False
+) -> Sequence[str]:
+    _say(question, proposal)
+    if most == 1 and not (proposal.columns or may_be_none):
+        raise InputError(f"{proposal.reason}; see data.target")
+    return proposal.columns
+
+
+def _ask(
+    question: str,
+    proposal: Proposal,
+    columns: Mapping[str, Column],
+    most: int,
+    may_be_none: bool = False,
+) -> Sequence[str]:
+    """Columns named by a person: nothing takes the proposal, `none` is no column."""
+    _say(question, proposal)
+    while True:
+        print("> ", end="", flush=True)
+        if not (line := sys.stdin.readline()):
+            raise InputError("the answer is missing; --yes takes the proposals")
+        answer = line.strip()
+        names = proposal.columns if not answer else _named(answer, columns)
+        unknown = [name for name in names if name not in columns]
+        needed = most == 1 and not may_be_none
+        if unknown:
+            known = ", ".join(one_line(name)[:60] for name in list(columns)[:20])
+            say(f"{one_line(unknown[0])!r} is no column; the columns are {known}")
+        elif len(names) > most or (needed and not names):
+            say("one column" if needed else "one column, or none")
+        else:
+            return names
+
+
+def _named(answer: str, columns: Mapping[str, Column]) -> Sequence[str]:
+    if answer in columns:
+        return (answer,)
+    return () if answer == NONE else tuple(name.strip() for name in answer.split(","))
+
+
+def _say(question: str, proposal: Proposal) -> None:
+    proposed = ", ".join(map(one_line, proposal.columns)) or NONE
+    say(f"{question}\n  proposed: {proposed} ({one_line(proposal.reason)})")
+
+
+def with_values(text: str, values: Mapping[Key, Any]) -> str:
+    """`params.yaml` with other values, and with its comments.
+
+    Raises:
+        InputError: a key does not stand on a line of its own.
+    """
+    section, lines = "", []
+    for line in text.splitlines():
+        if match := re.match(r"(\w+):", line):
+            section = match[1]
+        elif (match := LINE.fullmatch(line)) and (section, match[2]) in values:
+            lines.append(f"{match[1]}{_yaml(values[section, match[2]])}{match[4]}")
+            continue
+        lines.append(line)
+    changed = "\n".join(lines) + "\n"
+    found = parse_yaml(changed.encode(), str(PARAMS_PATH))
+    for (name, key), value in values.items():
+        if found[name].get(key) != value:
+            raise InputError(f"{PARAMS_PATH}: {name}.{key}: write it on one line, then try again")
+    parse_params(found)
+    return changed
+
+
+def _yaml(value: Any) -> str:
+    """A text, a list of texts or `{}` as YAML on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in RESERVED:
+        return value
+    return json.dumps(value, ensure_ascii=False)
