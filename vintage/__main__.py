@@ -112,10 +112,13 @@ def compare(arguments: argparse.Namespace) -> int:
     """Compare B with A, metric by metric: the models, and what made them."""
     numerics.pin()
     from vintage.repository.compare import FORMATS, compare_revisions
-    from vintage.repository.revisions import read_revision
+    from vintage.repository.looks import count_looks
+    from vintage.repository.revisions import PREDICTIONS_PATH, read_revision
 
     try:
-        comparison = compare_revisions(read_revision(arguments.a), read_revision(arguments.b))
+        a, b = read_revision(arguments.a), read_revision(arguments.b)
+        n_models = count_looks(b.model.predictions, PREDICTIONS_PATH)
+        comparison = compare_revisions(a, b, n_models)
     except (OSError, MemoryError) as error:  # exit code 1 says that B is worse, and nothing else
         raise console.InputError(str(error) or "not enough memory") from None
     for line in FORMATS[arguments.format](comparison):

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from tests.conftest import PARAMS, ROOT
+from vintage.report.differences import Difference
+from vintage.repository.looks import looks_in_words
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, write_predictions
 
@@ -459,3 +461,40 @@ def test_the_margin_is_a_parameter(project: Path) -> None:
         store(project, made(0.1), evaluate__margin=margin)
         for metric in compared(project)["recipe"]["metrics"].values():
             assert metric[verdict] > 0.98
+
+
+def looks(project: Path) -> list[str]:
+    notes: list[str] = compared(project)["notes"]
+    return [note for note in notes if "were scored on these test rows" in note]
+
+
+def test_it_counts_the_models_that_were_scored_on_these_rows(project: Path) -> None:
+    commit(project)
+    assert looks(project) == []  # the two that are compared
+    git(project, "switch", "-qc", "branch")
+    store(project, made(0.2))
+    third = commit(project)
+    git(project, "switch", "-q", "main")
+    assert len(looks(project)) == 1
+    store(project, made(0.2, n=150))  # of other rows
+    commit(project)
+    store(project, made(0.25))
+    git(project, "update-ref", "refs/exps/12/3456/tried", commit(project))
+    git(project, "reset", "-q", "--hard", "HEAD~2")
+    store(project, made(0.2))  # the third one once more
+    (note,) = looks(project)
+    assert note.startswith("4 models were scored on these test rows, as far as Git knows. If all")
+    assert re.search(r"the best would still lead their mean by about 0\.0\d+ in accuracy, ", note)
+    store(project, made(0.2), evaluate__looks=4)
+    assert looks(project) == [f"warning: {note}"]
+    assert third in git(project, "rev-parse", "branch")
+
+
+def test_the_best_of_many_equally_good_models_leads_by_as_much_as_is_said() -> None:
+    draw = np.random.default_rng(0)
+    n_models, error = 12, 0.02  # of a difference
+    scores = draw.normal(size=(4000, 1)) + draw.normal(0, error / 2**0.5, size=(4000, n_models))
+    lead = (scores.max(axis=1) - scores.mean(axis=1)).mean()
+    said = looks_in_words(n_models, 20, {"accuracy": Difference(0.6, 0.6, 0.0, error=error)})
+    assert said is not None
+    assert f"by about {lead:.3f} in accuracy" in said

@@ -95,6 +95,7 @@ class IntervalParams(Strict):
 class EvaluateParams(IntervalParams):
     splits: int = Field(ge=0, le=1000)
     margin: float = Field(ge=0, le=1)
+    looks: int = Field(ge=3, le=1_000_000)
     require: dict[str, float] = Field(
         description="bounds by metric, such as {log_loss: 1.05}, or {}"
     )

@@ -15,6 +15,7 @@ from vintage.report.recipes import (
     recipe_differences,
 )
 from vintage.report.tables import aligned, wrapped
+from vintage.repository.looks import looks_in_words
 from vintage.repository.revisions import SPLITS_PATH, Revision
 from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
@@ -75,11 +76,14 @@ class Recipes:
     margin: float
 
 
-def compare_revisions(a: Revision, b: Revision) -> Comparison:
+def compare_revisions(a: Revision, b: Revision, n_models: int = 0) -> Comparison:
     """Compare by the settings `evaluate` of B.
 
     Paired on the test rows that both have and that neither has trained on, if there are any and the
     target is the same.
+
+    Args:
+        n_models: how many were scored on the test rows of B, see `vintage.repository.looks`.
     """
     settings = b.interval_params()
     pairs = {key: (a.params.get(key), b.params.get(key)) for key in sorted({*a.params, *b.params})}
@@ -104,6 +108,8 @@ def compare_revisions(a: Revision, b: Revision) -> Comparison:
         title += ": the predictions are equal"
     else:
         notes += _verdict_notes(metrics, settings.confidence)
+    if looks := looks_in_words(n_models, b.looks(), metrics):
+        notes.append(looks)
     rows = {"paired": n_paired, **pairing.left_out} if pairing else None
     recipe = _recipes(a, b, Settings(settings.confidence, b.margin()))
     return Comparison(

@@ -29,6 +29,7 @@ PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
 SPLITS_PATH = Path("metrics/splits.json")
 MARGIN = 0.01
+LOOKS = 20
 # the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "splits", "evaluate", "train", "split")
 
@@ -66,6 +67,11 @@ class Revision:
         """`evaluate.margin`, or its default where a revision is older than that."""
         margin = self.params.get("evaluate.margin")
         return margin if isinstance(margin, float) and 0 <= margin <= 1 else MARGIN
+
+    def looks(self) -> int:
+        """`evaluate.looks`, or its default where a revision is older than that."""
+        looks = self.params.get("evaluate.looks")
+        return looks if isinstance(looks, int) else LOOKS
 
     def interval_params(self) -> IntervalParams:
         """How its intervals were computed; InputError if the parameters do not say so."""
