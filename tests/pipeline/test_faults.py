@@ -284,7 +284,7 @@ def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
     code = {"PYTHONPATH": str(reproduced.root)}
     inside = Project(reproduced.root / "metrics")
     done = inside.run("python", "-m", "vintage", "stale", env=code)
-    assert done.stdout == "evaluate, baseline, report\n"
+    assert done.stdout == "evaluate, baseline, explain, report\n"
 
 
 @pytest.mark.parametrize(
@@ -336,3 +336,23 @@ def test_a_changed_file_of_the_same_size_and_time(reproduced: Project) -> None:
         path.write_bytes(content)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert f"wrong: {out}: is not what dvc.lock says; run `dvc repro`" in check(reproduced, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("data/wine.csv", "split"),
+        ("params.yaml", "split"),
+        ("data/tensors/train.safetensors", "train"),
+        ("metrics/details.json", "report"),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused_and_hangs_nothing(
+    reproduced: Project, path: str, stage: str
+) -> None:
+    file = reproduced.root / path
+    file.unlink()
+    os.mkfifo(file)
+    assert only_error(reproduced.stage(stage)).startswith(
+        f"error: {path}: is a folder, a pipe or a"
+    )

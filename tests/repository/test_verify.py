@@ -31,7 +31,7 @@ def test_a_clone_without_a_cache_is_verified(reproduced: Project, tmp_path: Path
     commit = clone.run("git", "rev-parse", "HEAD").stdout.strip()
     *lines, last = done.stdout.splitlines()
     assert lines == [f"{stage}: identical" for stage in STAGES]
-    assert (done.returncode, last) == (0, f"HEAD ({commit[:7]}): 6 identical")
+    assert (done.returncode, last) == (0, f"HEAD ({commit[:7]}): 7 identical")
     text = (clone.root / "receipt.json").read_text()
     receipt = json.loads(text)
     assert text == json.dumps(receipt, indent=2, sort_keys=True) + "\n"

@@ -10,7 +10,7 @@ from typing import Any
 from vintage.base.console import InputError, one_line, say
 from vintage.base.files import parse_yaml, write_bytes
 from vintage.base.params import PARAMS_PATH, load_params, parse_params
-from vintage.table.propose import (
+from vintage.repository.propose import (
     Column,
     Proposal,
     columns_of,
