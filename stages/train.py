@@ -20,7 +20,7 @@ import torch
 
 from vintage.base.files import write_json
 from vintage.base.params import ModelParams, TrainParams, load_params
-from vintage.base.tensors import read_examples, read_schema
+from vintage.base.tensors import digest_of, read_examples, read_schema
 from vintage.network import workers
 from vintage.network.checkpoint import Manifest, write_checkpoint
 from vintage.training.prepare import prepare
@@ -77,6 +77,7 @@ def train_as_one() -> None:
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(history.train_losses),
         numerics=params.train.numerics,
+        learned_rows=digest_of(train, val),
     )
     write_checkpoint(CHECKPOINT, training.ensemble, manifest, schema)
     write_json(LOSSES, [record.model_dump(exclude_unset=True) for record in history.records()])

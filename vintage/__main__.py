@@ -19,7 +19,7 @@ REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Ask three questions about a table, write params.yaml, and run the pipeline."""
+    """Ask what a table's columns are for, write params.yaml, and run the pipeline."""
     from vintage.repository.init import init
 
     init(Path(), arguments.table, arguments.yes)

@@ -16,7 +16,7 @@ from vintage.explain.explanation import Explanation
 from vintage.explain.importance import _donors, plan
 from vintage.explain.learning_curve import COPIES, _repeated
 from vintage.explain.sampling import grouped_order, whole_groups
-from vintage.explain.slices import worse_slices
+from vintage.explain.slices import _corrected, worse_slices
 
 STAGES = ("split", "train", "explain")
 
@@ -199,3 +199,19 @@ def test_the_file_says_nothing_of_time_or_place(run: Run) -> None:
     text = (folder / "metrics/explanation.json").read_text(encoding="utf-8")
     assert str(folder) not in text
     assert json.loads(text).keys() == Explanation.model_fields.keys()
+
+
+@pytest.mark.parametrize(("n_groups", "size"), [(200, 1), (50, 20)])
+def test_chance_makes_no_slice_worse_even_if_slices_cut_through_groups(
+    n_groups: int, size: int
+) -> None:
+    draw = np.random.default_rng(0)
+    members = np.repeat(np.arange(n_groups), size)
+    n_found = 0
+    for seed in range(30):
+        losses = draw.exponential(size=len(members))
+        codes = draw.integers(0, 4, (5, len(members)))
+        inside = np.concatenate([codes == code for code in range(4)])
+        p_values = _corrected(losses, members, inside, np.random.default_rng(seed))
+        n_found += bool((p_values <= 0.05).any())
+    assert n_found <= 5  # as many or more of 30 have a probability of 1.6 % at 5 %

@@ -9,13 +9,13 @@ MAKE = ("make", "-o", ".venv/installed", "repro")  # without installing
 
 
 def test_a_colleague_trains_nothing_again(reproduced: Project) -> None:
-    colleague = share(reproduced, str(reproduced.root.parent / "storage"))
-    takes_all(colleague)
+    takes_all(share(reproduced, str(reproduced.root.parent / "storage")))
 
 
 def test_without_access_it_says_so_and_computes(reproduced: Project) -> None:
-    colleague = share(reproduced, str(reproduced.root.parent / "storage"))
-    colleague.run("dvc", "remote", "modify", "--local", "storage", "url", "s3://storage")
+    reproduced.run("dvc", "remote", "add", "--default", "storage", "s3://storage")
+    reproduced.commit("a remote")
+    colleague = cloned(reproduced)
     done = colleague.run(*MAKE)
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
@@ -31,18 +31,20 @@ def test_without_a_remote_there_is_nothing_to_pull(fresh: Project) -> None:
     assert done.stderr == "error: no DVC remote is set; run `dvc remote add --default NAME URL`\n"
 
 
-def share(project: Project, url: str, **options: str) -> Project:
+def share(project: Project, url: str) -> Project:
     """Push the outputs of two branches, and clone."""
     project.run("dvc", "remote", "add", "--default", "storage", url)
-    for name, value in options.items():
-        project.run("dvc", "remote", "modify", "storage", name, value)
     project.commit("a remote")
     project.run("git", "checkout", "-q", "-b", "faster")
     project.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
-    assert project.repro() == ["train", "evaluate", "report"]
+    assert "train" in project.repro()
     project.commit("a higher rate")
     project.run("git", "checkout", "-q", "main")
     project.run("dvc", "push", "--all-branches")
+    return cloned(project)
+
+
+def cloned(project: Project) -> Project:
     clone = project.root.parent / "colleague"
     project.run("git", "clone", "-q", ".", str(clone))
     return Project(clone)
@@ -54,6 +56,22 @@ def takes_all(colleague: Project) -> None:
         colleague.run("git", "checkout", "-q", branch)
         shown = colleague.run(*MAKE).stdout
         assert "Running stage" not in shown
-        assert colleague.run("python", "-m", "vintage", "check").stdout == "the outputs are valid\n"
+        checked = colleague.run("python", "-m", "vintage", "check").stdout
+        assert checked.endswith("the outputs are valid\n")
         assert colleague.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
         assert colleague.run("git", "status", "--short").stdout == ""
+
+
+def test_an_edited_table_is_left_alone(reproduced: Project) -> None:
+    """One that DVC tracks, and whose new rows no cache has yet."""
+    reproduced.run("git", "rm", "-q", "--cached", "data/wine.csv")
+    reproduced.run("dvc", "add", "data/wine.csv")
+    reproduced.run("dvc", "remote", "add", "--default", "storage", "../storage")
+    reproduced.commit("the table in DVC")
+    reproduced.run("dvc", "push")
+    table = reproduced.root / "data/wine.csv"
+    edited = table.read_text() + table.read_text().splitlines()[-1] + "\n"
+    table.unlink()
+    table.write_text(edited)
+    reproduced.run("python", "-m", "vintage", "pull")
+    assert table.read_text() == edited

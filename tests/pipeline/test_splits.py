@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Project, Run
 from vintage.base.console import InputError
 
 
@@ -80,3 +80,15 @@ def test_a_table_that_can_hardly_be_split_is_refused_in_a_line(run: Run) -> None
     changes = {"split.by": "hash", "split.test_size": 0.8, "split.val_size": 0.1}
     with pytest.raises(InputError, match=r"evaluate.splits: of 7 seeds, . make a split; the last"):
         run(rare, "splits", **changes, **{"evaluate.splits": 3})
+
+
+def test_splits_of_other_parameters_are_not_compared(reproduced: Project) -> None:
+    """`dvc repro evaluate` leaves them out."""
+    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    assert reproduced.repro("evaluate") == ["train", "evaluate"]
+    shown = " ".join(reproduced.run("python", "-m", "vintage", "compare").stdout.split())
+    assert "B: splits.json is of other parameters, code or rows than the model; run" in shown
+    assert "this recipe on such tables: cannot be told" in shown
+    assert reproduced.repro("splits") == ["splits"]
+    shown = reproduced.run("python", "-m", "vintage", "compare").stdout
+    assert "the recipes over 2 other splits" in shown

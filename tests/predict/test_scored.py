@@ -1,5 +1,6 @@
 """`vintage score`: labelled rows that came later."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,50 @@ def test_rows_of_one_population_seldom_differ() -> None:
         )
         found.append([p is not None and p < 0.05 for p in p_values])
     assert np.mean(found) <= 0.06
+
+
+def test_a_table_without_rows_is_refused(model: Path) -> None:
+    (model / "next.csv").write_text(f"{HEADER}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"next.csv: has a header but no rows"):
+        list(score_lines(read_network(model / "data/checkpoint"), "next.csv", "auto", 0.95))
+
+
+def test_a_bad_cell_is_named_by_its_row_in_the_table(model: Path) -> None:
+    rows = [row.replace(",yes", ",").replace(",no", ",") for row in rows_of(5, seed=2)]
+    with pytest.raises(InputError, match=r"column 'a', row 5: 'x' is not a number"):
+        scored(model, [*rows, "x,1,a,yes"])
+
+
+def test_another_model_of_the_same_form_has_no_test_rows_here(model: Path) -> None:
+    """Its test rows may be among those that this one learned from."""
+    manifest = model / "data/checkpoint/model.json"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(re.sub(r'("learned_rows": ")\w+', r"\g<1>0", text), encoding="utf-8")
+    assert scored(model, rows_of(50, seed=2))[-1].startswith("data/tensors is not of this model")
+
+
+def test_few_distinct_rows_do_not_drift_by_being_left_out(run: Run) -> None:
+    """New rows that look like known ones are left out of the scores, but not of the test."""
+    draw = np.random.default_rng(5)
+
+    def rows(n_rows: int) -> list[str]:
+        return [
+            ",".join([*draw.choice(list("abcd"), 3), draw.choice(["yes", "no"])])
+            for _ in range(n_rows)
+        ]
+
+    folder = run("\n".join(["p,q,r,kind", *rows(150)]) + "\n", *STAGES)
+    lines = scored(folder, rows(400), "p,q,r,kind")
+    assert any(line.startswith("more than half of the rows are left out") for line in lines)
+    assert lines[-1] == "no column has drifted, of 4 that were tested"
+
+
+@pytest.mark.parametrize("n_new", [1, 5, 20])
+def test_few_new_rows_seldom_drift(n_new: int) -> None:
+    draw = np.random.default_rng(n_new)
+    shares = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.05, 0.04, 0.03, 0.03])
+    p_values = [
+        category_drift(draw.choice(9, 1000, p=shares), draw.choice(9, n_new, p=shares)).p_value
+        for _ in range(200)
+    ]
+    assert sum(p <= 0.05 for p in p_values) <= 20

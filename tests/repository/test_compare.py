@@ -433,7 +433,7 @@ def test_recipes_are_compared_over_the_splits_that_both_have(project: Path) -> N
     assert backwards.returncode == 1
     put_splits(project, splits(gain=0.05, digest="of another table"))
     recipe = compared(project)["recipe"]
-    assert recipe["title"].endswith("no split has the same rows in both")
+    assert recipe["title"].endswith("fewer than two splits have the same rows in both")
     assert recipe["metrics"] == {}
 
 
@@ -498,3 +498,11 @@ def test_the_best_of_many_equally_good_models_leads_by_as_much_as_is_said() -> N
     said = looks_in_words(n_models, 20, {"accuracy": Difference(0.6, 0.6, 0.0, error=error)})
     assert said is not None
     assert f"by about {lead:.3f} in accuracy" in said
+
+
+def test_a_margin_of_zero_counts(project: Path) -> None:
+    put_splits(project, splits())
+    commit(project)
+    put_splits(project, splits(gain=0.03))
+    store(project, made(0.1), evaluate__margin=0)
+    assert compared(project)["recipe"]["margin"] == 0

@@ -69,7 +69,7 @@ def test_the_proposals_have_reasons(fresh: Project) -> None:
 
 def test_an_answer_is_taken_instead_of_a_proposal(fresh: Project) -> None:
     write_visits(fresh)
-    done = answered(fresh, "data/visits.csv", "ill\n\nnone\npatient\n")
+    done = answered(fresh, "data/visits.csv", "ill\nis ill\nnone\nnone\npatient\n")
     assert "'ill' is no column; the columns are visit_id, patient, visited_at" in done.stdout
     params = load_params(fresh.root / "params.yaml")
     assert (params.data.target, params.data.ignore) == ("is ill", [])

@@ -46,7 +46,8 @@ def learning_curve(
     confidence: float,
     report: Report = lambda *_: None,
 ) -> LearningCurve | None:
-    """Train the pack and score it on the test rows; None if there are too few train rows.
+    """Train the pack and score it on the test rows; None if there are too few train rows,
+    or the test rows are all of one group.
 
     The interval of a log loss is that of the test rows. That of the gain counts in how far the
     draws of one share differ.
@@ -63,7 +64,7 @@ def learning_curve(
     pool, generator = rows.pool, np.random.default_rng(train.seed)
     n_inputs = checkpoint.ensemble.encoder.n_outputs
     most = min(MOST_ROWS, MOST_INPUTS // (COPIES[0] * n_inputs))
-    if min(most, len(pool.rows)) < FEWEST_ROWS:
+    if min(most, len(pool.rows)) < FEWEST_ROWS or len(np.unique(test.groups)) < 2:
         return None
     taken = whole_groups(grouped_order(pool.groups, generator), pool.groups, most)
     pool = pool.take(np.sort(taken))

@@ -31,6 +31,8 @@ class Manifest(Strict):
         seeds: of each replica's initial weights.
         best_epochs: of each replica, from 1: the epoch whose weights it kept.
         n_epochs: how many were trained.
+        learned_rows: a digest of the train and validation rows, see `digest_of`; None in earlier
+            checkpoints.
         numerics: `exact` or `fast`; in earlier checkpoints others, which are read as `exact`.
         settled_epoch, still_falling: in earlier checkpoints; ignored.
     """
@@ -41,6 +43,7 @@ class Manifest(Strict):
     best_epochs: Annotated[list[_Epoch], Field(min_length=1)]
     n_epochs: _Epoch
     numerics: str
+    learned_rows: str | None = None
     settled_epoch: Any = Field(default=None, exclude=True)
     still_falling: Any = Field(default=None, exclude=True)
 

@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from vintage.base.console import InputError, one_line
-from vintage.base.tensors import Examples, Features, Integers, Schema, read_examples, read_schema
+from vintage.base.tensors import (
+    Examples,
+    Features,
+    Integers,
+    Schema,
+    digest_of,
+    read_examples,
+    read_schema,
+)
 from vintage.network.checkpoint import Checkpoint
 from vintage.predict.model import check_columns, encode, listed
 from vintage.predict.shift import ScoreChange, score_changes
@@ -52,8 +60,9 @@ def score_lines(
         InputError: the table cannot be read, has no target, or no row that is new.
     """
     schema = network.schema
-    own = _own_rows(schema)
-    new = _without_known(_read(network, source, delimiter), own)
+    own = _own_rows(network)
+    labelled = _read(network, source, delimiter)
+    new = _without_known(labelled, own)
     if not len(new.labels):
         raise InputError(f"{source}: no labelled row is new: {_left_out(new.left_out)}")
     groups = equal_rows(new.features.T)
@@ -87,7 +96,12 @@ def score_lines(
         cells.append((metric.title, *shown, interval(scores, name), _shown(p_value), verdict))
     yield from aligned(columns, cells)
     yield ""
-    yield from _drift_lines(schema, own, new, confidence)
+    if len(new.labels) < len(labelled.labels) / 2:
+        yield from wrapped(
+            "more than half of the rows are left out; if they only look like rows of the model's "
+            "table, those that are scored are the unusual ones"
+        )
+    yield from _drift_lines(schema, own, labelled, confidence)
 
 
 def _verdict(
@@ -107,14 +121,11 @@ def _drift_lines(
     """Which columns have drifted, the target among them."""
     before = np.concatenate([part.features for part in own.values()])
     labels = np.concatenate([part.labels for part in own.values()])
-    # twins say nothing that the first of them does not
-    first_before, first_new = (_first_of(rows) for rows in (before, new.features))
     found: dict[str, Drift] = {}
     for index, feature in enumerate(schema.features):
-        sides = before[first_before, index], new.features[first_new, index]
-        found[feature.name] = feature_drift(feature, *sides)
+        found[feature.name] = feature_drift(feature, before[:, index], new.features[:, index])
     target = f"{schema.target} (the target)"
-    found[target] = category_drift(labels[first_before], new.labels[first_new])
+    found[target] = category_drift(labels, new.labels)
     p_values = _corrected({name: drift.p_value for name, drift in found.items()}, confidence)
     drifted = sorted(
         (name for name in found if p_values[name] <= 1 - confidence),
@@ -142,17 +153,14 @@ def _shown(p_value: float | None) -> str:
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
-def _first_of(features: Features) -> Integers:
-    """The place of the first of equal rows."""
-    return np.unique(equal_rows(features.T), return_index=True)[1]
-
-
-def _own_rows(schema: Schema) -> dict[str, Examples] | None:
+def _own_rows(network: Checkpoint) -> dict[str, Examples] | None:
     """The rows of the table that the model was made of; None if they are not here."""
     path = TENSORS / "schema.json"
-    if not path.exists() or read_schema(path) != schema:
+    if not path.exists() or read_schema(path) != network.schema:
         return None
-    return {name: read_examples(TENSORS / f"{name}.safetensors", schema) for name in PARTS}
+    own = {name: read_examples(TENSORS / f"{name}.safetensors", network.schema) for name in PARTS}
+    learned = network.manifest.learned_rows
+    return own if learned == digest_of(own["train"], own["val"]) else None
 
 
 def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
@@ -166,14 +174,15 @@ def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
             raise InputError(f"{table.path}: has no {listed([schema.target])}, the target; {hint}")
         batches = list(table.batches([*names, schema.target], numbers))
         path = table.path
+    if not batches:
+        raise InputError(f"{path}: has a header but no rows")
     rows = pa.Table.from_batches(batches)
     target = with_nulls(rows[schema.target], schema.missing)
     is_labelled = ~is_missing(target)
-    kept = pa.array(is_labelled)
-    rows, target = rows.filter(kept), typed(target.filter(kept), exact=True)
+    features = encode(path, rows, schema)[is_labelled]
+    target = typed(target.filter(pa.array(is_labelled)), exact=True)
     places = {name: index for index, name in enumerate(schema.classes)}
     labels = np.array([places.get(value_name(v), -1) for v in target.to_pylist()], dtype=np.int64)
-    features = encode(path, rows, schema)
     is_known = labels >= 0
     left_out = {
         "without a class": int((~is_labelled).sum()),

@@ -339,7 +339,9 @@ def _next_steps(facts: Facts) -> Iterator[Block]:
     )
     yield Checks(by_urgency(found))
     if (curve := facts.explanation.curve) is None:
-        yield Paragraph("There are too few train rows to tell whether more of them would help.")
+        yield Paragraph(
+            "There are too few train or test rows to tell whether more train rows would help."
+        )
         return
     yield Paragraph(_curve_in_words(curve))
     yield Table(

@@ -201,7 +201,7 @@ def _recipes(a: Revision, b: Revision, settings: Settings) -> Recipes:
     pairs = []
     if not reasons and a.splits and b.splits:
         pairs = common_splits(a.splits, b.splits)
-        reasons += ["no split has the same rows in both"] if len(pairs) < 2 else []
+        reasons += ["fewer than two splits have the same rows in both"] if len(pairs) < 2 else []
     if reasons:
         title = f"the recipes are not compared over other splits: {'; '.join(reasons)}"
         return Recipes(title, 0, {}, settings.margin)

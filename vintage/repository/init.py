@@ -1,4 +1,4 @@
-"""`vintage init`: three questions about a table, and `params.yaml` with the answers."""
+"""`vintage init`: a few questions about a table, and `params.yaml` with the answers."""
 
 import json
 import re
@@ -29,6 +29,7 @@ LINE = re.compile(r"""(  (\w+): +)("(?:[^"\\]|\\.)*"|[^#\n]*?)((?: +#.*)?)""")
 FRESH: dict[Key, Any] = {
     ("data", "id"): NONE,
     ("data", "kinds"): {},
+    ("split", "val_size"): "auto",
     ("split", "group_by"): "duplicates",
     ("split", "order_by"): NONE,
     ("split", "column"): NONE,
@@ -57,14 +58,15 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
         ("data", "ignore"): list(ignored),
         ("data", "delimiter"): "auto",
     }
-    time = propose_time(columns, features)
-    of_groups = propose_groups(columns, features)
-    proposal = time if time.columns else of_groups
-    question = "Which column tells when a row came about, or which rows belong together?"
-    for name in ask(question, proposal, columns, 1, may_be_none=True):
-        key = "group_by" if columns[name].days is None else "order_by"
-        answers["split", key] = name
-        say(f"split.{key}: {one_line(name)}")
+    question = "Which column tells when a row came about, so that the latest rows test?"
+    for name in ask(question, propose_time(columns, features), columns, 1, may_be_none=True):
+        answers["split", "order_by"] = name
+    if answers["split", "order_by"] == NONE:
+        question = (
+            "Of which column do rows of one value belong together, such as those of a patient?"
+        )
+        for name in ask(question, propose_groups(columns, features), columns, 1, may_be_none=True):
+            answers["split", "group_by"] = name
     write_bytes(root / PARAMS_PATH, with_values(text, answers).encode("utf-8"))
 
 

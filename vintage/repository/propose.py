@@ -92,7 +92,9 @@ def columns_of(data: DataParams) -> dict[str, Column]:
         cells = table[name]
         if not (pa.types.is_nested(cells.type) or isinstance(cells.type, pa.BaseExtensionType)):
             cells = typed(with_nulls(cells, data.missing))
-            columns[name] = Column(name, cells, pc.count_distinct(cells, mode="only_valid").as_py())
+            is_null = pa.types.is_null(cells.type)
+            n_values = 0 if is_null else pc.count_distinct(cells, mode="only_valid").as_py()
+            columns[name] = Column(name, cells, n_values)
     return columns
 
 
@@ -134,7 +136,7 @@ def propose_groups(columns: Mapping[str, Column], features: list[str]) -> Propos
             return Proposal(
                 (name,), f"{column.n_values} values, each in {each:.1f} rows on average"
             )
-    return Proposal((), "no column of times, or of something that has several rows")
+    return Proposal((), "no column looks like an owner of several rows")
 
 
 def propose_time(columns: Mapping[str, Column], features: list[str]) -> Proposal:

@@ -19,7 +19,7 @@ from vintage.base.files import parse_json, parse_yaml, read_bytes
 from vintage.base.params import NO_RESULT, PARAMS_PATH, IntervalParams
 from vintage.report.differences import Candidate
 from vintage.repository.git import find_commit, run_git
-from vintage.repository.lock_file import LOCK_FILE, parse_lock_file
+from vintage.repository.lock_file import LOCK_FILE, LockFile, parse_lock_file
 from vintage.scores.evaluation import replica_stds
 from vintage.scores.predictions import parse_predictions
 from vintage.scores.splits import Splits
@@ -30,6 +30,7 @@ DETAILS_PATH = Path("metrics/details.json")
 SPLITS_PATH = Path("metrics/splits.json")
 MARGIN = 0.01
 LOOKS = 20
+OUTDATED = "splits.json is of other parameters, code or rows than the model; run `dvc repro splits`"
 # the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "splits", "evaluate", "train", "split")
 
@@ -65,8 +66,9 @@ class Revision:
 
     def margin(self) -> float:
         """`evaluate.margin`, or its default where a revision is older than that."""
-        margin = self.params.get("evaluate.margin")
-        return margin if isinstance(margin, float) and 0 <= margin <= 1 else MARGIN
+        margin: Any = self.params.get("evaluate.margin")
+        is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+        return float(margin) if is_number and 0 <= margin <= 1 else MARGIN
 
     def looks(self) -> int:
         """`evaluate.looks`, or its default where a revision is older than that."""
@@ -96,7 +98,7 @@ def read_revision(name: str) -> Revision:
         _needed(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
     )
     asked = _flat(parse_yaml(_needed(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
-    params, table_md5 = dict(asked), None
+    params, table_md5, lock = dict(asked), None, None
     if found := read_file(commit, Path(LOCK_FILE)):
         lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
         for stage in STAGES:
@@ -115,6 +117,8 @@ def read_revision(name: str) -> Revision:
     splits = None
     if found := read_file(commit, SPLITS_PATH):
         splits = parse_json(found, f"{SPLITS_PATH} of {name}", Splits)
+        if lock and not _same_recipe(lock):
+            splits = Splits(splits={}, reason=OUTDATED)
     replicas = params.get("train.replicas")
     params |= {
         key: f"auto ({value})"
@@ -141,6 +145,24 @@ def read_file(commit: str | None, path: Path) -> bytes | None:
     except (DvcException, FileNotFoundError, IsADirectoryError):
         return None
     return content
+
+
+def _same_recipe(lock: LockFile) -> bool:
+    """Whether the stage `splits` ran with what `split` and `train` ran with."""
+    if "splits" not in lock.stages:
+        return False
+    params = lock.params_of("splits")
+    deps = {dep.path: dep.md5 for dep in lock.stages["splits"].deps}
+    return all(
+        params.get(section) == values
+        for stage in ("split", "train")
+        for section, values in lock.params_of(stage).items()
+    ) and all(
+        deps.get(dep.path, dep.md5) == dep.md5
+        for stage in ("split", "train")
+        if stage in lock.stages
+        for dep in lock.stages[stage].deps
+    )
 
 
 def _needed(commit: str | None, path: Path, name: str) -> bytes:

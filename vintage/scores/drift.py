@@ -12,7 +12,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from vintage.base.tensors import Feature
 
-FEWEST = 10  # rows of a category on both sides; the rarer ones count as one
+FEWEST = 5  # expected rows of a category on the smaller side; the rarer ones count as one
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,14 @@ def category_drift(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> Dr
     counts = np.array([np.bincount(side, minlength=int(codes.max()) + 1) for side in sides])
     shares = counts / counts.sum(axis=1, keepdims=True)
     distance = float(np.abs(shares[0] - shares[1]).sum() / 2)
-    rare = counts.sum(axis=0) < FEWEST
-    pooled = np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)])
-    pooled = pooled[:, pooled.sum(axis=0) > 0]
+    expected = counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum()
+    order = np.argsort(expected, kind="stable")
+    n_rare = int((expected < FEWEST).sum())
+    if n_rare and expected[order[:n_rare]].sum() < FEWEST:
+        n_rare += 1  # with the next one
+    pooled = np.column_stack(
+        [counts[:, order[:n_rare]].sum(axis=1), counts[:, order[n_rare:]]] if n_rare else [counts]
+    )
     if pooled.shape[1] < 2:
         return Drift(distance, 1.0)
     return Drift(distance, float(chi2_contingency(pooled, correction=False).pvalue))
