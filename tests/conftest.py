@@ -1,5 +1,6 @@
 """Real clones of the project, in which the tests run the real `dvc`, and processes to run it."""
 
+import fcntl
 import os
 import random
 import re
@@ -147,21 +148,30 @@ def _fresh(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def _run(project: Project, folder: Path) -> Project:
-    copy = project.copy_to(folder / "project")
-    copy.repro()
-    copy.commit("results")
-    return copy
+def _run_once(project: Project, name: str, factory: pytest.TempPathFactory) -> Project:
+    """A copy with results, made by the first of the processes that share out the tests."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    copy, done = folder / name, folder / f"{name}.done"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(copy, ignore_errors=True)
+            project.copy_to(copy).repro()
+            Project(copy).commit("results")
+            done.touch()
+    return Project(copy)
 
 
 @pytest.fixture(scope="session")
 def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return _run(_fresh, tmp_path_factory.mktemp("reproduced"))
+    return _run_once(_fresh, "reproduced", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def _default_reproduced(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return _run(_default, tmp_path_factory.mktemp("default_reproduced"))
+    return _run_once(_default, "default_reproduced", tmp_path_factory)
 
 
 @pytest.fixture

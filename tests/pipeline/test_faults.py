@@ -275,7 +275,7 @@ PREDICT = ("vintage", "predict", "data/wine.csv")
 def test_the_status_of_a_read_only_checkout(reproduced: Project) -> None:
     for command in ("check", "stale"):
         done = reproduced.run(*read_only(".", "python", "-m", "vintage", command), check=False)
-        said = only_error(done) if command == "stale" else done.stdout.splitlines()[0]
+        said = only_error(done) if command == "stale" else done.stdout
         assert "dvc status failed: unexpected error - [Errno 30] Read-only file system" in said
 
 
@@ -356,3 +356,13 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_hangs_nothing(
     assert only_error(reproduced.stage(stage)).startswith(
         f"error: {path}: is a folder, a pipe or a"
     )
+
+
+def test_what_dvc_left_half_written_is_removed(reproduced: Project) -> None:
+    left, own = (
+        reproduced.root / "metrics" / name for name in (".6pVVjA8o_GM3F9VtRlTQHg.tmp", ".own.tmp")
+    )
+    for path in (left, own):
+        path.write_text("half")
+    assert "half written by DVC and is removed" in reproduced.run(*MEND).stdout
+    assert (left.exists(), own.exists()) == (False, True)

@@ -12,8 +12,8 @@ from vintage.repository.status import stale_stages
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING = ["split", "baseline", "train", "evaluate", "explain", "splits", "report"]
-TRAINED = ["train", "evaluate", "explain", "splits", "report"]
+EVERYTHING = ["split", "baseline", "train", "evaluate", "splits", "explain", "report"]
+TRAINED = ["train", "evaluate", "splits", "explain", "report"]
 
 
 def edit(path: str, old: str, new: str) -> Edit:
@@ -134,7 +134,7 @@ def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Projec
 def test_nothing_but_the_report_waits_for_the_explanation(reproduced: Project) -> None:
     reproduced.edit("params.yaml", "epochs: 10", "epochs: 5")
     assert reproduced.repro("evaluate") == ["train", "evaluate"]
-    assert reproduced.repro() == ["explain", "report"]
+    assert reproduced.repro() == ["splits", "explain", "report"]
 
 
 def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Project) -> None:

@@ -85,10 +85,10 @@ def test_a_pull_request_is_told_what_changed(reproduced: Project) -> None:
     reproduced.edit("params.yaml", "epochs: 10", "epochs: 1")
     reproduced.commit("fewer epochs")
     stale = reproduced.run("python", "-m", "vintage", "stale").stdout.strip()
-    assert stale == "train, splits, report"
+    assert stale == "train, splits, explain, report"
     reproduced.repro()
     comment = reproduced.run("bash", ".ci/comment", "main~1", stale).stdout
-    assert "committed dvc.lock: train, splits, report" in comment
+    assert "committed dvc.lock: train, splits, explain, report" in comment
     assert "| train.epochs | 10 | 1 |" in comment
     assert re.search(r"\| log loss \|.*\| worse \|", comment)
     row = r"\| metrics/evaluation.json +\| test.log_loss +\| [\d.]+ +\| [\d.]+ +\|"

@@ -2,10 +2,11 @@
 
 DVC writes `dvc.lock` and `.dvc/tmp/rwlock` in place, so a kill can leave them empty or cut. A
 damaged rwlock, its note of who reads and writes what, stops every later command; so does a folder
-of the run cache in which no run is noted yet.
+of the run cache in which no run is noted yet. What it was about to write lies beside the outputs.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vintage.repository.git import run_git
 from vintage.repository.lock_file import LOCK_FILE, read_lock_file
 
 RWLOCK = ".dvc/tmp/rwlock"
+TEMPORARY = re.compile(r"\.[\w-]{22}\.tmp")  # as DVC names files that it writes
 
 
 def mend(root: Path) -> Iterator[str]:
@@ -40,6 +42,12 @@ def mend(root: Path) -> Iterator[str]:
             yield f"{folder}: held no run and is removed"
     if (root / LOCK_FILE).exists():
         yield from _mend_lock_file(root)
+        outs = [out for stage in read_lock_file(root).stages.values() for out in stage.outs]
+        for folder in sorted({(root / out.path).parent for out in outs}):
+            for path in folder.glob(".*.tmp"):
+                if TEMPORARY.fullmatch(path.name):
+                    path.unlink()
+                    yield f"{path}: was half written by DVC and is removed"
 
 
 def _mend_lock_file(root: Path) -> Iterator[str]:
