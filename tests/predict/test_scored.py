@@ -112,7 +112,7 @@ def test_a_column_that_is_missing_is_named(model: Path, header: str, message: st
 
 
 def test_rows_of_one_population_seldom_differ() -> None:
-    """Scores, numbers and categories: 210 tests at 5 %, of which chance seldom rejects 8 %."""
+    """At most 6 % of pairs, as for comparisons: scores, numbers and categories."""
     draw = np.random.default_rng(6)
     found = []
     for _ in range(30):
@@ -133,7 +133,7 @@ def test_rows_of_one_population_seldom_differ() -> None:
             category_drift(draw.integers(0, 30, 200), draw.integers(0, 30, 120)).p_value
         )
         found.append([p is not None and p < 0.05 for p in p_values])
-    assert np.mean(found) <= 0.08
+    assert np.mean(found) <= 0.06
 
 
 def test_a_table_without_rows_is_refused(model: Path) -> None:
