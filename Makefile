@@ -1,5 +1,6 @@
 # make repro   install, mend what a crash left, take what a DVC remote has, run the rest, show the scores
-# make test    install, run every test and check
+# make test    install, run every test and check of the code
+# make pages   run every command of README and docs/, and compare what it prints with what they show
 # make check   check the outputs of the pipeline
 # make verify  run every stage again, and compare with what is committed
 # make stale   name the stages whose inputs are not those in dvc.lock
@@ -15,7 +16,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 # DVC advises to push also where there is nowhere to push to
 REMOTE = $$(grep -cs remote .dvc/config .dvc/config.local | awk -F: '{ n += $$2 } END { print n + 0 }')
 
-.PHONY: repro test check verify stale lint lock
+.PHONY: repro test pages check verify stale lint lock
 
 repro: $(INSTALLED)
 	python -m vintage mend
@@ -28,7 +29,10 @@ test: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 	mypy
-	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal  # on two cores, two tests of one thread each
+	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal -m "not pages"  # on two cores, two tests of one thread each
+
+pages: $(INSTALLED)
+	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal -m pages
 
 check: $(INSTALLED)
 	python -m vintage check

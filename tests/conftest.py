@@ -57,7 +57,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
         if check and done.returncode:
             pytest.fail(f"{command} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")

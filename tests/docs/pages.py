@@ -108,7 +108,7 @@ def run(commands: list[Command], project: Project) -> list[tuple[int, list[str]]
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     parts = re.split(rf"\n{DONE}(\d+)\n", done.stdout)
     assert len(parts) == 2 * len(commands) + 1, done.stdout

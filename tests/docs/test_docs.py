@@ -39,6 +39,7 @@ MOST_LINES = 220
 
 
 @pytest.mark.slow
+@pytest.mark.pages
 @pytest.mark.parametrize("page", [name for name, commands in RUN.items() if commands])
 def test_its_commands_print_what_it_shows(page: str, default_reproduced: Project) -> None:
     commands = RUN[page]
