@@ -1,15 +1,30 @@
 """A colleague's clone takes from a DVC remote what was computed elsewhere, and computes nothing."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, only_error
 
 pytestmark = pytest.mark.slow
 MAKE = ("make", "-o", ".venv/installed", "repro")  # without installing
+SERVERS = os.environ.get("REMOTES", "").split()  # which .ci/remotes starts
 
 
-def test_a_colleague_trains_nothing_again(reproduced: Project) -> None:
-    takes_all(share(reproduced, str(reproduced.root.parent / "storage")))
+@pytest.mark.parametrize("url", ["a folder", *SERVERS])
+def test_a_colleague_trains_nothing_again(reproduced: Project, url: str) -> None:
+    folder = str(reproduced.root.parent / "storage")
+    takes_all(share(reproduced, folder if url == "a folder" else url))
+
+
+@pytest.mark.parametrize("url", SERVERS)
+def test_without_a_key_it_is_told_in_a_line(reproduced: Project, url: str, tmp_path: Path) -> None:
+    reproduced.run("dvc", "remote", "add", "--default", "storage", url)
+    nobody = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    done = reproduced.run("python", "-m", "vintage", "pull", check=False, env=nobody)
+    said = only_error(done)
+    assert said.startswith("error: the remote 'storage' cannot be used, `dvc repro` computes")
 
 
 def test_without_access_it_says_so_and_computes(reproduced: Project) -> None:
