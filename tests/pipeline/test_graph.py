@@ -162,7 +162,8 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
     for command, expected in zip((["show"], ["diff", "HEAD"]), revisions, strict=True):
         done = reproduced.run("dvc", "plots", *command, "--json")
         assert "failed" not in done.stderr
-        drawn = {name: plots for name, plots in json.loads(done.stdout)["data"].items() if plots}
+        listed = json.loads(done.stdout)["data"]
+        drawn = {name: plots for name, plots in listed.items() if plots}
         assert {name: plots[0]["type"] for name, plots in drawn.items()} == {
             "metrics/losses.json": "vega",
             "metrics/predictions.csv": "vega",
@@ -190,6 +191,10 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         ):
             assert said in text, f"{said!r} is not shown by dvc plots {command[0]}"
         assert not re.search(r"<(script|link)[^>]+(src|href)=", text), "it wants a network"
+        hidden = re.search(r"^(#.*) \{ display: none; \}$", text, re.M)
+        assert hidden
+        empty = {f"#{re.sub('[/.]', '_', name)}" for name in listed.keys() - drawn.keys()}
+        assert set(hidden[1].split(", ")) == empty
         shutil.rmtree(reproduced.root / "shown")
 
 
