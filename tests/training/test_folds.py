@@ -124,10 +124,8 @@ def test_what_was_predicted_out_of_fold() -> None:
     assert places.tolist() == np.flatnonzero((FOLDS == 0) | (FOLDS == 1)).tolist()
 
 
-def test_the_pipeline_in_folds(fresh: Project) -> None:
-    fresh.set_params(**{"split.val_size": "folds", "train.calibration": "temperature"})
-    fresh.repro()
-    tensors = fresh.root / "data/tensors"
+def test_the_pipeline_in_folds(reproduced: Project) -> None:
+    tensors = reproduced.root / "data/tensors"
     schema = read_schema(tensors / "schema.json")
     train, val, test = (
         read_examples(tensors / f"{name}.safetensors", schema) for name in ("train", "val", "test")
@@ -139,17 +137,17 @@ def test_the_pipeline_in_folds(fresh: Project) -> None:
     for group in np.unique(train.groups):
         assert len(np.unique(train.folds[train.groups == group])) == 1
 
-    details = json.loads((fresh.root / "metrics/details.json").read_text())
-    losses = json.loads((fresh.root / "metrics/losses.json").read_text())
+    details = json.loads((reproduced.root / "metrics/details.json").read_text())
+    losses = json.loads((reproduced.root / "metrics/losses.json").read_text())
     assert details["epochs"]["best"] == min((r["val_loss"], r["epoch"]) for r in losses)[1]
     assert details["val"]["log_loss"] == pytest.approx(min(r["val_loss"] for r in losses), abs=0.1)
     assert details["val"].keys() == plain_scores(test.labels, np.eye(6)[test.labels]).keys()
-    report = (fresh.root / "metrics/report.md").read_text()
+    report = (reproduced.root / "metrics/report.md").read_text()
     assert (
         "915 rows to train, in 8 folds, each of which validates networks that left it out; "
         in report
     )
-    assert fresh.run("python", "-m", "vintage", "check").stdout.endswith(
+    assert reproduced.run("python", "-m", "vintage", "check").stdout.endswith(
         "\nthe outputs are valid\n"
     )
 

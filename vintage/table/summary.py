@@ -218,7 +218,7 @@ def _n_near(shared: Shared, rows: Ids, test: Ids) -> int:
     if len(shared.features) < 2 or not numeric:
         return 0
     scale = np.ones(len(shared.features))
-    deviation = np.nanstd(shared.values[rows][:, numeric], axis=0, dtype=np.float64)
+    deviation = np.nanstd(shared.values[rows][:, numeric].astype(np.float64), axis=0)
     scale[numeric] = np.where(deviation > 0, deviation, 1)
 
     def scaled(places: Ids) -> npt.NDArray[np.float64]:
