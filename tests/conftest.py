@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,30 +149,37 @@ def _fresh(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def _run_once(project: Project, name: str, factory: pytest.TempPathFactory) -> Project:
-    """A copy with results, made by the first of the processes that share out the tests."""
-    folder = factory.getbasetemp()
+def _made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of the processes that share out the tests has made for all."""
+    base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    copy, done = folder / name, folder / f"{name}.done"
-    with (folder / f"{name}.lock").open("w") as lock:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            project.copy_to(copy).repro()
-            Project(copy).commit("results")
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
             done.touch()
-    return Project(copy)
+    return folder
+
+
+def _with_results(project: Project, folder: Path) -> None:
+    copy = project.copy_to(folder)
+    copy.repro()
+    copy.commit("results")
 
 
 @pytest.fixture(scope="session")
 def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return _run_once(_fresh, "reproduced", tmp_path_factory)
+    make = partial(_with_results, _fresh)
+    return Project(_made_once("reproduced", tmp_path_factory, make))
 
 
 @pytest.fixture(scope="session")
 def _default_reproduced(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return _run_once(_default, "default_reproduced", tmp_path_factory)
+    make = partial(_with_results, _default)
+    return Project(_made_once("default_reproduced", tmp_path_factory, make))
 
 
 @pytest.fixture
@@ -195,9 +203,10 @@ def default_reproduced(_default_reproduced: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> "Training":
     """A clone in which a training is due that takes its time; copy it before you run it."""
-    from tests.processes import prepare_training
+    from tests.processes import Training, prepare_training
 
-    return prepare_training(_reproduced, tmp_path_factory.mktemp("training"))
+    make = partial(prepare_training, _reproduced)
+    return Training.of(_made_once("training", tmp_path_factory, make))
 
 
 SHORT = {

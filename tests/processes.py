@@ -1,6 +1,7 @@
 """Real processes to interrupt: a command and its children as a process group of its own."""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -115,6 +116,7 @@ def start(project: Project, *command: str, **env: str) -> Group:
 Command = tuple[str, ...]
 TRAIN: Command = ("python", "-m", "stages.train")
 REPRO: Command = ("dvc", "repro")
+SECONDS = "seconds.json"
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,21 @@ class Training:
     expected: dict[str, bytes]
     seconds: dict[Command, float]
 
+    @classmethod
+    def of(cls, folder: Path) -> "Training":
+        """As `prepare_training` has made it there."""
+        seconds = json.loads((folder / SECONDS).read_text())
+        return cls(
+            Project(folder / "due"),
+            Project(folder / "uninterrupted").outputs(),
+            {command: seconds[command[0]] for command in (TRAIN, REPRO)},
+        )
+
     def copy_to(self, folder: Path) -> Project:
         return self.project.copy_to(folder)
 
 
-def prepare_training(reproduced: Project, folder: Path) -> Training:
+def prepare_training(reproduced: Project, folder: Path) -> None:
     project = reproduced.copy_to(folder / "due")
     long = {"train.epochs": 150, "train.batch_size": 512, "train.patience": 0}
     project.set_params(**{"train.replicas": 4, **long})
@@ -146,10 +158,10 @@ def prepare_training(reproduced: Project, folder: Path) -> Training:
     for run in [*(project.root / ".dvc/cache/runs").glob("*/*/*")]:
         if "stages.train" in run.read_text():
             shutil.rmtree(run.parent)
-    seconds: dict[Command, float] = {}
+    seconds: dict[str, float] = {}
     for command in (TRAIN, REPRO):
         timed = project.copy_to(folder / command[0])
         started = time.monotonic()
         timed.run(*command)
-        seconds[command] = time.monotonic() - started
-    return Training(project, uninterrupted.outputs(), seconds)
+        seconds[command[0]] = time.monotonic() - started
+    (folder / SECONDS).write_text(json.dumps(seconds))

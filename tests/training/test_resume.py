@@ -18,7 +18,7 @@ from tests.processes import REPRO, TRAIN, Command, Group, Training, start
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = int(os.environ.get("MOMENTS", "5"))
+MOMENTS = int(os.environ.get("MOMENTS", "3"))
 LOSSES = "metrics/losses.json"
 STATE = "data/resume/train.safetensors"
 CONTINUING = re.compile(r"^continuing after epoch \d+, from data/resume/train\.safetensors$", re.M)
