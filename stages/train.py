@@ -39,7 +39,7 @@ def main() -> None:
     if params.compute.workers > 1 and "RANK" not in os.environ:
         from vintage.training.launch import launch
 
-        launch(params.compute.workers, "stages.train")
+        launch(params.compute, "stages.train")
         return
     with workers.joined():
         train_as_one()

@@ -105,6 +105,7 @@ class ComputeParams(Strict):
     """What no result depends on, so that no stage declares it, and a change reruns nothing."""
 
     workers: int = Field(ge=1, le=1024)
+    launcher: Literal["torchrun", "ray"]
 
 
 class Params(Strict):

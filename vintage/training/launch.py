@@ -1,4 +1,4 @@
-"""Several workers on this machine, started and watched over by PyTorch's own launcher."""
+"""Several workers, started and watched over by PyTorch's own launcher here, or by Ray."""
 
 import logging
 import os
@@ -13,45 +13,59 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vintage.base.console import LAUNCHER, LOST, Terminated, warn
 from vintage.base.machine import available_cores
+from vintage.base.params import ComputeParams
 
 MOST_RESTARTS = 3
 SIGNALLED = 128  # and the number of the signal
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
 
-def launch(n_workers: int, module: str) -> None:
+def launch(compute: ComputeParams, module: str) -> None:
     """Run `python -m MODULE` as so many workers, and wait for them.
 
     If one is killed, all start again, and continue from what the first one saved.
 
     Raises:
+        InputError: there is no Ray, or no cluster of as many processors.
         SystemExit: a worker failed, and has told why.
         ChildProcessError: workers were killed again and again.
     """
     os.environ[LAUNCHER] = str(os.getpid())
+    if compute.launcher == "ray":
+        from vintage.training.ray_cluster import connect, run_on_cluster
+
+        connect(compute.workers)
+        run_once = run_on_cluster
+    else:
+        run_once = run_here
+    for attempt in range(MOST_RESTARTS + 1):
+        codes = run_once(compute.workers, module)
+        if own := {code for code in codes.values() if 0 < code < SIGNALLED and code != LOST}:
+            sys.exit(max(own))
+        if not codes:
+            return
+        if attempt < MOST_RESTARTS:
+            warn(
+                f"{_what_ended(codes)}; all workers start again and continue from the last saved "
+                "epoch"
+            )
+    raise ChildProcessError(
+        f"{_what_ended(codes)}, as others were {MOST_RESTARTS} times before; if memory is short, "
+        "use fewer workers or a smaller batch_size"
+    )
+
+
+def run_here(n_workers: int, module: str) -> dict[int, int]:
+    """Run it on this machine; the exit codes of the workers that failed, by their number."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // n_workers)))
     if sys.platform in LOOPBACK:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
     logging.disable()  # of what it logs of a failure, one line is told here
-    for _ in range(MOST_RESTARTS):
-        ended = _run_once(n_workers, module)
-        if ended is None:
-            return
-        warn(f"{ended}; all workers start again and continue from the last saved epoch")
-    if ended := _run_once(n_workers, module):
-        raise ChildProcessError(
-            f"{ended}, as others were {MOST_RESTARTS} times before; if memory is short, use fewer "
-            "workers or a smaller batch_size"
-        )
-
-
-def _run_once(n_workers: int, module: str) -> str | None:
-    """Which worker was ended by which signal; None at a good end."""
     with tempfile.TemporaryDirectory() as folder:  # which it needs, and would leave behind
         return _run(n_workers, module, DefaultLogsSpecs(folder))
 
 
-def _run(n_workers: int, module: str, logs: DefaultLogsSpecs) -> str | None:
+def _run(n_workers: int, module: str, logs: DefaultLogsSpecs) -> dict[int, int]:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -69,11 +83,8 @@ def _run(n_workers: int, module: str, logs: DefaultLogsSpecs) -> str | None:
     except SignalException as error:
         raise KeyboardInterrupt if error.sigval == signal.SIGINT else Terminated from None
     except ChildFailedError as error:
-        codes = {failure.local_rank: failure.exitcode for failure in error.failures.values()}
-        if own := {code for code in codes.values() if 0 < code < SIGNALLED and code != LOST}:
-            sys.exit(max(own))
-        return _what_ended(codes)
-    return None
+        return {failure.local_rank: failure.exitcode for failure in error.failures.values()}
+    return {}
 
 
 def _what_ended(codes: dict[int, int]) -> str:
