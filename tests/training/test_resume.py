@@ -74,7 +74,7 @@ def test_kill_9_at_random_moments(
 
 def test_kill_9_while_the_state_is_saved(training: Training, tmp_path: Path) -> None:
     left = 0
-    for index in range(3):
+    for index in range(2):
         project = training.copy_to(tmp_path / str(index))
         resume = project.root / "data/resume"
         group = start(project, *TRAIN)
