@@ -94,15 +94,14 @@ def test_another_directory_umask_file_times_and_order(reproduced: Project) -> No
 @needs_taskset
 def test_mini_batches_patience_and_calibration_are_the_same_on_one_core(fresh: Project) -> None:
     fresh.set_params(**{"train.batch_size": 64, "train.patience": 5, "train.replicas": 20})
-    fresh.set_params(**{"train.epochs": 30, "train.calibration": "temperature"})
+    fresh.set_params(**{"train.epochs": 15, "train.calibration": "temperature"})
     fresh.set_params(**{"model.activation": "silu", "model.scaling_layer": True})
-    fresh.repro("evaluate")
+    fresh.stage("split", check=True)
+    fresh.stage("train", check=True)
     before = fresh.outputs()
-    forced_run(fresh, "taskset", "-c", "0", env=HOSTILE)
-    found = fresh.outputs()
-    for path, content in before.items():
-        if path.startswith(("data/tensors", "data/checkpoint", "metrics/losses")):
-            assert found[path] == content, path
+    fresh.run("taskset", "-c", "0", "python", "-m", "stages.train", env=HOSTILE)
+    assert "data/checkpoint/model.safetensors" in before
+    assert fresh.outputs() == before
 
 
 @needs_emulators
