@@ -109,23 +109,24 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Compare B with A, metric by metric: the models, and what made them."""
+    """Compare B, or several, with A, metric by metric: the models, and what made them."""
     numerics.pin()
-    from vintage.repository.compare import FORMATS, compare_revisions
-    from vintage.repository.looks import count_looks
+    from vintage.repository.compare import compare_revisions
+    from vintage.repository.looks import count_each
     from vintage.repository.revisions import PREDICTIONS_PATH, read_revision
+    from vintage.repository.show_comparison import FORMATS
 
     try:
-        a, b = read_revision(arguments.a), read_revision(arguments.b)
-        n_models = count_looks(b.model.predictions, PREDICTIONS_PATH)
-        comparison = compare_revisions(a, b, n_models)
+        first, *others = (read_revision(name) for name in (arguments.a, *arguments.b))
+        n_models = count_each((b.model.predictions for b in others), PREDICTIONS_PATH)
+        comparisons = compare_revisions(first, others, n_models)
     except (OSError, MemoryError) as error:  # exit code 1 says that B is worse, and nothing else
         raise console.InputError(str(error) or "not enough memory") from None
-    for line in FORMATS[arguments.format](comparison):
+    for line in FORMATS[arguments.format](comparisons):
         console.say(line)
-    verdicts = [metric.verdict for metric in comparison.metrics.values()]
-    verdicts += [metric.verdict for metric in comparison.recipe.metrics.values()]
-    return int(arguments.fail_if_worse and "worse" in verdicts)
+    found = [both for each in comparisons for both in (each.metrics, each.recipe.metrics)]
+    is_worse = any(metric.verdict == "worse" for of_each in found for metric in of_each.values())
+    return int(arguments.fail_if_worse and is_worse)
 
 
 def power(_: argparse.Namespace) -> int:
@@ -259,7 +260,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = adders[compare]
     add("a", metavar="REV_A", nargs="?", default="HEAD", help=f"A: a {REVISION}")
-    add("b", metavar="REV_B", nargs="?", default="workspace", help="B: the same")
+    add("b", metavar="REV_B", nargs="*", default=["workspace"], help="B: the same; one or several")
     add("--format", choices=("table", "md", "json"), default="table")
     add("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric")
 

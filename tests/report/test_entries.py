@@ -15,8 +15,9 @@ from vintage.base.params import load_params
 from vintage.report.figures import FIGURES, FigureEntry, confusion_matrix
 from vintage.report.show import score_lines
 from vintage.repository.check import check_outputs
-from vintage.repository.compare import FORMATS, compare_revisions
+from vintage.repository.compare import compare_revisions
 from vintage.repository.revisions import read_revision
+from vintage.repository.show_comparison import table_lines
 from vintage.scores.evaluation import Evaluation, check_required
 from vintage.scores.metrics import METRICS, Metric
 from vintage.scores.predictions import read_predictions
@@ -65,14 +66,15 @@ def test_a_metric_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
     a = read_revision("workspace")
     majority = read_predictions(folder / "data/baseline/majority_class.csv")
-    comparison = compare_revisions(a, replace(a, model=replace(a.model, predictions=majority)))
+    b = replace(a, model=replace(a.model, predictions=majority))
+    (comparison,) = compare_revisions(a, [b])
     found = comparison.metrics["brier"]
     assert found.verdict == "worse"
     assert found.low is not None
     assert found.low > 0
     assert found.detectable is not None
     assert 0 < found.detectable < 1
-    assert "Brier score" in "\n".join(FORMATS["table"](comparison))
+    assert "Brier score" in "\n".join(table_lines([comparison]))
     problems = list(check_outputs(folder, load_params()))
     assert [problem[:26] for problem in problems] == ["evaluate.require: brier is"]
 

@@ -16,7 +16,9 @@ import yaml
 
 from tests.conftest import PARAMS, ROOT
 from vintage.report.differences import Difference
+from vintage.repository.compare import Comparison, compare_revisions
 from vintage.repository.looks import looks_in_words
+from vintage.repository.revisions import read_revision
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, write_predictions
 
@@ -369,6 +371,75 @@ def test_experiments_by_name(project: Path) -> None:
     result = compared(project, "HEAD", "lanky-cowl")
     assert result["b"] == "lanky-cowl"
     assert result["metrics"]["accuracy"]["verdict"] == "better"
+
+
+def compare_here(first: str, *others: str) -> list[Comparison]:
+    """In this process, which spares the imports."""
+    return compare_revisions(read_revision(first), [read_revision(name) for name in others])
+
+
+def test_several_are_compared_with_the_first_and_corrected_together(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    baseline = git(project, "rev-parse", "HEAD")
+    experiment = commit(project)
+    git(project, "reset", "-q", "--hard", baseline)
+    git(project, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/lanky-cowl", experiment)
+    git(project, "switch", "-qc", "branch")
+    store(project, made(0.28, seed=1), train__epochs=8)
+    commit(project)
+    store(project, made(0.3))  # as the first
+    names = ["lanky-cowl", "branch", "workspace"]
+    together = compare_here("main", *names)
+    back = compare_here("main", *names[::-1])[::-1]
+    assert [each.b for each in together] == [each.b for each in back] == names
+    assert [each.params for each in together[:2]] == [{"train.epochs": (100, n)} for n in (7, 8)]
+    factors = []
+    for found, again in zip(together, back, strict=True):
+        (alone,) = compare_here("main", found.b)
+        for name, metric in found.metrics.items():
+            reversed_, own = again.metrics[name], alone.metrics[name]
+            assert (metric.p_value, metric.verdict) == (reversed_.p_value, reversed_.verdict)
+            assert metric.difference == own.difference
+            low, high = metric.low or 0.0, metric.high or 0.0
+            assert (low <= 0 <= high) == (metric.verdict == "no difference")
+            assert metric.p_value
+            assert own.p_value
+            factors.append(metric.p_value / own.p_value)
+    assert together[0].metrics["accuracy"].verdict == "better"
+    assert {metric.p_value for metric in together[2].metrics.values()} == {1.0}
+    assert min(factors) == 1
+    assert max(factors) > 1.5
+
+    done = compare(project, "main", *names, "--fail-if-worse")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    place = lines.index("accuracy")
+    assert [line.split()[0] for line in lines[place + 1 : place + 4]] == names
+    assert done.stdout.count("lanky-cowl, branch: p is corrected for 5 metrics of 3 revisions") == 1
+    assert "lanky-cowl: this model on these rows: B is better in accuracy" in done.stdout
+    assert compare(project, "lanky-cowl", "branch", "main", "--fail-if-worse").returncode == 1
+
+
+def test_recipes_of_several_are_corrected_together(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    put_splits(project, splits())
+    commit(project)
+    put_splits(project, splits(gain=0.01))
+    git(project, "tag", "better", commit(project))
+    (project / "metrics/splits.json").unlink()
+    alone = compare_here("HEAD~1", "better")[0].recipe.metrics
+    found, none = compare_here("HEAD~1", "better", "workspace")
+    assert found.recipe.metrics == alone
+    assert none.recipe.title.endswith("B has no splits.json; run `dvc repro`")
+    put_splits(project, splits(gain=0.005))
+    found, _ = compare_here("HEAD~1", "better", "workspace")
+    p_values = [(alone[name].p_value, each.p_value) for name, each in found.recipe.metrics.items()]
+    assert all((one or 0) <= (both or 0) for one, both in p_values)
+    assert any(one != both for one, both in p_values)
 
 
 def test_predictions_in_the_cache_of_dvc(tmp_path: Path) -> None:

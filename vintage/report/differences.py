@@ -26,7 +26,7 @@ that is the least. Source: Connor, Sample Size for Testing Differences in Propor
 Paired-Sample Design, 1987.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -139,39 +139,68 @@ def paired_differences(
     a: Candidate, b: Candidate, settings: IntervalParams
 ) -> dict[str, Difference]:
     """B - A for each compared metric, of predictions for the same rows in the same order."""
-    values_a, values_b = a.scores(), b.scores()
-    judged = {
-        name: Difference(_defined(values_a[name]), _defined(values_b[name]))
-        for name in compared_metrics()
-    }
-    differences = {
-        name: values_b[name] - values_a[name] for name in judged if not np.isnan(values_a[name])
-    }
-    if np.array_equal(a.predictions.probabilities, b.predictions.probabilities):
-        nothing: dict[str, Any] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
-        return judged | {name: replace(judged[name], **nothing) for name in differences}
+    return differences_of_pairs([(a, b)], settings)[0]
+
+
+def differences_of_pairs(
+    pairs: Sequence[tuple[Candidate, Candidate]], settings: IntervalParams
+) -> list[dict[str, Difference]]:
+    """The same for several pairs, with p-values corrected for all metrics of all of them.
+
+    In whatever order they come, each gets the same p-values and verdicts.
+    """
+    judged = [_untested(a, b) for a, b in pairs]
+    due = [
+        {
+            name: each.difference
+            for name, each in of_pair.items()
+            if each.difference is not None and each.p_value is None
+        }
+        for of_pair in judged
+    ]
+    if not (n_tests := sum(map(len, due))):
+        return judged
     alpha = round(1 - settings.confidence, 12)
-    tests = _tests(differences, a, b, settings, alpha / len(differences))
-    p_values = [tests[name].p_value(difference) for name, difference in differences.items()]
+    tests = [
+        (of_pair, name, test)
+        for of_pair, differences, (a, b) in zip(judged, due, pairs, strict=True)
+        if differences
+        for name, test in _tests(differences, a, b, settings, alpha / n_tests).items()
+    ]
+    p_values = [test.p_value(of_pair[name].difference or 0.0) for of_pair, name, test in tests]
     corrected, levels = holm(p_values, alpha)
-    for (name, difference), p_value, level in zip(
-        differences.items(), corrected, levels, strict=True
-    ):
-        metric, half_width = METRICS[name], tests[name].half_width(level)
+    for (of_pair, name, test), p_value, level in zip(tests, corrected, levels, strict=True):
+        metric, difference = METRICS[name], of_pair[name].difference or 0.0
+        half_width = test.half_width(level)
         verdict: Verdict = "no difference"
         if p_value <= alpha and difference:
             verdict = "better" if (difference < 0) == metric.lower_is_better else "worse"
-        judged[name] = replace(
-            judged[name],
-            difference=difference,
+        of_pair[name] = replace(
+            of_pair[name],
             # rounded, so that a bound that is zero but for the last bit is zero
             low=round(max(difference - half_width, -metric.max_difference), DIGITS),
             high=round(min(difference + half_width, metric.max_difference), DIGITS),
             p_value=p_value,
             verdict=verdict,
-            detectable=tests[name].detectable(alpha / len(differences), metric.max_difference),
-            error=tests[name].error,
+            detectable=test.detectable(alpha / n_tests, metric.max_difference),
+            error=test.error,
         )
+    return judged
+
+
+def _untested(a: Candidate, b: Candidate) -> dict[str, Difference]:
+    """The values and, where both are defined, the difference; if all predictions are equal, the
+    rest as well."""
+    values_a, values_b = a.scores(), b.scores()
+    nothing: dict[str, Any] = {}
+    if np.array_equal(a.predictions.probabilities, b.predictions.probabilities):
+        nothing = {"low": 0.0, "high": 0.0, "p_value": 1.0}
+    judged = {}
+    for name in compared_metrics():
+        judged[name] = Difference(_defined(values_a[name]), _defined(values_b[name]))
+        if not np.isnan(values_a[name]):
+            difference = values_b[name] - values_a[name]
+            judged[name] = replace(judged[name], difference=difference, **nothing)
     return judged
 
 

@@ -14,6 +14,7 @@ equal in practice, or worse. Source: the correlated t-test of Benavoli, Corani, 
 Time for a Change, JMLR 18, 2017.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -86,6 +87,30 @@ def recipe_differences(
     pairs: list[tuple[SplitScores, SplitScores]], settings: Settings
 ) -> dict[str, RecipeDifference]:
     """B - A for each compared metric, over splits that both have."""
+    return differences_of_recipes([pairs], settings)[0]
+
+
+def differences_of_recipes(
+    recipes: Sequence[list[tuple[SplitScores, SplitScores]]], settings: Settings
+) -> list[dict[str, RecipeDifference]]:
+    """The same for several pairs of recipes, with p-values corrected for all metrics of all."""
+    judged: list[dict[str, RecipeDifference]] = []
+    tests: list[tuple[dict[str, RecipeDifference], str, _Test]] = []
+    for pairs in recipes:
+        of_pair, of_metrics = _untested(pairs)
+        judged.append(of_pair)
+        tests += [(of_pair, name, test) for name, test in of_metrics.items()]
+    alpha = round(1 - settings.confidence, 12)
+    corrected, levels = holm([test.p_value for _, _, test in tests], alpha)
+    for (of_pair, name, test), p_value, level in zip(tests, corrected, levels, strict=True):
+        of_pair[name] = replace(of_pair[name], **_judged(name, test, p_value, level, settings))
+    return judged
+
+
+def _untested(
+    pairs: list[tuple[SplitScores, SplitScores]],
+) -> tuple[dict[str, RecipeDifference], dict[str, _Test]]:
+    """By metric the means and their difference, and the tests that are due."""
     judged: dict[str, RecipeDifference] = {}
     tests: dict[str, _Test] = {}
     share = overlap([of_a for of_a, _ in pairs])
@@ -102,11 +127,7 @@ def recipe_differences(
             judged[name] = replace(judged[name], **_NOTHING)
         elif test := _test_of(differences, share):
             tests[name] = test
-    alpha = round(1 - settings.confidence, 12)
-    corrected, levels = holm([test.p_value for test in tests.values()], alpha)
-    for (name, test), p_value, level in zip(tests.items(), corrected, levels, strict=True):
-        judged[name] = replace(judged[name], **_judged(name, test, p_value, level, settings))
-    return judged
+    return judged, tests
 
 
 _NOTHING: dict[str, Any] = {

@@ -1,28 +1,26 @@
-"""Two revisions compared, as a table for a terminal, as Markdown or as JSON."""
+"""What is to be said of one revision, or of several, beside a first one."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vintage.report import markdown
-from vintage.report.differences import Difference, paired_differences, unpaired_differences
+from vintage.base.params import IntervalParams
+from vintage.report.differences import Difference, differences_of_pairs, unpaired_differences
 from vintage.report.pairing import Pairing, pair_rows
 from vintage.report.recipes import (
     RecipeDifference,
     Settings,
     common_splits,
-    recipe_differences,
+    differences_of_recipes,
 )
-from vintage.report.tables import aligned, wrapped
 from vintage.repository.looks import looks_in_words
 from vintage.repository.revisions import SPLITS_PATH, Revision
 from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
+from vintage.scores.splits import SplitScores
 
 TARGET = "data.target"
-HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
-RECIPE_HEADER = ("", "B - A", "interval", "p", "better", "equal", "worse", "verdict")
 LEFT_OUT = {
     "only_a": "of A alone",
     "only_b": "of B alone",
@@ -76,95 +74,61 @@ class Recipes:
     margin: float
 
 
-def compare_revisions(a: Revision, b: Revision, n_models: int = 0) -> Comparison:
-    """Compare by the settings `evaluate` of B.
+def compare_revisions(
+    first: Revision, others: Sequence[Revision], n_models: Sequence[int] = ()
+) -> list[Comparison]:
+    """Compare each of the others, as B, with the first, as A; p-values are corrected over all.
 
     Paired on the test rows that both have and that neither has trained on, if there are any and the
-    target is the same.
+    target is the same. The settings are `evaluate` of B or, if there are several, of A, so that no
+    verdict depends on their order.
 
     Args:
-        n_models: how many were scored on the test rows of B, see `vintage.repository.looks`.
+        n_models: for each of `others`, how many were scored on its test rows, see
+            `vintage.repository.looks`.
     """
-    settings = b.interval_params()
+    by = others[0] if len(others) == 1 else first
+    settings = by.interval_params()
+    changes = [_changes(first, b) for b in others]
+    paired = [_paired(first, b, params) for b, params in zip(others, changes, strict=True)]
+    metrics = _differences(first, others, [pairing for pairing, _ in paired], settings)
+    recipes = _recipes(first, others, Settings(settings.confidence, by.margin()))
+    comparisons = []
+    for index, b in enumerate(others):
+        pairing, title = paired[index]
+        n_paired = len(pairing.a.rows) if pairing else 0
+        title += f"{table_change(first, b)}; A is {_named(first)}, B is {_named(b)}"
+        notes = [*first.warnings, *b.warnings, *_twins(first, b)]
+        if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
+            title += ": the predictions are equal"
+        else:
+            notes += _verdict_notes(metrics[index], settings.confidence, len(others))
+        if n_models and (looks := looks_in_words(n_models[index], by.looks(), metrics[index])):
+            notes.append(looks)
+        comparison = Comparison(
+            first.name,
+            b.name,
+            title,
+            paired=n_paired > 0,
+            rows={"paired": n_paired, **pairing.left_out} if pairing else None,
+            params=changes[index],
+            metrics=metrics[index],
+            recipe=recipes[index],
+            summary=_summary(metrics[index], recipes[index]),
+            notes=notes,
+        )
+        comparisons.append(comparison)
+    return comparisons
+
+
+def shown(value: Any) -> str:
+    """A parameter's value as it is printed."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _changes(a: Revision, b: Revision) -> Changes:
     pairs = {key: (a.params.get(key), b.params.get(key)) for key in sorted({*a.params, *b.params})}
-    params = {key: pair for key, pair in pairs.items() if _shown(pair[0]) != _shown(pair[1])}
-    pairing, title = _paired(a, b, params)
-    n_paired = len(pairing.a.rows) if pairing else 0
-    if pairing and n_paired:
-        sides = replace(a.model, predictions=pairing.a), replace(b.model, predictions=pairing.b)
-        metrics = paired_differences(*sides, settings)
-    else:
-        metrics = unpaired_differences(a.model, b.model, same_classes=pairing is not None)
-    title += f"{table_change(a, b)}; A is {_named(a)}, B is {_named(b)}"
-    notes = [*a.warnings, *b.warnings]
-    for side, revision in (("A", a), ("B", b)):
-        seen = revision.model.predictions.seen
-        if seen.any():
-            notes.append(
-                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
-                "so its scores may be too good."
-            )
-    if pairing and n_paired and (pairing.a.probabilities == pairing.b.probabilities).all():
-        title += ": the predictions are equal"
-    else:
-        notes += _verdict_notes(metrics, settings.confidence)
-    if looks := looks_in_words(n_models, b.looks(), metrics):
-        notes.append(looks)
-    rows = {"paired": n_paired, **pairing.left_out} if pairing else None
-    recipe = _recipes(a, b, Settings(settings.confidence, b.margin()))
-    return Comparison(
-        a.name,
-        b.name,
-        title,
-        paired=n_paired > 0,
-        rows=rows,
-        params=params,
-        metrics=metrics,
-        recipe=recipe,
-        summary=_summary(metrics, recipe),
-        notes=notes,
-    )
-
-
-def table_lines(comparison: Comparison) -> Iterator[str]:
-    yield from wrapped(comparison.title)
-    for key, values in comparison.params.items():
-        yield from wrapped(f"{key}: {' -> '.join(map(_shown, values))}")
-    yield ""
-    yield from aligned(HEADER, list(_rows(comparison)))
-    yield from ("", *wrapped(comparison.recipe.title))
-    if comparison.recipe.metrics:
-        yield ""
-        yield from aligned(RECIPE_HEADER, list(_recipe_rows(comparison.recipe)))
-    yield from ("", *wrapped(comparison.summary))
-    for note in comparison.notes:
-        yield from ("", *wrapped(note))
-
-
-def markdown_lines(comparison: Comparison) -> Iterator[str]:
-    yield from (markdown.escaped(comparison.title), "")
-    if comparison.params:
-        params = [(key, *map(_shown, pair)) for key, pair in comparison.params.items()]
-        yield from (*markdown.table_lines(("parameter", "A", "B"), params), "")
-    yield from markdown.table_lines(HEADER, list(_rows(comparison)))
-    yield from ("", markdown.escaped(comparison.recipe.title))
-    if comparison.recipe.metrics:
-        yield ""
-        yield from markdown.table_lines(RECIPE_HEADER, list(_recipe_rows(comparison.recipe)))
-    yield from ("", markdown.escaped(comparison.summary))
-    for note in comparison.notes:
-        yield from ("", markdown.escaped(note))
-
-
-def json_lines(comparison: Comparison) -> Iterator[str]:
-    yield json.dumps(asdict(comparison), indent=2, allow_nan=False)
-
-
-FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
-    "table": table_lines,
-    "md": markdown_lines,
-    "json": json_lines,
-}
+    return {key: pair for key, pair in pairs.items() if shown(pair[0]) != shown(pair[1])}
 
 
 def _paired(a: Revision, b: Revision, params: Changes) -> tuple[Pairing | None, str]:
@@ -188,28 +152,72 @@ def _named(revision: Revision) -> str:
     return f"{revision.name} ({revision.commit[:7]})"
 
 
-def _recipes(a: Revision, b: Revision, settings: Settings) -> Recipes:
+def _differences(
+    first: Revision,
+    others: Sequence[Revision],
+    pairings: Sequence[Pairing | None],
+    settings: IntervalParams,
+) -> list[dict[str, Difference]]:
+    """By metric, for each of the others; those that have no rows in common are not tested."""
+    found: dict[int, dict[str, Difference]] = {}
+    sides = {}
+    for index, (b, pairing) in enumerate(zip(others, pairings, strict=True)):
+        if pairing and len(pairing.a.rows):
+            sides[index] = (
+                replace(first.model, predictions=pairing.a),
+                replace(b.model, predictions=pairing.b),
+            )
+        else:
+            same_classes = pairing is not None
+            found[index] = unpaired_differences(first.model, b.model, same_classes=same_classes)
+    found |= zip(sides, differences_of_pairs(list(sides.values()), settings), strict=True)
+    return [found[index] for index in range(len(others))]
+
+
+def _twins(a: Revision, b: Revision) -> Iterator[str]:
+    for side, revision in (("A", a), ("B", b)):
+        seen = revision.model.predictions.seen
+        if seen.any():
+            yield (
+                f"{int(seen.sum())} of the {len(seen)} test rows of {side} have a twin in train, "
+                "so its scores may be too good."
+            )
+
+
+def _recipes(first: Revision, others: Sequence[Revision], settings: Settings) -> list[Recipes]:
     """The second block: the recipes over the splits that both revisions have."""
-    sides = {"A": a, "B": b}
+    found: dict[int, Recipes] = {}
+    pairs: dict[int, list[tuple[SplitScores, SplitScores]]] = {}
+    for index, b in enumerate(others):
+        common = _common(first, b)
+        if isinstance(common, str):
+            title = f"the recipes are not compared over other splits: {common}"
+            found[index] = Recipes(title, 0, {}, settings.margin)
+        else:
+            pairs[index] = common
+    judged = differences_of_recipes(list(pairs.values()), settings)
+    for (index, common), metrics in zip(pairs.items(), judged, strict=True):
+        title = (
+            f"the recipes over {len(common)} other splits; equal in practice is a difference of "
+            f"up to {settings.margin:g}"
+        )
+        found[index] = Recipes(title, len(common), metrics, settings.margin)
+    return [found[index] for index in range(len(others))]
+
+
+def _common(a: Revision, b: Revision) -> list[tuple[SplitScores, SplitScores]] | str:
+    """The splits that both have, or why the recipes cannot be compared."""
     reasons = [
         f"{side} has no {SPLITS_PATH.name}; run `dvc repro`"
         if revision.splits is None
         else f"{side}: {revision.splits.reason}"
-        for side, revision in sides.items()
+        for side, revision in (("A", a), ("B", b))
         if revision.splits is None or not revision.splits.splits
     ]
-    pairs = []
-    if not reasons and a.splits and b.splits:
-        pairs = common_splits(a.splits, b.splits)
-        reasons += ["fewer than two splits have the same rows in both"] if len(pairs) < 2 else []
-    if reasons:
-        title = f"the recipes are not compared over other splits: {'; '.join(reasons)}"
-        return Recipes(title, 0, {}, settings.margin)
-    title = (
-        f"the recipes over {len(pairs)} other splits; equal in practice is a difference of up to "
-        f"{settings.margin:g}"
-    )
-    return Recipes(title, len(pairs), recipe_differences(pairs, settings), settings.margin)
+    if reasons or not a.splits or not b.splits:
+        return "; ".join(reasons)
+    pairs = common_splits(a.splits, b.splits)
+    return pairs if len(pairs) > 1 else "fewer than two splits have the same rows in both"
 
 
 def _summary(metrics: Mapping[str, Difference], recipe: Recipes) -> str:
@@ -231,49 +239,17 @@ def _in_words(verdicts: Mapping[str, str]) -> str:
     return "no difference shown" if "no difference" in named else "cannot be told"
 
 
-def _verdict_notes(metrics: dict[str, Difference], confidence: float) -> Iterator[str]:
+def _verdict_notes(
+    metrics: dict[str, Difference], confidence: float, n_pairs: int
+) -> Iterator[str]:
     if any(metric.verdict == "no difference" for metric in metrics.values()):
         yield (
             "No difference means none that these rows can show; `vintage power` says how large it "
             "would have to be."
         )
     if any(metric.p_value is not None for metric in metrics.values()):
+        of_pairs = f" of {n_pairs} revisions" if n_pairs > 1 else ""
         yield (
-            f"p is corrected for {len(metrics)} metrics (Holm) at a confidence of "
+            f"p is corrected for {len(metrics)} metrics{of_pairs} (Holm) at a confidence of "
             f"{confidence:.6g}. B is better or worse in a metric if its interval excludes zero."
         )
-
-
-def _recipe_rows(recipe: Recipes) -> Iterator[tuple[str, ...]]:
-    for name, metric in recipe.metrics.items():
-        shares = (_share(value) for value in (metric.better, metric.equal, metric.worse))
-        difference = _number(metric.difference, "+")
-        bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
-        yield (METRICS[name].title, difference, *bounds, *shares, metric.verdict)
-
-
-def _rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
-    for name, metric in comparison.metrics.items():
-        numbers = _number(metric.a), _number(metric.b), _number(metric.difference, "+")
-        bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
-        yield (METRICS[name].title, *numbers, *bounds, metric.verdict)
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None else f"{_number(low, '+')} to {_number(high, '+')}"
-
-
-def _p_value(p_value: float | None) -> str:
-    return "< 0.0001" if p_value is not None and p_value < 0.0001 else _number(p_value)
-
-
-def _share(probability: float | None) -> str:
-    return "-" if probability is None else f"{probability:.2f}"
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{round(value, 4) + 0.0:{sign}.4f}"
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

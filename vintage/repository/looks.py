@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,17 @@ def count_looks(predictions: Predictions, path: Path) -> int:
     if path.is_file():
         contents.append(path.read_bytes())
     return len({hashlib.sha256(each).digest() for each in contents if _ids_of(each) == own})
+
+
+def count_each(models: Iterable[Predictions], path: Path) -> list[int]:
+    """See `count_looks`; 0 where an earlier one of them has the same test rows."""
+    told: set[frozenset[int]] = set()
+    counts = []
+    for predictions in models:
+        rows = frozenset(predictions.ids.tolist())
+        counts.append(0 if rows in told else count_looks(predictions, path))
+        told.add(rows)
+    return counts
 
 
 def looks_in_words(n_models: int, warn_from: int, metrics: Mapping[str, Difference]) -> str | None:
