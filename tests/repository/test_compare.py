@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -254,6 +255,39 @@ def test_it_says_how_the_table_has_changed(project: Path) -> None:
     (project / "data/wine.csv").unlink()
     shown = " ".join(compare(project).stdout.split())
     assert "how the table has changed is not known: data/wine.csv of workspace" in shown
+
+
+def test_a_table_under_dvc_add_in_two_versions(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert run(project, "dvc", "init", "-q").returncode == 0
+    shutil.copy(PARAMS.parent / ".dvc/config", ".dvc/config")  # the cache is linked
+    rows = [f"{index},{index % 3}.5,{index % 2}" for index in range(30)]
+    for version, n_rows, n_tested in (("v1", 20, 150), ("v2", 30, 200)):
+        put_table(project, rows[:n_rows])
+        assert run(project, "dvc", "add", "-q", "data/wine.csv").returncode == 0
+        store(project, made(0.3).take(np.arange(n_tested)))
+        commit(project)
+        git(project, "tag", version)
+        assert run(project, "dvc", "unprotect", "data/wine.csv").returncode == 0
+    assert git(project, "ls-files", "data") == "data/.gitignore\ndata/wine.csv.dvc"
+    Path("data/wine.csv").unlink()
+    before = hashes(project / "data")
+    (comparison,) = compare_here("v1", "v2")
+    assert comparison.title.startswith("paired on 150 test rows (left out: 50 of B alone); the ta")
+    assert "; the table has changed: 10 rows added; A is v1" in comparison.title
+    assert hashes(project / "data") == before
+
+    tracked = yaml.safe_load(git(project, "show", "v1:data/wine.csv.dvc"))
+    (stored,) = Path(".dvc/cache").rglob(tracked["outs"][0]["md5"][2:])
+    stored.chmod(0o644)
+    stored.write_text("overwritten through a link\n")
+    (comparison,) = compare_here("v1", "v2")
+    assert "not known: data/wine.csv of v1 is not the table that was split: " in comparison.title
+    stored.unlink()
+    (comparison,) = compare_here("v1", "v2")
+    assert "data/wine.csv of v1 is neither in Git nor in DVC's cache" in comparison.title
 
 
 def test_a_column_of_ids_tells_which_rows_changed(project: Path) -> None:

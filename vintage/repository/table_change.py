@@ -46,7 +46,10 @@ def _rows(revision: Revision) -> tuple[Ids, Hashes]:
     if content is None:
         raise InputError(f"{path} of {revision.name} is neither in Git nor in DVC's cache")
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != revision.table_md5:
-        raise InputError(f"{path} of {revision.name} is not the table that was split")
+        raise InputError(
+            f"{path} of {revision.name} is not the table that was split: edited after the last "
+            "run, or overwritten in DVC's cache"
+        )
     missing = params.get("data.missing", MISSING)
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
         copy = Path(folder) / path.name
