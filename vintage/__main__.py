@@ -26,23 +26,14 @@ def init(arguments: argparse.Namespace) -> int:
     if arguments.no_run:
         return 0
     code = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False).returncode
-    return code or show(arguments)
+    return code or show(argparse.Namespace(revision="workspace"))
 
 
-def show(_: argparse.Namespace) -> int:
-    """Print the verdict, the scores with their intervals, and where the figures are."""
-    from vintage.base.files import read_json
-    from vintage.report.rivals import Rivals
-    from vintage.report.show import score_lines
-    from vintage.scores.evaluation import Baselines, Evaluation
+def show(arguments: argparse.Namespace) -> int:
+    """Print the verdict, the scores with their intervals, and where the report is."""
+    from vintage.repository.show_revision import revision_lines
 
-    evaluation = read_json(Path("metrics/details.json"), Evaluation)
-    baselines, comparison = Path("metrics/baseline.json"), Path("metrics/comparison.json")
-    for line in score_lines(
-        evaluation,
-        read_json(baselines, Baselines).models if baselines.exists() else None,
-        read_json(comparison, Rivals) if comparison.exists() else None,
-    ):
+    for line in revision_lines(arguments.revision):
         console.say(line)
     return 0
 
@@ -209,7 +200,7 @@ def score(arguments: argparse.Namespace) -> int:
 
 EXAMPLES: dict[Callable[[argparse.Namespace], int], str] = {  # in the order of `--help`
     init: "data/penguins.csv",
-    show: "",
+    show: "v1",
     check: "",
     verify: "main --stage train",
     mend: "",
@@ -251,6 +242,9 @@ def parser() -> argparse.ArgumentParser:
     add("table", metavar="TABLE", type=Path, help="in this repository: CSV, Parquet or Arrow")
     add("--yes", action="store_true", help="take the proposals instead of asking")
     add("--no-run", action="store_true", help="only write params.yaml")
+
+    add = adders[show]
+    add("revision", metavar="REVISION", nargs="?", default="workspace", help=f"a {REVISION}")
 
     add = adders[verify]
     add("revision", metavar="REVISION", nargs="?", default="HEAD", help="of Git; HEAD")

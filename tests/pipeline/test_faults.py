@@ -289,7 +289,7 @@ def test_stages_have_their_names_wherever_it_runs(reproduced: Project) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nothing"], ["predict"], ["predict", "x", "--rows", "0"], ["show", "x"]],
+    [[], ["nothing"], ["predict"], ["predict", "x", "--rows", "0"], ["show", "x", "y"]],
 )
 def test_a_wrong_command_line_gets_one_line(fresh: Project, arguments: list[str]) -> None:
     line = only_error(fresh.run("python", "-m", "vintage", *arguments, check=False))

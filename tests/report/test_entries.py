@@ -18,6 +18,7 @@ from vintage.repository.check import check_outputs
 from vintage.repository.compare import compare_revisions
 from vintage.repository.revisions import read_revision
 from vintage.repository.show_comparison import table_lines
+from vintage.repository.show_revision import revision_lines
 from vintage.scores.evaluation import Evaluation, check_required
 from vintage.scores.metrics import METRICS, Metric
 from vintage.scores.predictions import read_predictions
@@ -90,7 +91,7 @@ def test_a_figure_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     entry = FigureEntry(confusion_matrix, "The same once more")
     monkeypatch.setitem(FIGURES, "again.svg", entry)
     folder = run(table(), *STAGES)
-    shown = list(score_lines(read_json(folder / "metrics/details.json", Evaluation)))
+    shown = list(revision_lines("workspace"))
     figures = folder / "metrics/figures"
     assert (figures / "again.svg").read_bytes() == (figures / "confusion.svg").read_bytes()
     page = (folder / "metrics/report.md").read_text()

@@ -123,8 +123,8 @@ def test_a_stage_names_a_bad_input(
         import_module(f"stages.{stage}").main()
 
 
-def show(project: Project) -> list[str]:
-    lines = project.run("python", "-m", "vintage", "show").stdout.splitlines()
+def show(project: Project, *revision: str) -> list[str]:
+    lines = project.run("python", "-m", "vintage", "show", *revision).stdout.splitlines()
     assert max(map(len, lines)) <= 100
     return lines
 
@@ -141,6 +141,41 @@ def test_show_tells_the_verdict_and_the_scores(reproduced: Project) -> None:
     assert re.search(expected, "\n".join(lines), re.M)
     assert any("fewer than 5 test rows: '3' (1), '8' (3);" in line for line in lines)
     assert lines[-1].startswith("figures: metrics/figures/")
+
+
+def test_show_tells_of_any_revision_and_of_how_many_models_there_are(reproduced: Project) -> None:
+    shown = show(reproduced)
+    for content in ("0", "1"):  # other models of the same rows
+        path = reproduced.root / "metrics/predictions.csv"
+        text = path.read_text()
+        path.write_text(f"{text[:-1]}{content}\n")
+        (reproduced.root / "metrics/comparison.json").unlink(missing_ok=True)
+        (reproduced.root / "metrics/report.html").unlink(missing_ok=True)
+        reproduced.commit(f"a model that ends in {content}")
+    commit = reproduced.run("git", "rev-parse", "HEAD~2").stdout[:7]
+    looks = (
+        "3 models were scored on these test rows, as far as Git knows. `vintage compare` says "
+        "what that"
+    )
+    report = f"report: git show {commit}:metrics/report.html > report.html"
+    assert show(reproduced, "HEAD~2") == [*shown[:-2], report, looks, "  means."]
+    assert (
+        reproduced.run("sh", "-c", report[8:] + " && grep -c '</html>' report.html").stdout == "1\n"
+    )
+    lines = show(reproduced, "HEAD")
+    assert lines[0] == "not compared with other models yet; run `dvc repro`"
+    assert "report: metrics/report.html is neither in Git nor in DVC's cache at HEAD" in lines
+
+
+def test_show_says_what_a_revision_lacks(reproduced: Project) -> None:
+    first = reproduced.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+    where = f"not found in {first}, neither in Git nor in DVC's cache; try `dvc fetch`"
+    for name, expected in (
+        ("nowhere", "error: nowhere: no such Git revision or DVC experiment"),
+        (first, f"error: metrics/details.json: {where}"),
+    ):
+        done = reproduced.run("python", "-m", "vintage", "show", name, check=False)
+        assert only_error(done) == expected
 
 
 def test_show_says_less_without_the_other_models(reproduced: Project) -> None:

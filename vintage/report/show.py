@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from vintage.report.figures import FIGURES
 from vintage.report.rivals import Rivals
 from vintage.report.tables import aligned, score_rows, wrapped
 from vintage.report.verdict import (
@@ -49,7 +48,5 @@ def score_lines(
         few_rows(evaluation) or "",
         curve_in_words(evaluation.epochs),
         f"trained with {', '.join(resolved)}",
-        "report: metrics/report.html",
-        f"figures: metrics/figures/{', '.join(FIGURES)}",
     ):
         yield from wrapped(paragraph)

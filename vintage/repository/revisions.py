@@ -95,9 +95,9 @@ def read_revision(name: str) -> Revision:
     """
     commit = None if name == WORKSPACE else find_commit(name)
     predictions = parse_predictions(
-        _needed(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
+        needed_file(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
     )
-    asked = _flat(parse_yaml(_needed(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
+    asked = _flat(parse_yaml(needed_file(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
     params, table_md5, lock = dict(asked), None, None
     if found := read_file(commit, Path(LOCK_FILE)):
         lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
@@ -165,7 +165,8 @@ def _same_recipe(lock: LockFile) -> bool:
     )
 
 
-def _needed(commit: str | None, path: Path, name: str) -> bytes:
+def needed_file(commit: str | None, path: Path, name: str) -> bytes:
+    """As `read_file`; InputError, which names the revision, if it is not there."""
     content = read_file(commit, path)
     if content is None:
         where = f"in {name}, neither in Git nor in DVC's cache" if commit else "in the workspace"
