@@ -6,14 +6,16 @@ Each pair has splits of its own of a real table: one on which its two models are
 `evaluate.splits` others, over which their recipes are. The networks are those of params.yaml,
 trained by the functions of the stages and compared by those of the command, so every *better* or
 *worse* is an error. They are trained with `numerics: fast`, whose last digits alone differ from
-those of `exact`.
+those of `exact`. Ctrl-C ends it, and shows what was found so far.
 """
 
 import argparse
+import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -151,7 +153,7 @@ def retrain(params: Params, table: str, pairs: Sequence[int]) -> list[Found]:
 
 def show(found: list[Found]) -> None:
     """By number of replicas and way: of how many pairs one was called better."""
-    tables = list(dict.fromkeys(each.table for each in found))
+    tables = [table for table in TARGETS if any(each.table == table for each in found)]
     console.say("retrainings that differ in the seed alone: share of pairs with a verdict")
     header = "".join(f"{name:>20}" for name in (*COMPARED, *tables))
     console.say(f"{'':26}{'pairs':>7}{'any metric':>12}{'95 % interval':>18}{header}")
@@ -179,17 +181,33 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # the workers share the cores
-    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
-        jobs = []
-        for replicas, table in product(arguments.replicas, arguments.tables):
-            changes = {"replicas": replicas, "numerics": "fast", "device": "cpu"}
-            params = load_params()
-            params = params.model_copy(update={"train": params.train.model_copy(update=changes)})
-            size = max(1, PACKED // replicas)
-            for start in range(0, arguments.pairs, size):
-                pairs = range(start, min(start + size, arguments.pairs))
-                jobs.append(pool.submit(retrain, params, table, pairs))
-        show([each for job in jobs for each in job.result()])
+    with ProcessPoolExecutor(
+        arguments.workers,
+        get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as pool:
+        jobs = [pool.submit(retrain, *job) for job in jobs_of(arguments)]
+        found: list[Found] = []
+        with contextlib.suppress(KeyboardInterrupt):
+            for job in as_completed(jobs):
+                found += job.result()
+        show(found)
+        pool.shutdown(cancel_futures=True)
+
+
+def jobs_of(arguments: argparse.Namespace) -> list[tuple[Params, str, range]]:
+    """What `retrain` does at once; ordered so that all tables and replicas get on alike."""
+    jobs = []
+    for replicas, table in product(arguments.replicas, arguments.tables):
+        params = load_params()
+        changes = {"replicas": replicas, "numerics": "fast", "device": "cpu"}
+        train = params.train.model_copy(update=changes)
+        size = max(1, PACKED // replicas)
+        for start in range(0, arguments.pairs, size):
+            pairs = range(start, min(start + size, arguments.pairs))
+            jobs.append((params.model_copy(update={"train": train}), table, pairs))
+    return sorted(jobs, key=lambda job: job[2].start)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,20 @@ from scipy import stats
 from scipy.integrate import quad
 
 from benchmarks.simulate_comparisons import recipe_pairs
+from benchmarks.simulate_retrainings import (
+    load,
+    retrain,
+    side_of,
+    splits_of,
+    trainings_of,
+    wrong_metrics,
+)
+from tests.conftest import PARAMS
+from vintage.base.params import load_params
 from vintage.report.recipes import Settings, common_splits, detectable, recipe_differences
 from vintage.scores.metrics import METRICS, compared_metrics
 from vintage.scores.splits import Splits, SplitScores
+from vintage.training.pack import train_all
 
 SETTINGS = Settings(confidence=0.95, margin=0.01)
 DRAW = np.random.default_rng(4)
@@ -111,3 +122,24 @@ def test_splits_show_what_one_test_set_does_not() -> None:
     one, many = verdicts("another recipe", 4, 0.4, 20)
     assert sum("worse" in each for each in [*one, *many]) == 0
     assert sum("better" in each for each in many) > sum("better" in each for each in one) + 4
+
+
+@pytest.mark.slow
+def test_real_retrainings_get_no_verdict_and_another_recipe_does() -> None:
+    """A small run of benchmarks/simulate_retrainings.py."""
+    params = load_params(PARAMS)
+    few = params.evaluate.model_copy(update={"splits": 5, "resamples": 500})
+    short = params.train.model_copy(update={"replicas": 4, "epochs": 20, "numerics": "fast"})
+    params = params.model_copy(update={"evaluate": few, "train": short})
+    found = retrain(params, "cultivars", range(3))
+    assert [each.wrong for each in found] == [([], [])] * 3
+
+    splits = list(splits_of(*load("cultivars", params), params, 0))
+    trainings = [
+        trainings_of(splits, params.model_copy(update={"train": recipe}), seed)
+        for seed, recipe in enumerate((short, short.model_copy(update={"epochs": 1})))
+    ]
+    train_all([each for of_side in trainings for each in of_side])
+    a, b = (side_of(splits, each) for each in trainings)
+    worse = wrong_metrics(a, b, params)
+    assert all("log_loss" in names for names in worse)
