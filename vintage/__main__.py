@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vintage.base import console, numerics
+from vintage.repository.waiting import waiting
 
 CHECKPOINT = "data/checkpoint"
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
@@ -31,32 +32,36 @@ def init(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print the verdict, the scores with their intervals, and where the report is."""
-    from vintage.repository.show_revision import revision_lines
+    with waiting("reading"):
+        from vintage.repository.show_revision import revision_lines
 
-    for line in revision_lines(arguments.revision):
+        lines = list(revision_lines(arguments.revision))
+    for line in lines:
         console.say(line)
     return 0
 
 
 def check(_: argparse.Namespace) -> int:
     """Check the outputs of the pipeline and judge the result; exit code 1 if an output is wrong."""
-    numerics.pin()
-    from vintage.base.params import load_params
-    from vintage.report.tables import wrapped
-    from vintage.repository.check import check, check_result
-    from vintage.scores.evaluation import check_required
+    lines: list[str] = []
+    with waiting("checking"):
+        numerics.pin()
+        from vintage.base.params import load_params
+        from vintage.report.tables import wrapped
+        from vintage.repository.check import check, check_result
+        from vintage.scores.evaluation import check_required
 
-    params = load_params()
-    check_required(params.evaluate.require)
-    problems = list(dict.fromkeys(check(Path(), params)))
-    try:
-        for found in check_result(Path()):
-            said = f"{found.code} {found.outcome}: {found.sentence} {found.page}"
-            console.say("\n".join(wrapped(said)))
-    except console.InputError as error:
-        problems += [] if str(error) in problems else [str(error)]
-    for problem in problems:
-        console.say(f"wrong: {console.one_line(problem)}")
+        params = load_params()
+        check_required(params.evaluate.require)
+        problems = list(dict.fromkeys(check(Path(), params)))
+        try:
+            for found in check_result(Path()):
+                lines += wrapped(f"{found.code} {found.outcome}: {found.sentence} {found.page}")
+        except console.InputError as error:
+            problems += [] if str(error) in problems else [str(error)]
+    lines += [f"wrong: {console.one_line(problem)}" for problem in problems]
+    for line in lines:
+        console.say(line)
     console.say(f"{len(problems)} problems found" if problems else "the outputs are valid")
     return 1 if problems else 0
 
@@ -65,7 +70,9 @@ def mend(_: argparse.Namespace) -> int:
     """Repair DVC's own files after a crash or a full disk."""
     from vintage.repository.mend import mend
 
-    for line in mend(Path()):
+    with waiting("mending"):
+        lines = list(mend(Path()))
+    for line in lines:
         console.say(line)
     return 0
 
@@ -74,7 +81,9 @@ def pull(_: argparse.Namespace) -> int:
     """Take from the DVC remote what it has of the outputs, as `make repro` does."""
     from vintage.repository.remote import pull
 
-    console.say(pull(Path()))
+    with waiting("pulling"):
+        said = pull(Path())
+    console.say(said)
     return 0
 
 
@@ -82,7 +91,9 @@ def stale(_: argparse.Namespace) -> int:
     """Name the stages whose inputs are not those in dvc.lock."""
     from vintage.repository.status import stale_stages
 
-    console.say(", ".join(stale_stages(Path())) or "none")
+    with waiting("hashing"):
+        stages = stale_stages(Path())
+    console.say(", ".join(stages) or "none")
     return 0
 
 
@@ -101,18 +112,19 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare B, or several, with A, metric by metric: the models, and what made them."""
-    numerics.pin()
-    from vintage.repository.compare import compare_revisions
-    from vintage.repository.looks import count_each
-    from vintage.repository.revisions import PREDICTIONS_PATH, read_revision
-    from vintage.repository.show_comparison import FORMATS
+    with waiting("comparing"):
+        numerics.pin()
+        from vintage.repository.compare import compare_revisions
+        from vintage.repository.looks import count_each
+        from vintage.repository.revisions import PREDICTIONS_PATH, read_revision
+        from vintage.repository.show_comparison import FORMATS
 
-    try:
-        first, *others = (read_revision(name) for name in (arguments.a, *arguments.b))
-        n_models = count_each((b.model.predictions for b in others), PREDICTIONS_PATH)
-        comparisons = compare_revisions(first, others, n_models)
-    except (OSError, MemoryError) as error:  # exit code 1 says that B is worse, and nothing else
-        raise console.InputError(str(error) or "not enough memory") from None
+        try:
+            first, *others = (read_revision(name) for name in (arguments.a, *arguments.b))
+            n_models = count_each((b.model.predictions for b in others), PREDICTIONS_PATH)
+            comparisons = compare_revisions(first, others, n_models)
+        except (OSError, MemoryError) as error:  # exit code 1 says that B is worse, no more
+            raise console.InputError(str(error) or "not enough memory") from None
     for line in FORMATS[arguments.format](comparisons):
         console.say(line)
     found = [both for each in comparisons for both in (each.metrics, each.recipe.metrics)]
@@ -122,10 +134,12 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def power(_: argparse.Namespace) -> int:
     """Tell how large a difference must be for the last run's rows and splits to show it."""
-    numerics.pin()
-    from vintage.repository.power import power_lines
+    with waiting("computing"):
+        numerics.pin()
+        from vintage.repository.power import power_lines
 
-    for line in power_lines():
+        lines = list(power_lines())
+    for line in lines:
         console.say(line)
     return 0
 
@@ -134,13 +148,14 @@ def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
     from vintage.predict.locate import located
 
-    with located(arguments.model) as model:
-        numerics.pin()
-        from vintage.network.checkpoint import read_checkpoint
-        from vintage.predict.export import export_onnx
+    with waiting("exporting"):
+        with located(arguments.model) as model:
+            numerics.pin()
+            from vintage.network.checkpoint import read_checkpoint
+            from vintage.predict.export import export_onnx
 
-        checkpoint = read_checkpoint(model)
-    export_onnx(arguments.path, checkpoint)
+            checkpoint = read_checkpoint(model)
+        export_onnx(arguments.path, checkpoint)
     schema = checkpoint.schema
     console.say(
         f"{console.one_line(arguments.path)}: {len(schema.features)} columns in, "
@@ -151,12 +166,13 @@ def export(arguments: argparse.Namespace) -> int:
 
 def card(arguments: argparse.Namespace) -> int:
     """Write the model with a model card into a new folder, ready for the Hugging Face Hub."""
-    numerics.pin()
-    from vintage.base.params import load_params
-    from vintage.predict.card import write_card
-
     folder = arguments.folder
-    write_card(Path(), Path(CHECKPOINT), folder, load_params().data.path)
+    with waiting("writing"):
+        numerics.pin()
+        from vintage.base.params import load_params
+        from vintage.predict.card import write_card
+
+        write_card(Path(), Path(CHECKPOINT), folder, load_params().data.path)
     console.say(f"{console.one_line(folder)}: the model, and its card in README.md")
     return 0
 
@@ -166,7 +182,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from vintage.base.machine import keep_freed_memory
     from vintage.predict.locate import located
 
-    with located(arguments.model) as model:
+    with waiting("reading the model"), located(arguments.model) as model:
         numerics.pin()
         keep_freed_memory()
         from vintage.predict.model import read_network
@@ -183,17 +199,19 @@ def score(arguments: argparse.Namespace) -> int:
     """Score labelled rows that came later, and tell what has changed since the model was made."""
     from vintage.predict.locate import located
 
-    with located(arguments.model) as model:
-        numerics.pin()
-        from vintage.base.params import load_params
-        from vintage.predict.model import read_network
+    with waiting("scoring"):
+        with located(arguments.model) as model:
+            numerics.pin()
+            from vintage.base.params import load_params
+            from vintage.predict.model import read_network
 
-        network = read_network(model)
-    from vintage.predict.scored import score_lines
+            network = read_network(model)
+        from vintage.predict.scored import score_lines
 
-    delimiter = arguments.delimiter.replace("\\t", "\t")
-    confidence = load_params().evaluate.confidence
-    for line in score_lines(network, arguments.table, delimiter, confidence):
+        delimiter = arguments.delimiter.replace("\\t", "\t")
+        confidence = load_params().evaluate.confidence
+        lines = list(score_lines(network, arguments.table, delimiter, confidence))
+    for line in lines:
         console.say(line)
     return 0
 
@@ -279,6 +297,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    console.listen()
     arguments = parser().parse_args()
     console.run(lambda: arguments.command(arguments))
 

@@ -20,6 +20,7 @@ PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 LOST = 75  # EX_TEMPFAIL of <sysexits.h>
 LAUNCHER = "VINTAGE_LAUNCHER"  # the id of the process that started this one as one of many
 STARTERS = ("DVC_STAGE", "TORCHELASTIC_RUN_ID")
+_interrupts: list[BaseException] = []  # that were received
 
 
 class InputError(Exception):
@@ -88,6 +89,8 @@ def listen() -> None:
 
 def _end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Say what went wrong in one line, and exit; a traceback only for a fault of the program."""
+    if _interrupts and isinstance(error, Exception):  # what a library has made of it
+        error = _interrupts[0]
     if isinstance(error, RuntimeError) and "allocate" in str(error):  # PyTorch's way to say so
         error = MemoryError()
     match error:
@@ -121,4 +124,5 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     # whoever ends a group may signal twice; the second must not tear up the first one's cleaning
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+    _interrupts.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated())
+    raise _interrupts[0]

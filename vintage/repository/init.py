@@ -19,6 +19,7 @@ from vintage.repository.propose import (
     propose_target,
     propose_time,
 )
+from vintage.repository.waiting import waiting
 
 Key = tuple[str, str]
 NONE = "none"
@@ -46,7 +47,8 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
     data = load_params(root / PARAMS_PATH).data
     text = (root / PARAMS_PATH).read_text(encoding="utf-8")
     path = _inside(root, table)
-    columns = columns_of(data.model_copy(update={"path": path, "delimiter": "auto"}))
+    with waiting("reading the table"):
+        columns = columns_of(data.model_copy(update={"path": path, "delimiter": "auto"}))
     ask = _take if takes_proposals else _ask
     (target,) = ask("Which column is to be predicted?", propose_target(columns), columns, 1)
     proposal = propose_ignored(columns, target)

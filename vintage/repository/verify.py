@@ -6,7 +6,6 @@ No NumPy is loaded and nothing pinned here: the stages do that for themselves.
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from vintage.repository.cache import md5_of
 from vintage.repository.git import find_commit
 from vintage.repository.lock_file import LOCK_FILE
 from vintage.repository.rerun import Rerun, Result
+from vintage.repository.waiting import waiting
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
 
@@ -36,8 +36,10 @@ def verify(revision: str, stage: str | None, receipt: Path | None) -> int:
     """
     commit = find_commit(revision)
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
-        rerun = Rerun(Path(folder), commit)
-        results = list(_said(rerun.run(name) for name in _chosen(rerun, stage)))
+        with waiting("cloning"):
+            rerun = Rerun(Path(folder), commit)
+            chosen = _chosen(rerun, stage)
+        results = [_run(rerun, name) for name in chosen]
         if receipt:
             write_json(receipt, _receipt(commit, md5_of(rerun.recorded / LOCK_FILE), results))
     verdicts = Counter(result.verdict for result in results)
@@ -56,10 +58,11 @@ def control(revision: str, stage: str | None) -> int:
         InputError: as `verify`; or there is no file to change.
     """
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
-        rerun = Rerun(Path(folder), find_commit(revision))
-        name = _chosen(rerun, stage)[0]
+        with waiting("cloning"):
+            rerun = Rerun(Path(folder), find_commit(revision))
+            name = _chosen(rerun, stage)[0]
         path = rerun.change_a_bit(name)
-        (result,) = _said(iter([rerun.run(name)]))
+        result = _run(rerun, name)
     named = any(detail.startswith(f"{path}: ") for detail in result.details)
     found = result.verdict == "differs" and named
     say(f"a bit was changed in {one_line(path)}, and {'found' if found else 'not found'}")
@@ -73,12 +76,14 @@ def _chosen(rerun: Rerun, stage: str | None) -> list[str]:
     return [stage] if stage else stages
 
 
-def _said(results: Iterator[Result]) -> Iterator[Result]:
-    for result in results:
-        say(f"{result.stage}: {result.verdict}")
-        for detail in result.details:
-            say(f"  {one_line(detail)}")
-        yield result
+def _run(rerun: Rerun, stage: str) -> Result:
+    """Run a stage again, and say what came out."""
+    with waiting(f"running {one_line(stage)}"):
+        result = rerun.run(stage)
+    say(f"{result.stage}: {result.verdict}")
+    for detail in result.details:
+        say(f"  {one_line(detail)}")
+    return result
 
 
 def _receipt(commit: str, lock_md5: str, results: list[Result]) -> dict[str, object]:
