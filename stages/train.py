@@ -18,13 +18,12 @@ from pathlib import Path
 
 import torch
 
-from vintage.base.files import write_json
 from vintage.base.params import ModelParams, TrainParams, load_params
-from vintage.base.tensors import digest_of, read_examples, read_schema
+from vintage.base.tensors import read_examples, read_schema
 from vintage.network import workers
-from vintage.network.checkpoint import Manifest, write_checkpoint
 from vintage.training.prepare import prepare
 from vintage.training.progress import Progress
+from vintage.training.results import write_results
 from vintage.training.resume import ResumeFile
 
 TENSORS = Path("data/tensors")
@@ -70,17 +69,8 @@ def train_as_one() -> None:
     with Progress(params.train.epochs) as progress:
         history = training.run(resume, progress.update)
 
-    manifest = Manifest(
-        model=training.architecture,
-        recipe=training.recipe,
-        seeds=training.seeds,
-        best_epochs=history.best_epochs.tolist(),
-        n_epochs=len(history.train_losses),
-        numerics=params.train.numerics,
-        learned_rows=digest_of(train, val),
-    )
-    write_checkpoint(CHECKPOINT, training.ensemble, manifest, schema)
-    write_json(LOSSES, [record.model_dump(exclude_unset=True) for record in history.records()])
+    numerics = params.train.numerics
+    write_results(CHECKPOINT, LOSSES, training, history, schema, (train, val), numerics)
     resume.remove()
 
 

@@ -12,6 +12,7 @@ from tests.conftest import PARAMS
 from vintage.base.params import load_params
 from vintage.base.tensors import Integers
 from vintage.training import pack
+from vintage.training.fit import History
 from vintage.training.pack import train_all
 from vintage.training.prepare import Training, prepare
 
@@ -27,8 +28,9 @@ def training(seed: int, n_rows: int, val: str, **changes: Any) -> Training:
     n_val = 40 if val == "part" else 0
     folds: Integers | None = draw.integers(-1, 4, n_rows) if val == "folds" else None
     recipe = {"epochs": 15, "patience": 1, "replicas": 5, "seed": 100 * seed, **changes}
+    model = {"hidden": [8, 4], "dropout": recipe.pop("dropout", "auto")}
     return prepare(
-        params.model.model_copy(update={"hidden": [8, 4]}),
+        params.model.model_copy(update=model),
         params.train.model_copy(update=recipe),
         numeric_schema(N_INPUTS, N_CLASSES),
         (features[n_val:], labels[n_val:]),
@@ -55,21 +57,49 @@ def test_each_has_the_bits_that_it_has_alone(
     packs = []
     together = pack._train_together
 
-    def noted(trainings: Sequence[Training]) -> None:
+    def noted(trainings: Sequence[Training]) -> list[History]:
         packs.append(len(trainings))
-        together(trainings)
+        return together(trainings)
 
     monkeypatch.setattr(pack, "_train_together", noted)
     trainings = [training(*number, val, **changes) for number in numbers]
-    train_all(trainings)
+    histories = train_all(trainings)
     assert max(packs) >= 3
-    n_epochs = set()
-    for number, packed in zip(numbers, trainings, strict=True):
-        alone = training(*number, val, **changes)
-        n_epochs.add(len(alone.run().train_losses))
-        for name, tensor in alone.ensemble.state_dict().items():
-            assert torch.equal(packed.ensemble.state_dict()[name], tensor), name
+    alone = [training(*number, val, **changes) for number in numbers]
+    n_epochs = {same_as_alone(*each) for each in zip(trainings, histories, alone, strict=True)}
     assert len(n_epochs) > 1 or "epochs" in changes
+
+
+RECIPES: list[dict[str, Any]] = [
+    {},
+    {"learning_rate": 0.05, "class_weight": "balanced"},
+    {"weight_decay": 0.5, "patience": 0},
+    {"dropout": 0.1, "patience": 3, "calibration": "none"},
+    {"dropout": 0.3, "learning_rate": 0.001},
+]
+
+
+@pytest.mark.parametrize("val", ["folds", "part"])
+def test_each_has_a_recipe_of_its_own(val: str) -> None:
+    def one(**changes: Any) -> Training:
+        return training(1, 120, val, **{"epochs": 8, **changes})
+
+    trainings = [one(**changes) for changes in RECIPES]
+    assert len({pack._kind_of(each) for each in trainings}) == 1
+    histories = train_all(trainings)
+    alone = [one(**changes) for changes in RECIPES]
+    n_epochs = {same_as_alone(*each) for each in zip(trainings, histories, alone, strict=True)}
+    assert len(n_epochs) > 1
+
+
+def same_as_alone(packed: Training, history: History, alone: Training) -> int:
+    """How many epochs both have; runs `alone`."""
+    expected = alone.run()
+    assert history.records() == expected.records()
+    assert torch.equal(history.best_epochs, expected.best_epochs)
+    for name, tensor in alone.ensemble.state_dict().items():
+        assert torch.equal(packed.ensemble.state_dict()[name], tensor), name
+    return len(expected.train_losses)
 
 
 def test_what_cannot_be_packed_is_trained_alone() -> None:

@@ -1,14 +1,14 @@
 """Several trainings as one: each ends with the bits that it has alone, in less than half the time.
 
 A step of few rows costs little more for many replicas than for a few. What a replica computes does
-not depend on those beside it, so trainings on other rows can share their steps, as long as they
-have as many of them, and networks of one shape.
+not depend on those beside it, so trainings on other rows, or by other recipes, can share their
+steps, as long as they have as many of them, and networks of one shape.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import Ensemble
 from vintage.network.replicas import Replicas
-from vintage.training.fit import fit
+from vintage.training.fit import History, fit
 from vintage.training.prepare import Training
 from vintage.training.resume import State
 from vintage.training.rows import Part
@@ -99,19 +99,30 @@ class _Memory:
                 self.state[name] = tensor.index_select(dim, replicas.to(tensor.device))
 
 
-def train_all(trainings: Sequence[Training]) -> None:
-    """Train and calibrate every ensemble, those together that can be.
+def train_all(trainings: Sequence[Training]) -> list[History]:
+    """Train and calibrate every ensemble, those together that can be; returns what each one's `run`
+    would.
 
     Raises:
         InputError: a loss is no longer finite.
     """
-    alike: dict[Hashable, list[Training]] = defaultdict(list)
-    for training in trainings:
-        alike[_kind_of(training)].append(training)
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for place, training in enumerate(trainings):
+        alike[_kind_of(training)].append(place)
+    histories: dict[int, History] = {}
     for kind in alike.values():
-        size = max(1, MAX_ROWS // (_rows_of_a_step(kind[0]) * kind[0].ensemble.n_replicas))
+        size = largest_pack(trainings[kind[0]])
         for start in range(0, len(kind), size):
-            _train_together(kind[start : start + size])
+            places = kind[start : start + size]
+            done = _train_together([trainings[place] for place in places])
+            histories |= zip(places, done, strict=True)
+    return [histories[place] for place in range(len(trainings))]
+
+
+def largest_pack(training: Training) -> int:
+    """How many trainings such as this one gain by sharing their steps."""
+    n_rows = min(training.recipe.batch_size, training.train.places.shape[1])
+    return max(1, MAX_ROWS // (n_rows * training.ensemble.n_replicas))
 
 
 def _kind_of(training: Training) -> Hashable:
@@ -124,65 +135,88 @@ def _kind_of(training: Training) -> Hashable:
     # those of a validation do not, as long as sums of as many rows are rounded alike
     widths = [part.places.shape[1] for part in parts]
     val_bits = (training.val.places.shape[1] - 1).bit_length() if training.val else None
-    is_weighted = training.class_weights is not None
-    shape = repr(layers.shape), layers.arithmetic
-    return *shape, recipe.epochs, tuple(widths), val_bits, is_weighted
+    # shares that are dropped may differ; whether any is decides how the parameters are named
+    dropout = float(layers.architecture.dropout > 0)
+    architecture = layers.architecture.model_copy(update={"dropout": dropout})
+    shape = repr(replace(layers.shape, architecture=architecture)), layers.arithmetic
+    return *shape, recipe.epochs, tuple(widths), val_bits
 
 
-def _rows_of_a_step(training: Training) -> int:
-    return min(training.recipe.batch_size, training.train.places.shape[1])
-
-
-def _train_together(trainings: Sequence[Training]) -> None:
+def _train_together(trainings: Sequence[Training]) -> list[History]:
     """Train all of them; the steps become smaller as one after the other ends."""
     if len(trainings) == 1:
-        trainings[0].run()
-        return
+        return [trainings[0].run()]
     memory = _Memory()
+    histories: dict[int, History] = {}
     orders = [torch.Generator().manual_seed(training.recipe.seed) for training in trainings]
     learning = list(zip(trainings, orders, strict=True))
     while learning:
         layers = [training.ensemble.layers for training, _ in learning]
-        train, packed = _train_until_one_ends(learning, _packed(layers), memory)
-        is_last = int(memory.state["epoch"]) == learning[0][0].recipe.epochs
+        train, packed, history = _train_until_one_ends(learning, _packed(layers), memory)
+        is_last = len(history.train_losses) == learning[0][0].recipe.epochs
         stopped = train.by_member(memory.state["stopped"])
         is_over = [is_last or bool(own.all()) for own in stopped]
+        losses = _by_member(history, train)
+        for (training, _), own, done in zip(learning, losses, is_over, strict=True):
+            if done:
+                histories[id(training)] = own
         with torch.no_grad():
             for name, weight in packed.named_parameters():
-                for each, own, done in zip(layers, train.by_member(weight), is_over, strict=True):
+                of_members = train.by_member(weight)
+                for each, member, done in zip(layers, of_members, is_over, strict=True):
                     if done:
-                        each.get_parameter(name).copy_(own)
+                        each.get_parameter(name).copy_(member)
         sizes = torch.tensor([each.n_replicas for each in layers])
         memory.take(torch.repeat_interleave(~torch.tensor(is_over), sizes).nonzero().flatten())
         learning = [each for each, done in zip(learning, is_over, strict=True) if not done]
     for training in trainings:
         training.calibrate()
+    return [histories[id(training)] for training in trainings]
+
+
+def _by_member(history: History, pack: Pack) -> list[History]:
+    """The history of each training in a pack."""
+    train = [losses.T for losses in pack.by_member(history.train_losses.T)]
+    val: Sequence[Tensor | None] = [None] * len(train)
+    if history.val_losses is not None:
+        val = [losses.T for losses in pack.by_member(history.val_losses.T)]
+    best_epochs = pack.by_member(history.best_epochs)
+    return [History(*each) for each in zip(train, val, best_epochs, strict=True)]
 
 
 def _train_until_one_ends(
     learning: Sequence[tuple[Training, torch.Generator]], layers: Replicas, memory: _Memory
-) -> tuple[Pack, Replicas]:
-    """Go on from what is in `memory`; returns the train rows, and the layers with the weights of
-    their best epochs so far."""
+) -> tuple[Pack, Replicas, History]:
+    """Go on from what is in `memory`; returns the train rows, the layers with the weights of their
+    best epochs so far, and the losses of all epochs."""
     trainings, orders = zip(*learning, strict=True)
     sizes = [training.ensemble.n_replicas for training in trainings]
     recipes = [training.recipe for training in trainings]
     train = Pack.of([(t.train, n) for t, n in zip(trainings, sizes, strict=True)], recipes, orders)
     vals = [(t.val, n) for t, n in zip(trainings, sizes, strict=True) if t.val is not None]
-    weights = [
-        t.class_weights[torch.arange(n, device=t.class_weights.device) % len(t.class_weights)]
-        for t, n in zip(trainings, sizes, strict=True)
-        if t.class_weights is not None
-    ]
-    fit(
+    history = fit(
         Ensemble(trainings[0].ensemble.encoder, layers),  # the rows are encoded already
         train,
         Pack.of(vals, recipes, orders) if vals else None,
         [recipe for recipe, n in zip(recipes, sizes, strict=True) for _ in range(n)],
-        torch.cat(weights) if weights else None,
+        _class_weights(trainings),
         memory,
     )
-    return train, layers
+    return train, layers, history
+
+
+def _class_weights(trainings: Sequence[Training]) -> Tensor | None:
+    """Of each replica, `[n_replicas, n_classes]`: 1 in a training without; None without any."""
+    if all(training.class_weights is None for training in trainings):
+        return None
+    weights = []
+    for training in trainings:
+        own, layers = training.class_weights, training.ensemble.layers
+        if own is None:
+            own = torch.ones(1, layers.shape.n_classes, device=layers.seeds.device)
+        folds = torch.arange(layers.n_replicas, device=own.device) % len(own)
+        weights.append(own[folds])
+    return torch.cat(weights)
 
 
 def _packed(layers: Sequence[Replicas]) -> Replicas:
@@ -191,6 +225,7 @@ def _packed(layers: Sequence[Replicas]) -> Replicas:
     n_replicas = sum(each.n_replicas for each in layers)
     packed = type(first)(first.shape, n_replicas, {}, first.arithmetic).to(first.seeds.device)
     packed.seeds.copy_(torch.cat([each.seeds for each in layers]))
+    packed.dropout = [share for each in layers for share in each.dropout]
     with torch.no_grad():
         for name, weight in packed.named_parameters():
             weight.copy_(torch.cat([each.get_parameter(name) for each in layers]))
