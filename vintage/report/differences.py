@@ -259,19 +259,21 @@ def _tests(
         concentration = 1 / len(labels)
         if METRICS[name].averages_classes:
             concentration = float((1 / sizes).sum()) / len(sizes) ** 2
-        with_seeds = _with_seeds(float(error), name, a, b)
-        tests[name] = _Test(p_value, limit, step, concentration, *with_seeds)
+        known = [side for side in (a, b) if side.replicas > 1 and name in side.stds]
+        of_seeds = [(side.stds[name] ** 2 / side.replicas, side.replicas - 1.0) for side in known]
+        total = with_seeds(float(error), of_seeds)
+        tests[name] = _Test(p_value, limit, step, concentration, *total)
     return tests
 
 
-def _with_seeds(error: float, name: str, *sides: Candidate) -> tuple[float, float]:
-    """The standard error with the seed-to-seed variance added, and its degrees of freedom."""
-    known = [side for side in sides if side.replicas > 1 and name in side.stds]
-    variances = [side.stds[name] ** 2 / side.replicas for side in known]
-    total = error**2 + sum(variances)
-    uncertain = sum(
-        variance**2 / (side.replicas - 1) for side, variance in zip(known, variances, strict=True)
-    )
+def with_seeds(error: float, of_seeds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """A standard error with seed-to-seed variance added, and its degrees of freedom.
+
+    Args:
+        of_seeds: the variance that seeds make of each side's score, and its degrees of freedom.
+    """
+    total = error**2 + sum(variance for variance, _ in of_seeds)
+    uncertain = sum(variance**2 / freedom for variance, freedom in of_seeds)
     return float(np.sqrt(total)), total**2 / uncertain if uncertain else float("inf")
 
 

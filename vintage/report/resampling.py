@@ -30,7 +30,7 @@ def bootstrap_differences(
 ) -> Floats:
     """Each metric's B - A on resamples of whole groups, float64 `[n_resamples, n_metrics]`."""
     chunks = []
-    for size, generator in _chunks(len(a.labels), n_resamples, seed):
+    for size, generator in at_a_time(len(a.labels), n_resamples, seed):
         weights = bootstrap_weights(a, size, generator)
         columns = [
             metric.function(b.labels, b.probabilities, weights)
@@ -67,7 +67,7 @@ def permuted_differences(
     rows = a.labels, a.probabilities, b.probabilities
     parts = [metric.contributions and metric.contributions(*rows) for metric in metrics]
     chunks = []
-    for size, generator in _chunks(len(both), n_permutations, seed):
+    for size, generator in at_a_time(len(both), n_permutations, seed):
         swaps = generator.integers(0, 2, size=(size, a.n_groups))[:, a.members].astype(np.float64)
         as_b = np.hstack([swaps, 1 - swaps])
         columns = [
@@ -131,7 +131,7 @@ def mcnemar(won: Labels, n_rows: int) -> tuple[float, Callable[[float], float]]:
     return min(1.0, float(at_least[abs(int(won.sum()))])), limit
 
 
-def _chunks(n_rows: int, n_draws: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
+def at_a_time(n_rows: int, n_draws: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
     """A generator and how many draws to make with it, a few at a time that need little memory."""
     generator = np.random.default_rng(seed)
     size = max(1, MAX_WEIGHTS // n_rows)
