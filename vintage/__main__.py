@@ -132,6 +132,24 @@ def compare(arguments: argparse.Namespace) -> int:
     return int(arguments.fail_if_worse and is_worse)
 
 
+def sweep(arguments: argparse.Namespace) -> int:
+    """Train a grid of settings together, each as a DVC experiment, and compare them."""
+    numerics.pin()
+    from vintage.repository.sweep import sweep
+    from vintage.repository.sweep_table import table_lines
+
+    if arguments.show == bool(arguments.settings):
+        raise console.InputError(
+            "write parameters with their values, such as train.learning_rate=0.003,0.01; or --show"
+        )
+    if arguments.settings:
+        sweep(Path(), arguments.settings)
+        console.say()
+    for line in table_lines(Path()):
+        console.say(line)
+    return 0
+
+
 def power(_: argparse.Namespace) -> int:
     """Tell how large a difference must be for the last run's rows and splits to show it."""
     with waiting("computing"):
@@ -226,6 +244,7 @@ EXAMPLES: dict[Callable[[argparse.Namespace], int], str] = {  # in the order of 
     stale: "",
     compare: "main workspace --format md",
     power: "",
+    sweep: "train.learning_rate=0.003,0.01 model.dropout=0.2,0.5",
     export: "model.onnx",
     card: "wine-quality",
     predict: "new.csv -o predictions.csv",
@@ -275,6 +294,10 @@ def parser() -> argparse.ArgumentParser:
     add("b", metavar="REV_B", nargs="*", default=["workspace"], help="B: the same; one or several")
     add("--format", choices=("table", "md", "json"), default="table")
     add("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric")
+
+    add = adders[sweep]
+    add("settings", metavar="KEY=VALUES", nargs="*", help="the values of a parameter, with commas")
+    add("--show", action="store_true", help="only compare the experiments of HEAD")
 
     add = adders[export]
     add("path", metavar="FILE", type=Path, help="such as model.onnx")

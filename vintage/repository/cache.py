@@ -5,7 +5,9 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from vintage.base.files import write_bytes
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.lock_file import read_lock_file
 
@@ -51,6 +53,33 @@ def restore(cache: Path, md5: str, target: Path) -> bool:
         return True
     shutil.rmtree(target, ignore_errors=True)
     return False
+
+
+def store(cache: Path, folder: Path) -> dict[str, Any]:
+    """Copy the files of a folder into the cache; returns how `dvc.lock` describes the folder."""
+    listed, size = [], 0
+    for path in sorted(folder.iterdir()):
+        file = _stored(cache, path.read_bytes())
+        listed.append({"md5": file["md5"], "relpath": path.name})
+        size += file["size"]
+    md5 = _stored(cache, json.dumps(listed).encode(), ".dir")["md5"]
+    return {"hash": "md5", "md5": md5, "size": size, "nfiles": len(listed)}
+
+
+def described(content: bytes, suffix: str = "") -> dict[str, Any]:
+    """How `dvc.lock` describes a file with this content."""
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return {"hash": "md5", "md5": f"{md5}{suffix}", "size": len(content)}
+
+
+def _stored(cache: Path, content: bytes, suffix: str = "") -> dict[str, Any]:
+    """As `described`, once the content is in the cache, read-only as DVC has it."""
+    found = described(content, suffix)
+    path = cache / FILES / found["md5"][:2] / found["md5"][2:]
+    if not path.is_file() or md5_of(path) != found["md5"].removesuffix(".dir"):
+        write_bytes(path, content)
+        path.chmod(0o444)
+    return found
 
 
 def md5_of(path: Path) -> str:

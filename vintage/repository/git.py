@@ -1,5 +1,6 @@
 """Git: which commit a revision is. It loads no NumPy, see `vintage.base.numerics`."""
 
+import os
 import subprocess
 
 from vintage.base.console import InputError, one_line
@@ -25,9 +26,17 @@ def find_commit(name: str) -> str:
     return commits.pop()
 
 
-def run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def run_git(
+    *arguments: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run a Git command here; InputError if there is no Git."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=False)
+        return subprocess.run(
+            ["git", *arguments],
+            input=stdin,
+            env=os.environ | environment,
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise InputError("git is not installed, so no revision can be read") from None

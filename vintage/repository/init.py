@@ -1,15 +1,14 @@
 """`vintage init`: a few questions about a table, and `params.yaml` with the answers."""
 
-import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vintage.base.console import InputError, one_line, say
-from vintage.base.files import parse_yaml, write_bytes
-from vintage.base.params import PARAMS_PATH, load_params, parse_params
+from vintage.base.files import write_bytes
+from vintage.base.params import PARAMS_PATH, load_params
+from vintage.repository.params_file import Key, with_values
 from vintage.repository.propose import (
     Column,
     Proposal,
@@ -21,11 +20,7 @@ from vintage.repository.propose import (
 )
 from vintage.repository.waiting import waiting
 
-Key = tuple[str, str]
 NONE = "none"
-PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
-RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-LINE = re.compile(r"""(  (\w+): +)("(?:[^"\\]|\\.)*"|[^#\n]*?)((?: +#.*)?)""")
 # what said something of the table before
 FRESH: dict[Key, Any] = {
     ("data", "id"): NONE,
@@ -125,35 +120,3 @@ def _named(answer: str, columns: Mapping[str, Column]) -> Sequence[str]:
 def _say(question: str, proposal: Proposal) -> None:
     proposed = ", ".join(map(one_line, proposal.columns)) or NONE
     say(f"{question}\n  proposed: {proposed} ({one_line(proposal.reason)})")
-
-
-def with_values(text: str, values: Mapping[Key, Any]) -> str:
-    """`params.yaml` with other values, and with its comments.
-
-    Raises:
-        InputError: a key does not stand on a line of its own.
-    """
-    section, lines = "", []
-    for line in text.splitlines():
-        if match := re.match(r"(\w+):", line):
-            section = match[1]
-        elif (match := LINE.fullmatch(line)) and (section, match[2]) in values:
-            lines.append(f"{match[1]}{_yaml(values[section, match[2]])}{match[4]}")
-            continue
-        lines.append(line)
-    changed = "\n".join(lines) + "\n"
-    found = parse_yaml(changed.encode(), str(PARAMS_PATH))
-    for (name, key), value in values.items():
-        if found[name].get(key) != value:
-            raise InputError(f"{PARAMS_PATH}: {name}.{key}: write it on one line, then try again")
-    parse_params(found)
-    return changed
-
-
-def _yaml(value: Any) -> str:
-    """A text, a list of texts or `{}` as YAML on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in RESERVED:
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -94,15 +94,22 @@ def read_revision(name: str) -> Revision:
         InputError: there is no such revision, it has no predictions, or no valid ones.
     """
     commit = None if name == WORKSPACE else find_commit(name)
+    lock = None
+    if found := read_file(commit, Path(LOCK_FILE)):
+        lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
+        if commit and "train" in lock.stages and "evaluate" not in lock.stages:
+            raise InputError(
+                f"{name}: has no evaluation, only a validation score; "
+                f"`dvc exp apply {name} && dvc repro` makes it"
+            )
     predictions = parse_predictions(
         needed_file(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
     )
-    asked = _flat(parse_yaml(needed_file(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
-    params, table_md5, lock = dict(asked), None, None
-    if found := read_file(commit, Path(LOCK_FILE)):
-        lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
+    asked = flat(parse_yaml(needed_file(commit, PARAMS_PATH, name), f"{PARAMS_PATH} of {name}"))
+    params, table_md5 = dict(asked), None
+    if lock:
         for stage in STAGES:
-            params |= _flat(lock.params_of(stage))
+            params |= flat(lock.params_of(stage))
         deps = lock.stages["split"].deps if "split" in lock.stages else []
         table_md5 = next((dep.md5 for dep in deps if dep.path == params.get("data.path")), None)
     warnings = [
@@ -175,7 +182,7 @@ def needed_file(commit: str | None, path: Path, name: str) -> bytes:
     return content
 
 
-def _flat(sections: Any) -> dict[str, Any]:
+def flat(sections: Any) -> dict[str, Any]:
     """Parameters that results depend on, by dotted key, as JSON can hold them: dates and infinity
     as text."""
     plain = json.loads(json.dumps(sections, default=str, skipkeys=True), parse_constant=str)

@@ -103,10 +103,9 @@ class Evaluation(Strict):
 
     def headline(self) -> dict[str, Any]:
         """The content of `evaluation.json`."""
-        followed = [name for name, metric in METRICS.items() if metric.follow_val]
         return {
             "test": {name: self.test[name] for name in METRICS},
-            "val": {name: self.val[name] for name in followed},
+            "val": followed(self.val),
             "epochs": {"trained": self.epochs.trained, "best": self.epochs.best},
         }
 
@@ -130,6 +129,11 @@ def check_required(require: Mapping[str, float]) -> None:
 def rounded(value: float | None) -> Number:
     """`value` to 6 decimals; None, JSON's null, where it is not defined."""
     return None if value is None or math.isnan(value) else round(float(value), DIGITS)
+
+
+def followed(val: Scores) -> Scores:
+    """Of the validation scores, those that people follow from change to change."""
+    return {name: val[name] for name, metric in METRICS.items() if metric.follow_val}
 
 
 def plain_scores(labels: Labels, probabilities: Floats) -> Scores:

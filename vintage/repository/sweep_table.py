@@ -1,0 +1,161 @@
+"""The settings that were tried from HEAD, beside each other; all is read from the experiments."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vintage.base.console import InputError
+from vintage.base.params import load_params
+from vintage.base.recipe import resolved_values
+from vintage.network.checkpoint import read_checkpoint
+from vintage.report.best import Beside, beside_best
+from vintage.report.tables import aligned, wrapped
+from vintage.repository.cache import cache_folder, md5_of, restore
+from vintage.repository.experiments import experiments_of
+from vintage.repository.git import find_commit
+from vintage.repository.lock_file import LOCK_FILE, LockFile, parse_lock_file
+from vintage.repository.revisions import flat, read_file
+from vintage.repository.validation import (
+    NAMES,
+    TENSORS,
+    Tensors,
+    Validation,
+    read_tensors,
+    validate,
+)
+from vintage.scores.metrics import METRICS
+from vintage.scores.rows import Sample
+
+HEAD = "HEAD"
+CHECKPOINT = "data/checkpoint"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting that was trained: its experiment or HEAD, the parameters of the stage train by
+    dotted key, and how well it predicts the rows that validate it."""
+
+    name: str
+    params: Mapping[str, Any]
+    validation: Validation
+
+    @property
+    def log_loss(self) -> float:
+        return self.validation.row_losses.mean
+
+
+def table_lines(root: Path) -> Iterator[str]:
+    """The settings from the best to the worst, for a terminal.
+
+    Raises:
+        InputError: there is nothing to compare, or the tensors of the split are not here.
+    """
+    base = find_commit(HEAD)
+    settings = load_params().evaluate
+    tensors = read_tensors(root)
+    tried, notes = _tried(root, base, tensors)
+    if not any(each.name != HEAD for each in tried):
+        raise InputError(
+            " ".join([*notes, "HEAD has no experiment to show; see `vintage sweep -h`"])
+        )
+    rows = tried[0].validation.rows
+    losses = [each.validation.row_losses for each in tried]
+    beside = beside_best(losses, rows.groups, settings.confidence, settings.seed)
+    kind, how = "validation rows", ""
+    if tensors.train.folds is not None:
+        kind, how = "train rows", ", each predicted by the replicas that left it out"
+    title = f"{len(tried)} settings by their log loss on {len(rows.labels)} {kind}{how}"
+    yield from (*wrapped(title), "")
+    yield from aligned(*_table(tried, beside, settings.confidence))
+    for note in (_summary(tried[0], beside, settings.confidence), *notes, _next_step(tried[0])):
+        yield from ("", *wrapped(note))
+
+
+def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[str]]:
+    """HEAD and its experiments on the same rows, the best first; and who is left out, and why."""
+    device = load_params().train.device
+    here = {(TENSORS / name).as_posix(): md5_of(root / TENSORS / name) for name in NAMES}
+    cache = cache_folder(root)
+    found: list[Tried] = []
+    notes = []
+    for name, commit in {HEAD: base, **dict(sorted(experiments_of(base).items()))}.items():
+        lock = _lock_of(name, commit)
+        if lock is None or "train" not in lock.stages:
+            continue
+        train = lock.stages["train"]
+        if here.items() - {(dep.path, dep.md5) for dep in train.deps}:
+            notes.append(f"{name} is left out: it was trained on other rows.")
+            continue
+        with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
+            target = Path(folder) / "checkpoint"
+            md5 = next(out.md5 for out in train.outs if out.path == CHECKPOINT)
+            if not restore(cache, md5, target):
+                notes.append(f"{name} is left out: DVC's cache does not have its checkpoint.")
+                continue
+            checkpoint = read_checkpoint(target, device)
+        resolved = resolved_values(checkpoint.manifest.model, checkpoint.manifest.recipe)
+        params = {
+            key: f"auto ({resolved[key]})" if value == "auto" else value
+            for key, value in flat(lock.params_of("train")).items()
+        }
+        found.append(Tried(name, params, validate(checkpoint, tensors)))
+    n_rows = max((len(each.validation.rows.labels) for each in found), default=0)
+    few = [each for each in found if len(each.validation.rows.labels) < n_rows]
+    notes += [f"{each.name} is left out: fewer rows validate it." for each in few]
+    return sorted((each for each in found if each not in few), key=lambda e: e.log_loss), notes
+
+
+def _lock_of(name: str, commit: str) -> LockFile | None:
+    content = read_file(commit, Path(LOCK_FILE))
+    return parse_lock_file(content, f"{LOCK_FILE} of {name}") if content else None
+
+
+def _table(
+    tried: Sequence[Tried], beside: Mapping[int, Beside], confidence: float
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows."""
+    keys = list(dict.fromkeys(key for each in tried for key in each.params))
+    varied = [key for key in keys if len({_shown(each.params.get(key)) for each in tried}) > 1]
+    titles = [key.partition(".")[2] for key in varied]
+    rows = []
+    for place, each in enumerate(tried):
+        values = [_shown(each.params.get(key)) for key in varied]
+        rows.append([each.name, *values, *_scores(each, beside.get(place), confidence)])
+    return ["", *titles, "log loss", "interval", "minus best", "p", "verdict"], rows
+
+
+def _scores(each: Tried, beside: Beside | None, confidence: float) -> list[str]:
+    rows, probabilities, losses = each.validation
+    sample = Sample.of(rows.labels, probabilities, rows.groups)
+    bounds = METRICS["log_loss"].bounds
+    assert bounds is not None
+    low, high = bounds(sample, confidence)
+    numbers = [f"{losses.mean:.4f}", f"{low:.3f} to {high:.3f}"]
+    if beside is None:
+        return [*numbers, "-", "-", "best"]
+    p_value = "< 0.0001" if beside.p_value < 0.0001 else f"{beside.p_value:.4f}"
+    return [*numbers, f"{beside.difference:+.4f}", p_value, "worse" if beside.is_worse else "ties"]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _summary(best: Tried, beside: Mapping[int, Beside], confidence: float) -> str:
+    n_worse = sum(each.is_worse for each in beside.values())
+    n_pairs = len(beside) * (len(beside) + 1) // 2
+    return (
+        f"{best.name} is better than {n_worse} of the others and ties with "
+        f"{len(beside) - n_worse}. p is corrected for every pair of settings, of which there "
+        f"{'are' if n_pairs > 1 else 'is'} {n_pairs} (Holm), at a confidence of {confidence:.6g}."
+    )
+
+
+def _next_step(best: Tried) -> str:
+    said = "The best of many looks better here than it is. "
+    if best.name == HEAD:
+        return f"{said}It is HEAD, so there is nothing to apply."
+    return f"{said}`dvc exp apply {best.name} && dvc repro` scores it on the test rows."
