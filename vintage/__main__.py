@@ -133,7 +133,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """Train a grid of settings together, each as a DVC experiment, and compare them."""
+    """Train settings together, each as a DVC experiment, and compare them."""
     numerics.pin()
     from vintage.repository.sweep import sweep
     from vintage.repository.sweep_table import table_lines
@@ -143,7 +143,7 @@ def sweep(arguments: argparse.Namespace) -> int:
             "write parameters with their values, such as train.learning_rate=0.003,0.01; or --show"
         )
     if arguments.settings:
-        sweep(Path(), arguments.settings)
+        sweep(Path(), arguments.settings, arguments.trials)
         console.say()
     for line in table_lines(Path()):
         console.say(line)
@@ -296,7 +296,13 @@ def parser() -> argparse.ArgumentParser:
     add("--fail-if-worse", action="store_true", help="exit with 1 if B is worse in a metric")
 
     add = adders[sweep]
-    add("settings", metavar="KEY=VALUES", nargs="*", help="the values of a parameter, with commas")
+    add(
+        "settings",
+        metavar="KEY=VALUES",
+        nargs="*",
+        help="VALUE,VALUE; with --trials LOW..HIGH, too",
+    )
+    add("--trials", metavar="N", type=int, help="settings that Optuna proposes, instead of a grid")
     add("--show", action="store_true", help="only compare the experiments of HEAD")
 
     add = adders[export]

@@ -17,8 +17,11 @@ def find_commit(name: str) -> str:
     if found.returncode == 0 and not commit.startswith("^"):  # as `^HEAD`, all but HEAD
         return commit
     # the refs of experiments are refs/exps/<2 digits>/<38>/<name>
-    listed = run_git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}")
-    commits = set(listed.stdout.decode().split())
+    listed = run_git("for-each-ref", "--format=%(objectname) %(refname)", f"refs/exps/*/*/{name}")
+    commit_of = {ref: oid for oid, ref in map(str.split, listed.stdout.decode().splitlines())}
+    head = run_git("rev-parse", "HEAD").stdout.decode().strip()
+    own = {f"refs/exps/{head[:2]}/{head[2:]}/{name}"} & commit_of.keys()  # DVC prefers it, too
+    commits = {commit_of[ref] for ref in own or commit_of}
     if len(commits) > 1:
         raise InputError(f"{name}: {len(commits)} experiments have this name; give one's commit")
     if not commits:

@@ -1,10 +1,11 @@
-"""The settings that a search is asked for: every combination of some values of parameters."""
+"""The settings that a search is asked for: values of parameters, or ranges of them."""
 
 import itertools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml
@@ -19,16 +20,62 @@ NO_SETTINGS = {
     "train.numerics": "it changes no more than last digits",
 }
 
+RANGE = re.compile(r"(.+?)\.\.(.+)")
+
 Values = Mapping[Key, Any]
 
 
+class Range(NamedTuple):
+    """All numbers from `low` to `high`, or the whole ones."""
+
+    low: float
+    high: float
+    is_whole: bool
+
+    @property
+    def is_log(self) -> bool:
+        """Whether its ends are so far apart that their ratio counts: ten times or more."""
+        return self.low > 0 and self.high >= 10 * self.low
+
+
 def parse_grid(assignments: Sequence[str]) -> list[Values]:
-    """Every combination of `KEY=VALUE,VALUE` and so on; values are read as in `params.yaml`.
+    """Every combination of the values in `KEY=VALUE,VALUE` and so on, read as in `params.yaml`.
 
     Raises:
         InputError: a parameter that settings cannot differ in, no values, or too many of them.
     """
-    axes: dict[Key, list[Any]] = {}
+    axes = {}
+    for key, text in _assigned(assignments).items():
+        if RANGE.fullmatch(text):
+            raise InputError(f"{'.'.join(key)}={text}: a range needs --trials; or list its values")
+        axes[key] = _values(key, text)
+    n_settings = math.prod(map(len, axes.values()))
+    if n_settings > MOST:
+        raise InputError(f"the grid has {n_settings} settings; {MOST} are the most")
+    return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*axes.values())]
+
+
+def parse_space(assignments: Sequence[str]) -> dict[Key, Range | list[Any]]:
+    """By parameter its values, or the range in `KEY=LOW..HIGH`.
+
+    Raises:
+        InputError: as `parse_grid`; or a range without two numbers of which the first is less.
+    """
+    space: dict[Key, Range | list[Any]] = {}
+    for key, text in _assigned(assignments).items():
+        if match := RANGE.fullmatch(text):
+            low, high = map(_number, match.groups())
+            if low is None or high is None or not low < high:
+                raise InputError(f"{'.'.join(key)}={text}: no range; write two numbers, LOW..HIGH")
+            space[key] = Range(low, high, "whole number" in allowed_values()[key])
+        else:
+            space[key] = _values(key, text)
+    return space
+
+
+def _assigned(assignments: Sequence[str]) -> dict[Key, str]:
+    """What stands behind the `=` of each parameter."""
+    found: dict[Key, str] = {}
     for assignment in assignments:
         name, _, text = assignment.partition("=")
         section, _, key = name.partition(".")
@@ -40,21 +87,30 @@ def parse_grid(assignments: Sequence[str]) -> list[Values]:
             )
         if name in NO_SETTINGS:
             raise InputError(f"{name}: nothing to search, because {NO_SETTINGS[name]}")
-        if (section, key) in axes:
+        if (section, key) in found:
             raise InputError(f"{name}: given twice; write all its values behind one =")
-        try:
-            values = parse_yaml(f"[{text}]".encode(), assignment)
-        except InputError:
-            values = []
-        if not values:
-            raise InputError(f"{assignment}: has no values; write {name}=VALUE,VALUE")
-        axes[section, key] = list(
-            {json.dumps(value, default=str): value for value in values}.values()
-        )
-    n_settings = math.prod(map(len, axes.values()))
-    if n_settings > MOST:
-        raise InputError(f"the grid has {n_settings} settings; {MOST} are the most")
-    return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*axes.values())]
+        found[section, key] = text
+    return found
+
+
+def _values(key: Key, text: str) -> list[Any]:
+    """Those of a list with commas, each once."""
+    name = ".".join(key)
+    try:
+        values = parse_yaml(f"[{text}]".encode(), name)
+    except InputError:
+        values = []
+    if not values:
+        raise InputError(f"{name}={text}: has no values; write {name}=VALUE,VALUE")
+    return list({json.dumps(each, default=str): each for each in values}.values())
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = parse_yaml(text.encode(), text)
+    except InputError:
+        return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def said(values: Values) -> str:

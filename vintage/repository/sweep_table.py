@@ -58,9 +58,7 @@ def table_lines(root: Path) -> Iterator[str]:
     tensors = read_tensors(root)
     tried, notes = _tried(root, base, tensors)
     if not any(each.name != HEAD for each in tried):
-        raise InputError(
-            " ".join([*notes, "HEAD has no experiment to show; see `vintage sweep -h`"])
-        )
+        raise InputError(" ".join(["HEAD has no experiment to compare.", *notes]))
     rows = tried[0].validation.rows
     losses = [each.validation.row_losses for each in tried]
     beside = beside_best(losses, rows.groups, settings.confidence, settings.seed)
@@ -98,7 +96,7 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
             checkpoint = read_checkpoint(target, device)
         resolved = resolved_values(checkpoint.manifest.model, checkpoint.manifest.recipe)
         params = {
-            key: f"auto ({resolved[key]})" if value == "auto" else value
+            key: f"auto ({resolved[key]})" if value == "auto" and key in resolved else value
             for key, value in flat(lock.params_of("train")).items()
         }
         found.append(Tried(name, params, validate(checkpoint, tensors)))

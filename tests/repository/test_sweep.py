@@ -1,0 +1,310 @@
+"""A search makes experiments of DVC that have the bytes of their own `dvc repro`."""
+
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from tests.conftest import ROOT, Project, Run, environment, only_error
+from vintage.base.console import InputError
+from vintage.base.files import parse_yaml, read_json
+from vintage.network.checkpoint import read_checkpoint
+from vintage.repository.grid import Range, parse_grid, parse_space
+from vintage.repository.search import stages_after_train
+from vintage.repository.validation import read_tensors, validate
+from vintage.scores.evaluation import Evaluation, plain_scores
+
+SWEEP = ("python", "-m", "vintage", "sweep")
+GRID = ("model.hidden=[8],[4]", "train.learning_rate=0.003,0.03", "model.dropout=0.5,0.1")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A clone in which a search was killed and run again.
+
+    Attributes:
+        names: of the experiments by their settings, as their commits' messages tell them.
+        printed: by the second run.
+    """
+
+    project: Project
+    names: dict[str, str]
+    n_before: int
+    printed: str
+
+    def copy_to(self, folder: Path) -> Project:
+        return self.project.copy_to(folder)
+
+
+def experiments(project: Project) -> dict[str, str]:
+    """The names by message."""
+    listed = project.run("git", "for-each-ref", "--format=%(refname) %(subject)", "refs/exps")
+    pairs = [line.split(" ", 1) for line in listed.stdout.splitlines()]
+    return {said.removeprefix("vintage sweep: "): ref.split("/")[4] for ref, said in pairs}
+
+
+@pytest.fixture(scope="module")
+def swept(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    project = _reproduced.copy_to(tmp_path_factory.mktemp("swept") / "project")
+    search = subprocess.Popen(
+        [*SWEEP, *GRID], cwd=project.root, env=environment(), stdout=subprocess.DEVNULL
+    )
+    while len(experiments(project)) < 4 and search.poll() is None:
+        time.sleep(0.05)
+    search.send_signal(signal.SIGKILL)
+    search.wait()
+    n_before = len(experiments(project))
+    printed = project.run(*SWEEP, *GRID).stdout
+    return Swept(project, experiments(project), n_before, printed)
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_with_what_is_missing(swept: Swept) -> None:
+    assert 4 <= swept.n_before < 8
+    assert swept.printed.startswith(f"{swept.n_before} of 8 settings were trained before\n")
+    assert len(swept.names) == 8
+    assert "9 settings by their log loss on 459 train rows" in swept.printed
+    assert swept.project.run("git", "status", "--short").stdout == ""
+    shown = swept.project.run(*SWEEP, "--show").stdout
+    assert swept.printed.endswith(shown)
+    assert all(name in shown for name in swept.names.values())
+
+
+@pytest.mark.slow
+def test_dvc_shows_validation_scores_and_no_others(swept: Swept) -> None:
+    (shown,) = json.loads(swept.project.run("dvc", "exp", "show", "--json").stdout)[1:]
+    found = {each["name"]: each["revs"][0]["data"] for each in shown["experiments"]}
+    assert found.keys() == set(swept.names.values())
+    for data in found.values():
+        assert data["metrics"]["metrics/evaluation.json"]["data"].keys() == {"val", "epochs"}
+        assert data["outs"].keys() >= {"data/checkpoint", "data/tensors/test.safetensors"}
+    name = swept.names["model.hidden=[4] train.learning_rate=0.03 model.dropout=0.1"]
+    params = found[name]["params"]["params.yaml"]["data"]
+    assert params["model"]["hidden"] == [4]
+    assert params["train"]["learning_rate"] == 0.03
+    ref = f"refs/exps/*/*/{name}"
+    commit = swept.project.run("git", "for-each-ref", "--format=%(objectname)", ref).stdout.strip()
+    files = swept.project.run("git", "ls-tree", "-r", "--name-only", commit).stdout.splitlines()
+    kept = {file for file in files if file.startswith("metrics/")}
+    assert kept == {f"metrics/{name}.json" for name in ("baseline", "evaluation", "losses")}
+
+
+@pytest.mark.slow
+def test_a_colleague_applies_what_has_the_bytes_of_its_own_run(
+    swept: Swept, tmp_path: Path
+) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    project.run("git", "init", "-q", "--bare", str(tmp_path / "remote"))
+    project.run("git", "remote", "add", "origin", str(tmp_path / "remote"))
+    project.run("dvc", "remote", "add", "-q", "--default", "storage", str(tmp_path / "storage"))
+    project.run("git", "commit", "-q", "-m", "a remote", ".dvc/config")
+    setting = "model.hidden=[4] train.learning_rate=0.03 model.dropout=0.1"
+    (grid,) = [parse_grid(setting.split(" "))]
+    project.run(*SWEEP, *setting.split(" "))
+    name = swept.names[setting]
+    project.run("git", "push", "-q", "origin", "main")
+    project.run("dvc", "exp", "push", "origin", name)
+
+    project.run("git", "clone", "-q", "-b", "main", str(tmp_path / "remote"), "../colleague")
+    colleague = Project(tmp_path / "colleague")
+    colleague.run("dvc", "exp", "pull", "origin", name)
+    colleague.run("dvc", "exp", "apply", name)
+    recorded = read_json(colleague.root / "metrics/evaluation.json", dict[str, Any])
+    assert colleague.repro("evaluate") == ["evaluate"]
+    evaluated = read_json(colleague.root / "metrics/evaluation.json", dict[str, Any])
+    assert recorded == {key: evaluated[key] for key in ("val", "epochs")}
+
+    project.run("git", "clone", "-q", "-b", "main", str(tmp_path / "remote"), "../own")
+    own = Project(tmp_path / "own")
+    own.set_params(**{".".join(key): value for key, value in grid[0].items()})
+    assert own.repro("evaluate") == ["split", "train", "evaluate"]
+    a, b = colleague.outputs(), own.outputs()
+    locks = [parse_yaml(each.pop("dvc.lock"), "dvc.lock")["stages"] for each in (a, b)]
+    assert locks[0]["train"] == locks[1]["train"]
+    assert locks[0]["evaluate"] == locks[1]["evaluate"]
+    trained = ("data/checkpoint", "metrics/losses", "metrics/evaluation", "metrics/predictions")
+    equal = [name for name in a if name.startswith(trained)]
+    assert len(equal) == 6
+    assert [name for name in equal if a[name] != b[name]] == []
+
+
+@pytest.mark.slow
+def test_the_test_rows_have_no_part_in_it(swept: Swept, tmp_path: Path) -> None:
+    """They are damaged, and the same experiments come out."""
+    project = swept.copy_to(tmp_path / "project")
+    before = trees(project)
+    for ref in before:
+        project.run("git", "update-ref", "-d", ref)
+    path = project.root / "data/tensors/test.safetensors"
+    path.unlink()
+    path.write_bytes(b"damaged")
+    grid = [*GRID[:2], "model.dropout=0.1"]
+    shown = project.run(*SWEEP, *grid).stdout
+    found = trees(project)
+    assert len(found) == 4
+    assert found.items() <= before.items()
+    assert "5 settings by their log loss" in shown
+
+
+def trees(project: Project) -> dict[str, str]:
+    """What each experiment holds, by its ref."""
+    listed = project.run("git", "for-each-ref", "--format=%(refname) %(tree)", "refs/exps/*/*/*")
+    return dict(line.split(" ") for line in listed.stdout.splitlines())
+
+
+@pytest.mark.slow
+def test_compare_says_that_one_has_no_evaluation(swept: Swept) -> None:
+    name = next(iter(swept.names.values()))
+    done = swept.project.run("python", "-m", "vintage", "compare", "HEAD", name, check=False)
+    assert only_error(done) == (
+        f"error: {name}: has no evaluation, only a validation score; "
+        f"`dvc exp apply {name} && dvc repro` makes it"
+    )
+
+
+@pytest.mark.slow
+def test_what_git_does_not_have_is_no_start(swept: Swept, tmp_path: Path) -> None:
+    project = swept.copy_to(tmp_path / "project")
+
+    def refused(*arguments: str) -> str:
+        return only_error(project.run(*SWEEP, *arguments, check=False))
+
+    assert "train.learning_rate: found -1; allowed is auto" in refused("train.learning_rate=1,-1")
+    project.edit("params.yaml", "epochs: 10", "epochs: 11")
+    changed = refused("train.patience=3")
+    assert changed.startswith("error: params.yaml: not as in HEAD, which the experiments start")
+    project.run("git", "commit", "-q", "-a", "-m", "eleven")
+    assert refused("train.patience=3") == (
+        "error: stage train is not up to date; run `dvc repro` and commit first"
+    )
+    assert refused("--show") == "error: HEAD has no experiment to compare."
+
+
+@pytest.mark.slow
+def test_a_setting_that_cannot_be_trained_leaves_the_others(swept: Swept, tmp_path: Path) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    done = project.run(*SWEEP, "train.learning_rate=0.02,1000,0.01", "model.normalize=none")
+    assert done.stdout.count(": not trained: the loss is no longer finite") == 1
+    assert len(experiments(project)) == 10
+
+
+TRIALS = ("--trials", "18", "train.learning_rate=1e-3..1e-1", "model.dropout=0..0.5")
+
+
+@pytest.mark.slow
+def test_a_killed_search_by_optuna_goes_on_with_its_proposals(swept: Swept, tmp_path: Path) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    n_before = len(experiments(project))
+    search = subprocess.Popen(
+        [*SWEEP, *TRIALS], cwd=project.root, env=environment(), stdout=subprocess.DEVNULL
+    )
+    while len(experiments(project)) == n_before and search.poll() is None:
+        time.sleep(0.05)
+    search.send_signal(signal.SIGKILL)
+    search.wait()
+    running = TrialState.RUNNING
+    assert [trial.state for trial in trials_of(project)].count(running) == 16
+    shown = project.run(*SWEEP, *TRIALS).stdout
+    assert "18 of 18 trials" in shown
+    trials = trials_of(project)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 18
+    assert all(0.001 <= trial.params["train.learning_rate"] <= 0.1 for trial in trials)
+    assert len(experiments(project)) == n_before + 18
+    best = min(trial.value or 9 for trial in trials)
+    assert f"  {best:.4f}  " in shown
+    assert project.run("git", "status", "--short").stdout == ""
+
+
+def trials_of(project: Project) -> list[optuna.trial.FrozenTrial]:
+    path = project.root / "data/resume/sweep.journal"
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    (study,) = optuna.study.get_all_study_names(storage)
+    return optuna.load_study(study_name=study, storage=storage).get_trials()
+
+
+@pytest.mark.slow
+def test_without_optuna_one_line_says_how_to_get_it(fresh: Project, tmp_path: Path) -> None:
+    (tmp_path / "optuna.py").write_text("raise ImportError\n")
+    done = fresh.run(*SWEEP, *TRIALS, check=False, env={"PYTHONPATH": str(tmp_path)})
+    assert only_error(done) == "error: --trials needs Optuna; run `pip install optuna`"
+
+
+@pytest.mark.parametrize("text", ["1..1", "0.1..a", "a..0.1", "true..2", "0.5..0.1"])
+def test_what_is_no_range_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no range; write two numbers"):
+        parse_space([f"train.learning_rate={text}"])
+
+
+def test_ranges_and_values_of_a_space() -> None:
+    space = parse_space(
+        ["train.learning_rate=1e-3..1e-1", "model.dropout=0..0.5", "train.patience=4..32"]
+    )
+    rate, dropout, patience = space.values()
+    assert isinstance(rate, Range)
+    assert isinstance(dropout, Range)
+    assert (rate, rate.is_log) == ((0.001, 0.1, False), True)
+    assert (dropout, dropout.is_log) == ((0, 0.5, False), False)
+    assert patience == (4, 32, True)
+    assert parse_space(["model.hidden=auto,[64]"]) == {("model", "hidden"): ["auto", [64]]}
+
+
+@pytest.mark.parametrize(
+    ("assignments", "reason"),
+    [
+        (["data.path=a,b"], "data.path: not a parameter of the stage train; it has model.name,"),
+        (["split.seed=1"], "split.seed: not a parameter of the stage train"),
+        (["evaluate.margin=0.1"], "evaluate.margin: not a parameter of the stage train"),
+        (["train.rate=1"], "train.rate: not a parameter of the stage train"),
+        (["train=1"], "train: not a parameter of the stage train"),
+        (["train.seed=1,2"], "train.seed: nothing to search, because the best of several seeds"),
+        (["train.epochs"], "train.epochs: has no values; write train.epochs=VALUE,VALUE"),
+        (["train.epochs=[,"], "train.epochs=[,: has no values"),
+        (["train.epochs=3..9"], "train.epochs=3..9: a range needs --trials; or list its values"),
+        (["train.epochs=1", "train.epochs=2"], "train.epochs: given twice"),
+        (
+            ["train.epochs=1,2,3,4,5,6,7,8,9,10,11", "train.replicas=1,2,3,4,5,6,7,8,9,10"],
+            "the grid has 110 settings; 100 are the most",
+        ),
+    ],
+)
+def test_what_is_no_grid_is_refused(assignments: list[str], reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_grid(assignments)
+    assert str(caught.value).startswith(reason)
+
+
+def test_values_are_those_of_yaml() -> None:
+    grid = parse_grid(["model.hidden=auto,[64, 32],[],auto", "train.learning_rate=1e-3,.1"])
+    assert [list(values.values()) for values in grid] == [
+        [hidden, rate] for hidden in ("auto", [64, 32], []) for rate in (0.001, 0.1)
+    ]
+
+
+def test_the_stages_whose_outputs_an_experiment_lacks() -> None:
+    after = stages_after_train(ROOT)
+    assert after.keys() == {"evaluate", "splits", "explain", "report"}
+    assert after["report"] == [
+        f"metrics/{x}" for x in ("comparison.json", "report.md", "report.html")
+    ]
+
+
+@pytest.mark.parametrize("val_size", ["folds", 0.3])
+def test_the_validation_score_is_that_of_the_stage_evaluate(run: Run, val_size: object) -> None:
+    rows = [f"{i % 7},{i * i % 11},{'abc'[i % 3]}\n" for i in range(90)]
+    changes = {"split.val_size": val_size, "train.replicas": 9, "split.group_by": "none"}
+    root = run("x,y,kind\n" + "".join(rows), "split", "train", "evaluate", **changes)
+    validation = validate(read_checkpoint(root / "data/checkpoint"), read_tensors(root))
+    expected = read_json(root / "metrics/details.json", Evaluation).val
+    assert plain_scores(validation.rows.labels, validation.probabilities) == expected
+    assert validation.row_losses.mean == pytest.approx(expected["log_loss"], abs=1e-6)
+    known = validation.row_losses.seed_variance
+    assert (known is None) == (val_size == "folds")  # one replica a fold, but for the first

@@ -1,0 +1,257 @@
+"""Settings that are trained together, each kept as a DVC experiment of HEAD.
+
+An experiment is as far as `dvc repro train` would be, and has a validation score beside, see
+`vintage.repository.validation`. The test rows are scored once one is applied, and the rest of the
+pipeline run.
+"""
+
+import copy
+import hashlib
+import io
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from vintage.base.console import InputError, say
+from vintage.base.files import parse_yaml, write_json
+from vintage.base.params import PARAMS_PATH, Params, parse_params
+from vintage.network.checkpoint import read_checkpoint
+from vintage.repository.cache import cache_folder, described, store
+from vintage.repository.declared import read_stages
+from vintage.repository.dvc_command import run_dvc
+from vintage.repository.experiments import experiments_of, write_experiment
+from vintage.repository.git import find_commit, run_git
+from vintage.repository.grid import SECTIONS, Values, said
+from vintage.repository.lock_file import LOCK_FILE, read_lock_file
+from vintage.repository.params_file import with_values
+from vintage.repository.revisions import read_file
+from vintage.repository.status import stale_stages
+from vintage.repository.validation import NAMES, TENSORS, read_tensors, validate
+from vintage.scores.evaluation import best_epoch, followed, plain_scores
+from vintage.training.fit import History
+from vintage.training.pack import largest_pack, train_all
+from vintage.training.prepare import Training, prepare
+from vintage.training.results import write_results
+
+HELD_ROWS = 100_000  # of all trainings that are in memory at once
+CHECKPOINT, LOSSES, EVALUATION = "data/checkpoint", "metrics/losses.json", "metrics/evaluation.json"
+# parameters in which trainings that share their steps may differ
+OF_ONE_PACK = {
+    ("model", "dropout"),
+    ("train", "learning_rate"),
+    ("train", "weight_decay"),
+    ("train", "patience"),
+    ("train", "class_weight"),
+    ("train", "calibration"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What to train.
+
+    Attributes:
+        name: of its experiment.
+        values: of the parameters that were asked for.
+        text: its `params.yaml`.
+        lock: its entry of the stage `train` in `dvc.lock`; the outputs are those of HEAD.
+    """
+
+    name: str
+    values: Values
+    text: str
+    params: Params
+    lock: dict[str, Any]
+
+
+class Search:
+    """Trains settings, and makes an experiment of each."""
+
+    def __init__(self, root: Path) -> None:
+        """Read what all settings have in common.
+
+        Raises:
+            InputError: the experiments would not start from what Git has; or no row validates.
+        """
+        self.root = root
+        self.base = find_commit("HEAD")
+        _check_start(root)
+        if not all((root / TENSORS / name).exists() for name in NAMES):
+            run_dvc(root, "repro", "split")
+        self.tensors = read_tensors(root)
+        self.text = (root / PARAMS_PATH).read_text(encoding="utf-8")
+        self.lock: dict[str, Any] = parse_yaml((root / LOCK_FILE).read_bytes(), LOCK_FILE)
+        self.own_name = _name_of(self.lock["stages"]["train"])
+        self.cache = cache_folder(root)
+        self.after = stages_after_train(root)
+
+    def train(self, grid: Sequence[Values]) -> list[float | None]:
+        """Train what has no experiment yet; returns each one's log loss on the rows that validate
+        it, None if it could not be trained.
+
+        Raises:
+            InputError: a value is impossible.
+        """
+        settings = [self._setting(values) for values in grid]
+        known = self._commits()
+        due = {each.name: each for each in settings if each.name not in known}
+        if n_known := sum(each.name in known for each in settings):
+            say(f"{n_known} of {len(settings)} settings were trained before")
+        for alike in _alike(list(due.values())):
+            size = self._size_of_pack(alike[0])
+            for start in range(0, len(alike), size):
+                pack = alike[start : start + size]
+                say(f"training {len(pack)} setting{'s together' if len(pack) > 1 else ''}")
+                self._train_together(pack)
+        commits = self._commits()
+        return [_log_loss_of(commits.get(each.name)) for each in settings]
+
+    def _commits(self) -> dict[str, str]:
+        """By the names of settings, the experiments; HEAD is one, too."""
+        return {self.own_name: self.base, **experiments_of(self.base)}
+
+    def _setting(self, values: Values) -> Setting:
+        text = with_values(self.text, values)
+        params = parse_params(parse_yaml(text.encode(), str(PARAMS_PATH)))
+        entry = copy.deepcopy(self.lock["stages"]["train"])
+        for (section, key), value in values.items():
+            entry["params"][str(PARAMS_PATH)][section][key] = value
+        return Setting(_name_of(entry), values, text, params, entry)
+
+    def _prepared(self, setting: Setting) -> Training:
+        schema, train, val = self.tensors
+        rows, val_rows = (train.features, train.labels), (val.features, val.labels)
+        params = setting.params
+        return prepare(params.model, params.train, schema, rows, val_rows, train.folds)
+
+    def _size_of_pack(self, setting: Setting) -> int:
+        """How many settings such as this one are trained together, and held in memory."""
+        in_memory = max(1, HELD_ROWS // len(self.tensors.train.labels))
+        try:
+            return min(in_memory, largest_pack(self._prepared(setting)))
+        except InputError:  # which is told when it is trained
+            return 1
+
+    def _train_together(self, settings: Sequence[Setting]) -> None:
+        """Train and keep each; in halves, if one of them cannot be trained."""
+        try:
+            trainings = [self._prepared(setting) for setting in settings]
+            histories = train_all(trainings)
+        except InputError as error:
+            if len(settings) == 1:
+                say(f"{said(settings[0].values)}: not trained: {error}")
+                return
+            middle = len(settings) // 2
+            self._train_together(settings[:middle])
+            self._train_together(settings[middle:])
+            return
+        for each in zip(settings, trainings, histories, strict=True):
+            self._keep(*each)
+
+    def _keep(self, setting: Setting, training: Training, history: History) -> None:
+        """Make an experiment of what was trained."""
+        with tempfile.TemporaryDirectory(prefix="vintage-") as name:
+            folder = Path(name)
+            files = self._results(folder, setting, training, history)
+            outs = {
+                CHECKPOINT: store(self.cache, folder / "checkpoint"),
+                LOSSES: described(files[LOSSES]),
+            }
+        files |= {
+            str(PARAMS_PATH): setting.text.encode(),
+            LOCK_FILE: self._lock_text(setting.lock, outs),
+        }
+        removed = [out for outs in self.after.values() for out in outs]
+        message = f"vintage sweep: {said(setting.values)}"
+        write_experiment(self.base, setting.name, message, files, removed)
+
+    def _results(
+        self, folder: Path, setting: Setting, training: Training, history: History
+    ) -> dict[str, bytes]:
+        """Write the checkpoint into `folder`; returns the small results by path."""
+        schema, train, val = self.tensors
+        params = setting.params.train
+        checkpoint, losses = folder / "checkpoint", folder / "losses.json"
+        rows = train, val
+        write_results(checkpoint, losses, training, history, schema, rows, params.numerics)
+        validation = validate(read_checkpoint(checkpoint, params.device), self.tensors)
+        scores = plain_scores(validation.rows.labels, validation.probabilities)
+        epochs = {"trained": len(history.train_losses), "best": best_epoch(history.records())}
+        evaluation = folder / "evaluation.json"
+        write_json(evaluation, {"val": followed(scores), "epochs": epochs})
+        return {LOSSES: losses.read_bytes(), EVALUATION: evaluation.read_bytes()}
+
+    def _lock_text(self, entry: dict[str, Any], outs: Mapping[str, Any]) -> bytes:
+        """`dvc.lock` as DVC writes it, without the stages whose outputs are of another model."""
+        stages = {k: v for k, v in self.lock["stages"].items() if k not in self.after}
+        stages["train"] = {**entry, "outs": [{"path": path, **out} for path, out in outs.items()]}
+        stream = io.StringIO()
+        yaml = YAML()
+        yaml.default_flow_style = False
+        yaml.dump({**self.lock, "stages": stages}, stream)
+        return stream.getvalue().encode()
+
+
+def stages_after_train(root: Path) -> dict[str, list[str]]:
+    """By stage, the outputs that are of another model once the parameters of `train` change."""
+    stages = read_stages(root / "dvc.yaml")
+    outs = {name: _outs_of(spec) for name, spec in stages.items()}
+    found = ["train"]
+    for name in found:
+        for other, spec in stages.items():
+            deps = [PurePosixPath(dep) for dep in spec.get("deps", [])]
+            reads = any(dep.is_relative_to(out) for dep in deps for out in outs[name])
+            of_training = any(str(p).partition(".")[0] in SECTIONS for p in spec.get("params", []))
+            if (reads or of_training) and other not in found:
+                found.append(other)
+    return {name: outs[name] for name in found if name != "train"}
+
+
+def _outs_of(spec: dict[str, Any]) -> list[str]:
+    listed = [out for kind in ("outs", "metrics", "plots") for out in spec.get(kind, [])]
+    return [out if isinstance(out, str) else str(next(iter(out))) for out in listed]
+
+
+def _check_start(root: Path) -> None:
+    """Refuse to start from anything that Git or `dvc.lock` does not have as it is here."""
+    stages = read_lock_file(root).stages
+    if not {"split", "train"} <= stages.keys():
+        raise InputError(f"{LOCK_FILE}: has no entry of train; run `dvc repro` and commit first")
+    inputs = [dep.path for name in ("split", "train") for dep in stages[name].deps]
+    paths = [str(PARAMS_PATH), "dvc.yaml", LOCK_FILE, *inputs]
+    changed = run_git("status", "--porcelain", "--", *paths).stdout.decode(errors="replace")
+    if changed:
+        raise InputError(
+            f"{changed.splitlines()[0][3:]}: not as in HEAD, which the experiments start from; "
+            "commit it first"
+        )
+    if stale := [name for name in stale_stages(root) if name in ("split", "train")]:
+        raise InputError(f"stage {stale[0]} is not up to date; run `dvc repro` and commit first")
+
+
+def _name_of(entry: Mapping[str, Any]) -> str:
+    """By the parameters of the training; all else is that of HEAD."""
+    digest = hashlib.sha256(json.dumps(entry["params"], sort_keys=True, default=str).encode())
+    return f"sweep-{digest.hexdigest()[:7]}"
+
+
+def _alike(settings: Sequence[Setting]) -> list[list[Setting]]:
+    """Those together that differ in nothing but what a pack may differ in."""
+    groups: dict[Hashable, list[Setting]] = defaultdict(list)
+    for setting in settings:
+        params = {section: getattr(setting.params, section).model_dump() for section in SECTIONS}
+        for section, key in OF_ONE_PACK:
+            del params[section][key]
+        groups[repr(params)].append(setting)
+    return list(groups.values())
+
+
+def _log_loss_of(commit: str | None) -> float | None:
+    content = read_file(commit, Path(EVALUATION)) if commit else None
+    return json.loads(content)["val"]["log_loss"] if content else None
