@@ -267,7 +267,7 @@ def test_ranges_and_values_of_a_space() -> None:
         (["train=1"], "train: not a parameter of the stage train"),
         (["train.seed=1,2"], "train.seed: nothing to search, because the best of several seeds"),
         (["train.epochs"], "train.epochs: has no values; write train.epochs=VALUE,VALUE"),
-        (["train.epochs=[,"], "train.epochs=[,: has no values"),
+        (["train.epochs=[,"], "train.epochs: has no values"),
         (["train.epochs=3..9"], "train.epochs=3..9: a range needs --trials; or list its values"),
         (["train.epochs=1", "train.epochs=2"], "train.epochs: given twice"),
         (

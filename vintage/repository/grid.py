@@ -101,7 +101,7 @@ def _values(key: Key, text: str) -> list[Any]:
     except InputError:
         values = []
     if not values:
-        raise InputError(f"{name}={text}: has no values; write {name}=VALUE,VALUE")
+        raise InputError(f"{name}: has no values; write {name}=VALUE,VALUE")
     return list({json.dumps(each, default=str): each for each in values}.values())
 
 
