@@ -136,7 +136,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     """Train settings together, each as a DVC experiment, and compare them."""
     numerics.pin()
     from vintage.repository.sweep import sweep
-    from vintage.repository.sweep_table import table_lines
+    from vintage.repository.sweep_table import rank, table_lines
 
     if arguments.show == bool(arguments.settings):
         raise console.InputError(
@@ -145,8 +145,13 @@ def sweep(arguments: argparse.Namespace) -> int:
     if arguments.settings:
         sweep(Path(), arguments.settings, arguments.trials)
         console.say()
-    for line in table_lines(Path()):
+    ranking = rank(Path())
+    for line in table_lines(ranking):
         console.say(line)
+    if arguments.figure:
+        from vintage.repository.sweep_figure import draw_slices
+
+        draw_slices(arguments.figure, ranking)
     return 0
 
 
@@ -304,6 +309,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--trials", metavar="N", type=int, help="settings that Optuna proposes, instead of a grid")
     add("--show", action="store_true", help="only compare the experiments of HEAD")
+    add("--figure", metavar="FILE", type=Path, help="draw the log loss by each parameter, as SVG")
 
     add = adders[export]
     add("path", metavar="FILE", type=Path, help="such as model.onnx")

@@ -74,8 +74,10 @@ def test_a_killed_search_goes_on_with_what_is_missing(swept: Swept) -> None:
     assert len(swept.names) == 8
     assert "9 settings by their log loss on 459 train rows" in swept.printed
     assert swept.project.run("git", "status", "--short").stdout == ""
-    shown = swept.project.run(*SWEEP, "--show").stdout
+    shown = swept.project.run(*SWEEP, "--show", "--figure", "slices.svg").stdout
     assert swept.printed.endswith(shown)
+    figure = (swept.project.root / "slices.svg").read_text()
+    assert all(f">{text}<" in figure for text in ("hidden", "dropout", "learning_rate", "best"))
     assert all(name in shown for name in swept.names.values())
 
 

@@ -47,7 +47,7 @@ class Drawn(NamedTuple):
 def write_figures(folder: Path, drawn: Drawn) -> None:
     """Draw each figure of `FIGURES` into `folder`."""
     for name, figure in FIGURES.items():
-        write_bytes(folder / name, _svg(figure.draw(drawn)))
+        write_bytes(folder / name, as_svg(figure.draw(drawn)))
 
 
 def training_curves(drawn: Drawn) -> "Figure":
@@ -55,7 +55,7 @@ def training_curves(drawn: Drawn) -> "Figure":
 
     The band is one standard deviation of the replicas; the line marks the best epoch.
     """
-    figure, axes = _new_figure(6.4, 4)
+    figure, axes = new_figure(6.4, 4)
     epochs = [record.epoch for record in drawn.losses]
     for name, label, color in (("train", "train", TRAIN), ("val", "validation", VAL)):
         losses, spread = (
@@ -80,7 +80,7 @@ def confusion_matrix(drawn: Drawn) -> "Figure":
     np.add.at(counts, (drawn.test.labels, drawn.test.probabilities.argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(12.0, max(4.0, 2.2 + 0.55 * n_classes))
-    figure, axes = _new_figure(side, side)
+    figure, axes = new_figure(side, side)
     axes.imshow(shares, cmap=_from_clear_to(CELL), vmin=0, vmax=1, interpolation="none")
     if n_classes <= MAX_NUMBERED_CLASSES:
         for (row, column), count in np.ndenumerate(counts):
@@ -103,7 +103,7 @@ def reliability_diagram(drawn: Drawn) -> "Figure":
     seen = counts > 0
     mean_confidence = np.bincount(bins, confidence, N_BINS)[seen] / counts[seen]
     mean_accuracy = np.bincount(bins, correct, N_BINS)[seen] / counts[seen]
-    figure, axes = _new_figure(4.8, 4.4)
+    figure, axes = new_figure(4.8, 4.4)
     axes.plot([0, 1], [0, 1], color=MARK, ls="--", lw=1, label="calibrated")
     sizes: npt.NDArray[np.float64] = 20 + 380 * counts[seen] / counts.sum()
     axes.scatter(
@@ -138,7 +138,7 @@ FIGURES = {  # by file
 }
 
 
-def _new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
+def new_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
     """An empty figure of `width` x `height` inches, with matplotlib's own defaults and fonts."""
     import matplotlib as mpl
     import matplotlib.font_manager as fonts
@@ -166,7 +166,7 @@ def _from_clear_to(color: str) -> "Colormap":
     return LinearSegmentedColormap.from_list("", [to_rgba(color, 0), to_rgba(color, 1)])
 
 
-def _svg(figure: "Figure") -> bytes:
+def as_svg(figure: "Figure") -> bytes:
     """The figure as SVG, without date or program version, in colours that follow the reader's."""
     buffer = io.StringIO()
     with warnings.catch_warnings():

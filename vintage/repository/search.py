@@ -84,6 +84,7 @@ class Search:
         _check_start(root)
         if not all((root / TENSORS / name).exists() for name in NAMES):
             run_dvc(root, "repro", "split")
+            _check_start(root)  # that it made what HEAD has
         self.tensors = read_tensors(root)
         self.text = (root / PARAMS_PATH).read_text(encoding="utf-8")
         self.lock: dict[str, Any] = parse_yaml((root / LOCK_FILE).read_bytes(), LOCK_FILE)

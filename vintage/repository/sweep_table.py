@@ -47,28 +47,53 @@ class Tried:
         return self.validation.row_losses.mean
 
 
-def table_lines(root: Path) -> Iterator[str]:
-    """The settings from the best to the worst, for a terminal.
+@dataclass(frozen=True)
+class Ranking:
+    """The settings from the best to the worst, and all but the best one beside it by their places.
+
+    Attributes:
+        rows: which rows validate them, in words.
+        notes: who is left out, and why.
+    """
+
+    tried: Sequence[Tried]
+    beside: Mapping[int, Beside]
+    rows: str
+    notes: Sequence[str]
+
+    def varied(self) -> list[str]:
+        """The parameters in which the settings differ."""
+        keys = dict.fromkeys(key for each in self.tried for key in each.params)
+        return [k for k in keys if len({shown(each.params.get(k)) for each in self.tried}) > 1]
+
+
+def rank(root: Path) -> Ranking:
+    """HEAD and its experiments.
 
     Raises:
         InputError: there is nothing to compare, or the tensors of the split are not here.
     """
-    base = find_commit(HEAD)
     settings = load_params().evaluate
     tensors = read_tensors(root)
-    tried, notes = _tried(root, base, tensors)
+    tried, notes = _tried(root, find_commit(HEAD), tensors)
     if not any(each.name != HEAD for each in tried):
         raise InputError(" ".join(["HEAD has no experiment to compare.", *notes]))
     rows = tried[0].validation.rows
     losses = [each.validation.row_losses for each in tried]
     beside = beside_best(losses, rows.groups, settings.confidence, settings.seed)
-    kind, how = "validation rows", ""
+    which = f"{len(rows.labels)} validation rows"
     if tensors.train.folds is not None:
-        kind, how = "train rows", ", each predicted by the replicas that left it out"
-    title = f"{len(tried)} settings by their log loss on {len(rows.labels)} {kind}{how}"
-    yield from (*wrapped(title), "")
-    yield from aligned(*_table(tried, beside, settings.confidence))
-    for note in (_summary(tried[0], beside, settings.confidence), *notes, _next_step(tried[0])):
+        which = f"{len(rows.labels)} train rows, each predicted by the replicas that left it out"
+    return Ranking(tried, beside, which, notes)
+
+
+def table_lines(ranking: Ranking) -> Iterator[str]:
+    """For a terminal."""
+    confidence = load_params().evaluate.confidence
+    tried, beside = ranking.tried, ranking.beside
+    yield from (*wrapped(f"{len(tried)} settings by their log loss on {ranking.rows}"), "")
+    yield from aligned(*_table(ranking, confidence))
+    for note in (_summary(tried[0], beside, confidence), *ranking.notes, _next_step(tried[0])):
         yield from ("", *wrapped(note))
 
 
@@ -101,9 +126,10 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
         }
         found.append(Tried(name, params, validate(checkpoint, tensors)))
     n_rows = max((len(each.validation.rows.labels) for each in found), default=0)
-    few = [each for each in found if len(each.validation.rows.labels) < n_rows]
-    notes += [f"{each.name} is left out: fewer rows validate it." for each in few]
-    return sorted((each for each in found if each not in few), key=lambda e: e.log_loss), notes
+    kept = [each for each in found if len(each.validation.rows.labels) == n_rows]
+    few = {each.name for each in found} - {each.name for each in kept}
+    notes += [f"{name} is left out: fewer rows validate it." for name in sorted(few)]
+    return sorted(kept, key=lambda each: each.log_loss), notes
 
 
 def _lock_of(name: str, commit: str) -> LockFile | None:
@@ -111,17 +137,14 @@ def _lock_of(name: str, commit: str) -> LockFile | None:
     return parse_lock_file(content, f"{LOCK_FILE} of {name}") if content else None
 
 
-def _table(
-    tried: Sequence[Tried], beside: Mapping[int, Beside], confidence: float
-) -> tuple[list[str], list[list[str]]]:
+def _table(ranking: Ranking, confidence: float) -> tuple[list[str], list[list[str]]]:
     """Header and rows."""
-    keys = list(dict.fromkeys(key for each in tried for key in each.params))
-    varied = [key for key in keys if len({_shown(each.params.get(key)) for each in tried}) > 1]
-    titles = [key.partition(".")[2] for key in varied]
+    keys = ranking.varied()
     rows = []
-    for place, each in enumerate(tried):
-        values = [_shown(each.params.get(key)) for key in varied]
-        rows.append([each.name, *values, *_scores(each, beside.get(place), confidence)])
+    for place, each in enumerate(ranking.tried):
+        values = [shown(each.params.get(key)) for key in keys]
+        rows.append([each.name, *values, *_scores(each, ranking.beside.get(place), confidence)])
+    titles = [key.partition(".")[2] for key in keys]
     return ["", *titles, "log loss", "interval", "minus best", "p", "verdict"], rows
 
 
@@ -138,7 +161,8 @@ def _scores(each: Tried, beside: Beside | None, confidence: float) -> list[str]:
     return [*numbers, f"{beside.difference:+.4f}", p_value, "worse" if beside.is_worse else "ties"]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A parameter's value as `params.yaml` has it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
