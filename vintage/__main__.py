@@ -305,7 +305,7 @@ def parser() -> argparse.ArgumentParser:
         "settings",
         metavar="KEY=VALUES",
         nargs="*",
-        help="VALUE,VALUE; with --trials LOW..HIGH, too",
+        help="VALUE,VALUE, or LOW..HIGH with --trials",
     )
     add("--trials", metavar="N", type=int, help="settings that Optuna proposes, instead of a grid")
     add("--show", action="store_true", help="only compare the experiments of HEAD")

@@ -90,10 +90,10 @@ def rank(root: Path) -> Ranking:
 def table_lines(ranking: Ranking) -> Iterator[str]:
     """For a terminal."""
     confidence = load_params().evaluate.confidence
-    tried, beside = ranking.tried, ranking.beside
+    tried = ranking.tried
     yield from (*wrapped(f"{len(tried)} settings by their log loss on {ranking.rows}"), "")
     yield from aligned(*_table(ranking, confidence))
-    for note in (_summary(tried[0], beside, confidence), *ranking.notes, _next_step(tried[0])):
+    for note in (_summary(ranking, confidence), *ranking.notes, _next_step(tried[0])):
         yield from ("", *wrapped(note))
 
 
@@ -166,14 +166,23 @@ def shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _summary(best: Tried, beside: Mapping[int, Beside], confidence: float) -> str:
-    n_worse = sum(each.is_worse for each in beside.values())
+def _summary(ranking: Ranking, confidence: float) -> str:
+    beside = ranking.beside
+    worse, ties = (
+        [ranking.tried[place].name for place, each in beside.items() if each.is_worse is is_worse]
+        for is_worse in (True, False)
+    )
     n_pairs = len(beside) * (len(beside) + 1) // 2
+    best = ranking.tried[0].name
     return (
-        f"{best.name} is better than {n_worse} of the others and ties with "
-        f"{len(beside) - n_worse}. p is corrected for every pair of settings, of which there "
+        f"{best} is better than {_counted(worse)}, and ties with {_counted(ties)}. "
+        "p is corrected for every pair of settings, of which there "
         f"{'are' if n_pairs > 1 else 'is'} {n_pairs} (Holm), at a confidence of {confidence:.6g}."
     )
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} of the others{', HEAD among them' if HEAD in names else ''}"
 
 
 def _next_step(best: Tried) -> str:
