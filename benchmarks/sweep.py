@@ -10,6 +10,7 @@ that of all processes together, which other programs on the machine disturb less
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         project = copy_working_tree(Path(folder) / "project")
-        project.run("dvc", "repro", "-q")
+        cost_of(project, "dvc", "repro", "evaluate")
         project.commit("results")
         search = cost_of(project, "python", "-m", "vintage", "sweep", *grid)
         shown = cost_of(project, "python", "-m", "vintage", "sweep", "--show")
@@ -73,7 +74,9 @@ def cost_of(project: Project, *command: str) -> Cost:
     wall = time.perf_counter() - started
     if status:
         raise SystemExit(f"error: {' '.join(command)} failed")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    cost = Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    print(f"{' '.join(command)}: {cost.cpu:.0f} s of processor", file=sys.stderr, flush=True)
+    return cost
 
 
 if __name__ == "__main__":
