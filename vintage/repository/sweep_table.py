@@ -173,16 +173,13 @@ def _summary(ranking: Ranking, confidence: float) -> str:
         for is_worse in (True, False)
     )
     n_pairs = len(beside) * (len(beside) + 1) // 2
-    best = ranking.tried[0].name
     return (
-        f"{best} is better than {_counted(worse)}, and ties with {_counted(ties)}. "
-        "p is corrected for every pair of settings, of which there "
-        f"{'are' if n_pairs > 1 else 'is'} {n_pairs} (Holm), at a confidence of {confidence:.6g}."
+        f"{ranking.tried[0].name} is better than {len(worse)} of the others"
+        f"{', HEAD among them,' if HEAD in worse else ''} and ties with {len(ties)}"
+        f"{', HEAD among them' if HEAD in ties else ''}. p is corrected for every pair of "
+        f"settings, of which there {'are' if n_pairs > 1 else 'is'} {n_pairs} (Holm), at a "
+        f"confidence of {confidence:.6g}."
     )
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} of the others{', HEAD among them' if HEAD in names else ''}"
 
 
 def _next_step(best: Tried) -> str:
