@@ -1,6 +1,6 @@
 """A search of many settings beside runs of one by DVC, measured one after the other.
 
-    python -m benchmarks.sweep                   50 settings, a quarter of an hour on two cores
+    python -m benchmarks.sweep                   50 settings, five minutes on two cores
     python -m benchmarks.sweep --settings 10     fewer of them
 
 In a temporary clone of the working tree, with the default table and parameters. Processor time is
