@@ -106,6 +106,7 @@ class ComputeParams(Strict):
 
     workers: int = Field(ge=1, le=1024)
     launcher: Literal["torchrun", "ray"]
+    streaming: Literal["auto"] | bool
 
 
 class Params(Strict):

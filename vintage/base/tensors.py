@@ -5,9 +5,12 @@ stranger can be wrong, but cannot run.
 """
 
 import hashlib
+import json
+import math
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import IO, Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +181,42 @@ def write_examples(path: Path, examples: Examples) -> None:
 def examples_as_bytes(examples: Examples) -> bytes:
     """The content of a tensor file."""
     return safetensors.numpy.save({k: v for k, v in examples._asdict().items() if v is not None})
+
+
+class ExamplesFile:
+    """A tensor file that is written in parts, to the bytes that `write_examples` gives it at once.
+
+    The length of each tensor is known from the start, so each has its place in the file.
+    """
+
+    def __init__(self, file: IO[bytes], n_rows: int, n_features: int, is_test: bool) -> None:
+        """Args:
+        file: empty, open to write; it is left open.
+        is_test: whether there is `seen`.
+        """
+        self.file = file
+        shapes = {"groups": [n_rows], "ids": [n_rows], "labels": [n_rows], "rows": [n_rows]}
+        # as safetensors orders them: by the size of a number, then by name
+        layout = [(name, "I64", 8, shape) for name, shape in shapes.items()]
+        layout.append(("features", "F32", 4, [n_rows, n_features]))
+        layout += [("seen", "BOOL", 1, [n_rows])] if is_test else []
+        header, end = {}, 0
+        for name, dtype, n_bytes, shape in layout:
+            start, end = end, end + n_bytes * math.prod(shape)
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        file.write(struct.pack("<Q", len(text)) + text)
+        first = file.tell()
+        self._places = {n: first + each["data_offsets"][0] for n, each in header.items()}
+        file.truncate(first + end)
+
+    def append(self, name: str, values: npt.NDArray[Any]) -> None:
+        """The next numbers of a tensor, in the dtype that it has in `Examples`."""
+        content = np.ascontiguousarray(values).data
+        self.file.seek(self._places[name])
+        self.file.write(content)
+        self._places[name] += content.nbytes
 
 
 def read_examples(path: Path, schema: Schema) -> Examples:

@@ -84,6 +84,20 @@ def typed(column: pa.ChunkedArray, exact: bool = False) -> pa.ChunkedArray:
     return pc.equal(pc.ascii_lower(trimmed), "true")
 
 
+def typed_as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Text of a part of a column as `kind`, which `typed` finds in all of the column.
+
+    Text that has no such form stays as it is.
+    """
+    if column.type == kind or not is_text(column.type):
+        return column
+    text = text_of(column)
+    if pa.types.is_boolean(kind):
+        return pc.equal(pc.ascii_lower(pc.ascii_trim_whitespace(text)), "true")
+    numbers = as_numbers(text) if pa.types.is_floating(kind) else cast_or_none(text, kind)
+    return text if numbers is None else numbers
+
+
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of text as string, unless it is not UTF-8."""
     if pa.types.is_large_string(column.type):

@@ -57,12 +57,12 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     Raises:
         InputError: whatever is wrong with the table, or a parameter that names no column.
     """
-    _check_kinds(data)
-    roles = _roles(data, split)
+    check_kinds(data)
+    roles = roles_of(data, split)
     as_text = {name for name, kind in data.kinds.items() if KINDS[kind].is_text}
     table = read_table(Path(data.path), data.delimiter, {*roles.values(), *as_text}, data.missing)
     problems = Problems()
-    problems.found += _wrong_names(data, roles, table.column_names)
+    problems.found += wrong_names(data, roles, table.column_names)
     problems.refuse()
     names = [n for n in table.column_names if n not in {*roles.values(), *data.ignore}]
     if not names:
@@ -74,7 +74,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     else:
         ids = ids_of_column(with_nulls(table[data.id], data.missing), all_rows.at(data.id))
     table = pa.table({name: with_nulls(table[name], data.missing) for name in used})
-    _check_types(all_rows, roles, names, table)
+    check_types(all_rows, roles, names, table)
     labelled = np.flatnonzero(~is_missing(table[data.target]))
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
@@ -101,7 +101,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         labels=target[0],
         classes=target[1],
         groups=groups,
-        keys=_split_keys(table, names, ids, split) if split.by == "hash" else None,
+        keys=_keys(table, names, ids, split) if split.by == "hash" else None,
         order=order,
         parts=parts,
         columns=columns,
@@ -113,15 +113,19 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
     )
 
 
-def _split_keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
+def _keys(table: pa.Table, features: list[str], ids: Ids, split: SplitParams) -> Hashes:
     """What the side of a row follows from, by hash: the row itself, its features or its group."""
     if split.group_by == "none":
         return ids.view(np.uint64)
-    by = features if split.group_by == "duplicates" else [split.group_by]
-    return table_hashes(table.select(by), missing=())
+    return table_hashes(table.select(key_columns(features, split)), missing=())
 
 
-def _check_kinds(data: DataParams) -> None:
+def key_columns(features: list[str], split: SplitParams) -> list[str]:
+    """What the side of a row follows from, by hash, unless it is the row itself."""
+    return features if split.group_by == "duplicates" else [split.group_by]
+
+
+def check_kinds(data: DataParams) -> None:
     if not set(data.kinds.values()) <= set(KINDS):
         raise InputError(
             f"params.yaml: data.kinds: found {one_line(data.kinds)[:100]}; allowed is "
@@ -129,7 +133,7 @@ def _check_kinds(data: DataParams) -> None:
         )
 
 
-def _roles(data: DataParams, split: SplitParams) -> dict[str, str]:
+def roles_of(data: DataParams, split: SplitParams) -> dict[str, str]:
     """By key of params.yaml, the columns that are not features."""
     columns = {
         "data.target": data.target,
@@ -141,7 +145,7 @@ def _roles(data: DataParams, split: SplitParams) -> dict[str, str]:
     return {key: name for key, name in columns.items() if name != "none" or key == "data.target"}
 
 
-def _wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]) -> Iterator[str]:
+def wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]) -> Iterator[str]:
     listed = [("data.ignore", name) for name in data.ignore]
     listed += [("data.kinds", name) for name in data.kinds]
     for key, name in [*roles.items(), *listed]:
@@ -155,7 +159,7 @@ def _wrong_names(data: DataParams, roles: dict[str, str], columns: Sequence[str]
             )
 
 
-def _check_types(
+def check_types(
     place: Place, roles: dict[str, str], features: Sequence[str], table: pa.Table
 ) -> None:
     problems = Problems()

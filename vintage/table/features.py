@@ -4,7 +4,7 @@ Kinds and categories are those of the train rows. They stand in the schema, by w
 every table are encoded, today's test rows as well as those that come later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,33 +40,59 @@ def fit_features(
     Raises:
         InputError: free text, cells that are not of the kind set by hand, or no feature left.
     """
-    features, dropped, problems = [], {}, Problems()
     of_train = place.take(train)
-    for name, column in columns.items():
+
+    def fitted() -> Iterator[tuple[str, pa.ChunkedArray, Place, int]]:
+        for name, column in columns.items():
+            cells = column.take(pa.array(train))
+            yield name, cells, of_train.at(name), len(cells) - cells.null_count
+
+    def encode(features: Sequence[Feature]) -> None:
+        encode_features(columns, features, place)
+
+    return fit_columns(fitted(), kinds, encode)
+
+
+def fit_columns(
+    columns: Iterable[tuple[str, pa.ChunkedArray, Place, int]],
+    kinds: Mapping[str, str],
+    encode: Callable[[Sequence[Feature]], None],
+) -> tuple[list[Feature], dict[str, str]]:
+    """As `fit_features`.
+
+    Args:
+        columns: name and cells of the train rows, or of those that tell as much, see
+            `vintage.table.telling`; where they stand, and how many train rows have text there.
+        encode: refuses what is wrong in the other rows alone.
+    """
+    features, dropped, problems = [], {}, Problems()
+    for name, cells, place, n_texts in columns:
         with problems.noted():
-            feature = _fit(name, column.take(pa.array(train)), kinds.get(name), of_train.at(name))
+            feature = _fit(name, cells, kinds.get(name), place, n_texts)
             if isinstance(feature, str):
                 dropped[name] = feature
             else:
                 features.append(feature)
     if problems.found:
-        with problems.noted():  # what is wrong in the other rows alone
-            encode_features(columns, features, place)
+        with problems.noted():
+            encode(features)
     problems.refuse()
     if not features:
-        raise place.at(next(iter(columns))).column_error(
+        raise place.at(next(iter(dropped))).column_error(
             "and all others are constant or empty in the train rows; no feature is left"
         )
     return features, dropped
 
 
-def _fit(name: str, cells: pa.ChunkedArray, by_hand: str | None, place: Place) -> Feature | str:
+def _fit(
+    name: str, cells: pa.ChunkedArray, by_hand: str | None, place: Place, n_texts: int
+) -> Feature | str:
     if is_missing(cells).all():
         return "empty in the train rows"
     if by_hand is not None:
         return KINDS[by_hand].fit(name, cells, place)
     cells = typed(cells)
-    kind = next(kind for kind in KINDS.values() if kind.recognises(cells, place))
+    kind = next(kind for kind in KINDS.values() if kind.recognises(cells, place, n_texts))
     return kind.fit(name, cells, place)
 
 

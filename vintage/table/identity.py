@@ -4,7 +4,7 @@ The same cells give the same id in CSV, Parquet and Arrow: 0.7 and 0.70 are one 
 space around a cell does not count, as in `vintage.table.cells.category_name`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from vintage.table.cells import (
     is_text,
     is_time,
     typed,
+    typed_as,
     with_nulls,
 )
 
@@ -33,14 +34,20 @@ MISSING_HASH = np.uint64(0x9E3779B97F4A7C15)
 BLOCK_ROWS = 1 << 15  # that a core's cache holds
 
 
-def table_hashes(table: pa.Table, missing: Collection[str] = MISSING) -> Hashes:
+def table_hashes(
+    table: pa.Table,
+    missing: Collection[str] = MISSING,
+    kinds: Mapping[str, pa.DataType] | None = None,
+) -> Hashes:
     """A 64-bit hash of each row's cells, whatever the order of the columns: uint64 `[n]`.
 
     Args:
         missing: texts that mean a missing cell.
+        kinds: of a part of a table, what `typed` finds in all of each column.
     """
     names = sorted(table.column_names)
-    return row_hashes(_cells(with_nulls(table[name], missing)) for name in names)
+    kinds = kinds or {}
+    return row_hashes(_cells(with_nulls(table[n], missing), kinds.get(n)) for n in names)
 
 
 def row_ids(contents: Hashes) -> Ids:
@@ -52,8 +59,11 @@ def row_ids(contents: Hashes) -> Ids:
     return mixed(contents + nth.to_numpy().astype(np.uint64)).view(np.int64)
 
 
-def ids_of_column(column: pa.ChunkedArray, place: Place) -> Ids:
+def ids_of_column(column: pa.ChunkedArray, place: Place, kind: pa.DataType | None = None) -> Ids:
     """The ids that a column tells: int64 `[n]`.
+
+    Args:
+        kind: of a part of a column, what `typed` finds in all of it.
 
     Raises:
         InputError: a cell is missing, or stands there twice.
@@ -61,7 +71,7 @@ def ids_of_column(column: pa.ChunkedArray, place: Place) -> Ids:
     empty = is_missing(column)
     if empty.any():
         raise place.error(int(np.argmax(empty)), "the cell is empty; an id names each row")
-    hashes = row_hashes([_cells(column)])
+    hashes = row_hashes([_cells(column, kind)])
     repeated = pd.Series(hashes).duplicated().to_numpy()
     if repeated.any():
         row = int(np.argmax(repeated))
@@ -127,9 +137,15 @@ def _hashes(cells: npt.NDArray[Any]) -> Hashes:
     return hashes
 
 
-def _cells(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def name_hashes(names: list[str]) -> Hashes:
+    """Of texts, each of which stands for itself: uint64 `[n]`."""
+    hashes: Hashes = pd.util.hash_array(np.array(names, dtype=object), categorize=False)
+    return hashes
+
+
+def _cells(column: pa.ChunkedArray, kind: pa.DataType | None) -> npt.NDArray[Any]:
     """Numbers as float64, NaN where missing; anything else as the hash of its text, uint64."""
-    cells = typed(column)
+    cells = typed(column) if kind is None else typed_as(column, kind)
     if is_number(cells.type) or pa.types.is_null(cells.type):
         return as_floats(cells)
     if not (is_text(cells.type) or is_time(cells.type) or pa.types.is_boolean(cells.type)):
@@ -144,7 +160,7 @@ def _cells(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 def _text_hashes(names: list[str]) -> Hashes:
     """Of texts, uint64 `[n]`; one that says a number has the hash of the number."""
     texts = np.array(names, dtype=object)
-    hashes: Hashes = pd.util.hash_array(texts, categorize=False)
+    hashes = name_hashes(names)
     says_number = np.array([bool(NUMBER.fullmatch(name)) for name in names], dtype=np.bool_)
     hashes[says_number] = _hashes(texts[says_number].astype(np.float64))
     return hashes

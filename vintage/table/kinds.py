@@ -29,6 +29,7 @@ from vintage.table.cells import (
     typed,
 )
 from vintage.table.forms import PLAIN, form_of
+from vintage.table.identity import MISSING_HASH, name_hashes
 
 FREE_TEXT_SHARE = 10  # text of more different cells than a tenth of its rows is not a category
 MIN_CATEGORIES = 20
@@ -52,8 +53,12 @@ class Kind(ABC):
     is_text = True
 
     @abstractmethod
-    def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:
-        """Whether a column is of this kind, by its typed cells in the train rows."""
+    def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:
+        """Whether a column is of this kind, by its typed cells in the train rows.
+
+        Args:
+            n_texts: how many train rows have text there, where `cells` are but the telling ones.
+        """
 
     @abstractmethod
     def fit(self, name: str, cells: pa.ChunkedArray, place: Place) -> Feature | str:
@@ -64,7 +69,7 @@ class Kind(ABC):
         """The cells as the feature says: float32 `[n]`."""
 
 
-class _Continuous(Kind):
+class Continuous(Kind):
     """What is stored as a number: NaN where it is missing, less an offset if it is far from 0."""
 
     @abstractmethod
@@ -77,7 +82,12 @@ class _Continuous(Kind):
         wide = self.read(cells, place)
         numbers = _finite(wide, place)[~missing]
         wide = wide[~missing]
-        if offset := _offset(wide, numbers):
+        low = far_low(wide)
+        offset = 0.0
+        if low is not None:
+            shifted = np.unique((wide - low).astype(np.float32))
+            offset = offset_of(low, len(shifted), len(np.unique(numbers)))
+        if offset:
             numbers = (wide - offset).astype(np.float32)
         if numbers.min() == numbers.max() and not has_missing:
             if np.abs(wide[0]) >= EXACT:
@@ -91,13 +101,13 @@ class _Continuous(Kind):
         return _finite(wide - feature.offset if feature.offset else wide, place)
 
 
-class Numeric(_Continuous):
+class Numeric(Continuous):
     """Numbers; set by hand, also truth values, as 1 and 0."""
 
     name = "numeric"
     is_text = False
 
-    def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:  # noqa: ARG002
+    def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:  # noqa: ARG002
         return is_number(cells.type)
 
     def read(self, column: pa.ChunkedArray, place: Place) -> Floats:
@@ -110,12 +120,12 @@ class Numeric(_Continuous):
         return as_floats(cells)
 
 
-class Datetime(_Continuous):
+class Datetime(Continuous):
     """Dates and times, as days since 2000-01-01 in UTC."""
 
     name = "datetime"
 
-    def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:  # noqa: ARG002
+    def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:  # noqa: ARG002
         return is_time(cells.type) or (is_text(cells.type) and as_days(cells) is not None)
 
     def read(self, column: pa.ChunkedArray, place: Place) -> Floats:
@@ -137,9 +147,9 @@ class Categorical(Kind):
 
     name = "categorical"
 
-    def recognises(self, cells: pa.ChunkedArray, place: Place) -> bool:
+    def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:
         if is_text(cells.type):
-            _refuse_free_text(cells, place)
+            _refuse_free_text(cells, place, n_texts)
         return True
 
     def fit(self, name: str, cells: pa.ChunkedArray, place: Place) -> Feature | str:
@@ -189,24 +199,35 @@ def kind_of(feature: Feature) -> Kind:
     return kind
 
 
-def twin_keys(column: pa.ChunkedArray, by_hand: str | None) -> npt.NDArray[Any]:
+def twin_keys(
+    column: pa.ChunkedArray, by_hand: str | None, of_all: np.dtype[Any] | None = None
+) -> npt.NDArray[Any]:
     """A number for each cell, `[n]`: the same one for cells that say the same.
 
     The kind is not known before the split, if it is not set by hand, so numbers, times and names
     are told apart by their looks. Numbers are the same if they are so in 32 bits, or in 64 where
     they may get an offset.
+
+    Args:
+        of_all: of a part of a column, the dtype that all of it gives.
+
+    Returns:
+        Numbers as float32 or float64, or hashes of names as uint64.
     """
     numbers = None
-    if by_hand != "categorical":
+    if by_hand != "categorical" and of_all != np.uint64:
         is_numeric = is_number(column.type) or pa.types.is_boolean(column.type)
         numbers = column if is_numeric else as_days(column)
     if numbers is None:
         names, places = category_names(column)
-        codes: npt.NDArray[Any] = np.unique(names, return_inverse=True)[1][places]
-        return np.where(is_missing(column), -1, codes)
+        return np.where(is_missing(column), MISSING_HASH, name_hashes(names)[places])
     wide = as_floats(numbers)
+    if of_all == np.float64:
+        return wide
     with np.errstate(over="ignore"):
         rounded = wide.astype(np.float32)
+    if of_all == np.float32:
+        return rounded
     low, high = np.fmin.reduce(rounded), np.fmax.reduce(rounded)
     return wide if is_far(float(low), float(high)) else rounded
 
@@ -216,24 +237,20 @@ def is_far(low: float, high: float) -> bool:
     return max(abs(low), abs(high)) > FAR * (high - low)
 
 
-def _offset(wide: Floats, numbers: Floats32) -> float:
-    """The least number, if more of them stay different in 32 bits when it is subtracted; else 0.
-
-    Args:
-        wide: float64 `[n]`, finite.
-        numbers: the same ones, rounded.
-    """
+def far_low(wide: Floats) -> float | None:
+    """The least of finite numbers, if they are far from 0 for their range."""
     low = float(wide.min())
-    if not is_far(low, float(wide.max())):
-        return 0.0
-    n_shifted = len(np.unique((wide - low).astype(np.float32)))
-    return low if n_shifted > len(np.unique(numbers)) else 0.0
+    return low if is_far(low, float(wide.max())) else None
 
 
-def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
-    texts = pc.ascii_trim_whitespace(cells).drop_null()
-    distinct = pc.unique(texts)
-    limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, len(texts) // FREE_TEXT_SHARE))
+def offset_of(low: float, n_shifted: int, n_different: int) -> float:
+    """The least number, if more of them stay different in 32 bits when it is subtracted; else 0."""
+    return low if n_shifted > n_different else 0.0
+
+
+def _refuse_free_text(cells: pa.ChunkedArray, place: Place, n_texts: int) -> None:
+    distinct = pc.unique(pc.ascii_trim_whitespace(cells).drop_null())
+    limit = max(MIN_CATEGORIES, min(MAX_CATEGORIES, n_texts // FREE_TEXT_SHARE))
     if len(distinct) <= limit:
         return
     if form := form_of(distinct):
@@ -241,7 +258,7 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place) -> None:
     if pc.mean(pc.match_substring_regex(distinct, PLAIN)).as_py() > 0.5:
         raise _not_a_number(cells, place)
     raise place.column_error(
-        f"holds {len(distinct)} different texts in {len(texts)} train rows, so it looks like free "
+        f"holds {len(distinct)} different texts in {n_texts} train rows, so it looks like free "
         "text or an identifier; list it in data.ignore, or set its kind to categorical in "
         "data.kinds"
     )

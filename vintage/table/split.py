@@ -68,12 +68,22 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
             "a share, such as 0.1"
         )
     part = RULES[rule](rows, params)
-    split = Split(*(np.flatnonzero(part == index) for index in range(3)))
-    in_train = set(rows.labels[split.train].tolist())
-    lacking = [f"of class {n!r} in train" for i, n in enumerate(rows.classes) if i not in in_train]
-    lacking += ["in test"] if not len(split.test) else []
+    counts = np.bincount(part * len(rows.classes) + rows.labels, minlength=3 * len(rows.classes))
+    check_parts(counts.reshape(3, -1), rows.classes, params)
+    return Split(*(np.flatnonzero(part == index) for index in range(3)))
+
+
+def check_parts(counts: Ids, classes: list[str], params: SplitParams) -> None:
+    """Refuse a split that leaves a part empty, or a class without a train row.
+
+    Args:
+        counts: int64 `[3, n_classes]`, of the rows of train, validation and test.
+    """
+    rule, val_size = rule_of(params), val_size_of(params, int(counts.sum()))
+    lacking = [f"of class {n!r} in train" for i, n in enumerate(classes) if not counts[0, i]]
+    lacking += ["in test"] if not counts[2].any() else []
     has_val = val_size not in (0, "folds") and rule != "column"
-    lacking += ["in val"] if not len(split.val) and has_val else []
+    lacking += ["in val"] if not counts[1].any() and has_val else []
     if lacking:
         advice = (
             "correct the column of split.column"
@@ -81,7 +91,6 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
             else "take other sizes or another split.seed, or leave the class out"
         )
         raise InputError(f"params.yaml: this split leaves no row {lacking[0]}; {advice}")
-    return split
 
 
 def val_size_of(params: SplitParams, n_rows: int) -> Literal["folds"] | float:
@@ -110,7 +119,7 @@ def fold_rows(rows: Rows, params: SplitParams) -> Ids | None:
     """
     if params.by == "hash":
         # no seed of a split is as large, so the folds are not the test part of another one
-        fold = (_places(rows, params.seed + 2**32) * N_FOLDS).astype(np.int64)
+        fold = (_places(_smallest_keys(rows), params.seed + 2**32) * N_FOLDS).astype(np.int64)
     else:
         fold = _shuffled_folds(rows, params)
     for label in np.unique(rows.labels):
@@ -183,17 +192,32 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
 
 def _hashed(rows: Rows, params: SplitParams) -> Ids:
     """A group's part follows from its smallest key and the seed: rows that come move no other."""
-    place = _places(rows, params.seed)
-    test, val = _shares(rows, params)
-    return np.where(place < test, 2, np.where(place < test + val, 1, 0))[rows.groups]
+    key = _smallest_keys(rows)
+    return parts_of_keys(key, len(rows.labels), params)[rows.groups]
 
 
-def _places(rows: Rows, seed: int) -> npt.NDArray[np.float64]:
-    """Of each group in [0, 1), by the hash of its smallest key: float64 `[n_groups]`."""
+def parts_of_keys(keys: Hashes, n_rows: int, params: SplitParams) -> Ids:
+    """The part of each group by its smallest key, by hash: int64 `[n_groups]`.
+
+    Args:
+        n_rows: of the table, with a target.
+    """
+    place = _places(keys, params.seed)
+    test, val = _shares(n_rows, params)
+    return np.where(place < test, 2, np.where(place < test + val, 1, 0))
+
+
+def _smallest_keys(rows: Rows) -> Hashes:
+    """Of each group: uint64 `[n_groups]`."""
     assert rows.keys is not None
     key = np.full(rows.n_groups, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(key, rows.groups, rows.keys)
-    seeded = mixed(key ^ mixed(np.array([seed + 1], dtype=np.uint64)))
+    return key
+
+
+def _places(keys: Hashes, seed: int) -> npt.NDArray[np.float64]:
+    """Of each group in [0, 1), by its smallest key: float64 `[n_groups]`."""
+    seeded = mixed(keys ^ mixed(np.array([seed + 1], dtype=np.uint64)))
     return (seeded >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -239,10 +263,10 @@ RULES: dict[str, Callable[[Rows, SplitParams], Ids]] = {
 }
 
 
-def _shares(rows: Rows, params: SplitParams) -> tuple[float, float]:
+def _shares(n_rows: int, params: SplitParams) -> tuple[float, float]:
     """The shares of the test and the validation part."""
-    size = auto_test_size(len(rows.labels)) if params.test_size == "auto" else params.test_size
-    val_size = val_size_of(params, len(rows.labels))
+    size = auto_test_size(n_rows) if params.test_size == "auto" else params.test_size
+    val_size = val_size_of(params, n_rows)
     val_size = 0 if val_size == "folds" else val_size
     if size + val_size >= 1:
         raise InputError(
@@ -254,7 +278,7 @@ def _shares(rows: Rows, params: SplitParams) -> tuple[float, float]:
 
 def _sizes(rows: Rows, params: SplitParams) -> tuple[int, int]:
     """How many groups these are."""
-    test, val = _shares(rows, params)
+    test, val = _shares(len(rows.labels), params)
     return int(np.ceil(test * rows.n_groups)), int(np.ceil(val * rows.n_groups))
 
 

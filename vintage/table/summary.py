@@ -6,6 +6,7 @@ of the train or test rows, evenly spaced.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,71 +33,118 @@ NEAR = 1e-6  # of a column's standard deviation
 Values = npt.NDArray[np.float32]
 
 
-def summary(data: Dataset, shared: Shared, schema: Schema, params: DataParams) -> Iterator[str]:
-    """The lines, of which all but the first one are details."""
+@dataclass(frozen=True)
+class Counts:
+    """Of rows.
+
+    Attributes:
+        labels: by part, how many rows are of each class: int64 `[n_classes]`.
+        unknown: by part and column, how many cells have a category that no train row has.
+        n_unlabelled: without a target.
+        n_torn: of test, with a twin in train.
+        fold_sizes: of train; None without folds.
+    """
+
+    labels: dict[str, Ids]
+    unknown: dict[str, dict[str, int]]
+    n_unlabelled: int
+    n_torn: int
+    fold_sizes: Ids | None = None
+
+    @classmethod
+    def of(cls, data: Dataset, shared: Shared) -> "Counts":
+        parts, twins, folds = shared.split._asdict(), shared.twins, shared.folds
+        n_classes = len(data.classes)
+        return cls(
+            labels={
+                name: np.bincount(data.labels[places], minlength=n_classes)
+                for name, places in parts.items()
+            },
+            unknown={
+                name: unknown_counts(shared.values[places], shared.features)
+                for name, places in parts.items()
+            },
+            n_unlabelled=data.n_unlabelled,
+            n_torn=int(np.isin(twins[shared.split.test], twins[shared.split.train]).sum()),
+            fold_sizes=None if folds is None else np.bincount(folds[folds >= 0]),
+        )
+
+
+def summary(
+    data: Dataset,
+    shared: Shared,
+    schema: Schema,
+    params: DataParams,
+    counts: Counts | None = None,
+) -> Iterator[str]:
+    """The lines, of which all but the first one are details.
+
+    Args:
+        counts: of all rows, where `data` and `shared` have but some of them.
+    """
+    is_whole = counts is None
+    counts = Counts.of(data, shared) if counts is None else counts
+    n_rows = sum(int(labels.sum()) for labels in counts.labels.values())
     yield one_line(
-        f"{data.place.path}: {len(data.labels)} rows, {len(schema.features)} features, "
+        f"{data.place.path}: {n_rows} rows, {len(schema.features)} features, "
         f"{len(data.classes)} classes of {schema.target!r}"
     )
     for lines in (
-        _columns(data, schema, shared.dropped),
-        _parts(data, shared),
-        _sharing(data, shared, schema),
-        _oddities(data, shared, params),
+        _columns(counts, schema, shared.dropped),
+        _parts(counts, schema),
+        _sharing(counts, schema, shared.n_draws),
+        _oddities(data, shared, params, is_whole),
+        () if is_whole else ["split in parts; no column was looked at for whether it names rows"],
     ):
         yield from (f"  {one_line(line)}" for line in lines)
 
 
-def _columns(data: Dataset, schema: Schema, dropped: dict[str, str]) -> Iterator[str]:
+def _columns(counts: Counts, schema: Schema, dropped: dict[str, str]) -> Iterator[str]:
     kinds = Counter(feature.kind for feature in schema.features)
     if set(kinds) != {"numeric"}:
         yield ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     for name, reason in dropped.items():
         yield f"column {name!r} is dropped: {reason}"
-    if counts := [f"{name} {count}" for name, count in schema.missing_cells.items()]:
-        more = [f"and {len(counts) - SHOWN} columns more"] if len(counts) > SHOWN else []
-        yield f"missing cells by column: {', '.join(counts[:SHOWN] + more)}"
-    if data.n_unlabelled:
-        yield f"{data.n_unlabelled} rows without a target are left out"
+    if missing := [f"{name} {count}" for name, count in schema.missing_cells.items()]:
+        more = [f"and {len(missing) - SHOWN} columns more"] if len(missing) > SHOWN else []
+        yield f"missing cells by column: {', '.join(missing[:SHOWN] + more)}"
+    if counts.n_unlabelled:
+        yield f"{counts.n_unlabelled} rows without a target are left out"
 
 
-def _parts(data: Dataset, shared: Shared) -> Iterator[str]:
-    for name, places in shared.split._asdict().items():
-        counts = np.bincount(data.labels[places], minlength=len(data.classes))
-        shares = [f"{label}: {count}" for label, count in zip(data.classes, counts, strict=True)]
-        if name == "val" and shared.folds is not None:
-            sizes = np.bincount(shared.folds[shared.folds >= 0])
+def _parts(counts: Counts, schema: Schema) -> Iterator[str]:
+    for name, labels in counts.labels.items():
+        shares = [f"{label}: {count}" for label, count in zip(schema.classes, labels, strict=True)]
+        if name == "val" and (sizes := counts.fold_sizes) is not None:
             of_rows = " to ".join(map(str, sorted({int(sizes.min()), int(sizes.max())})))
             yield f"{name:5}    none: train has {len(sizes)} folds of {of_rows} rows"
             continue
-        yield f"{name:5} {len(places):7} rows  ({', '.join(shares)})"
-        for column, count in unknown_counts(shared.values[places], shared.features).items():
+        yield f"{name:5} {labels.sum():7} rows  ({', '.join(shares)})"
+        for column, count in counts.unknown[name].items():
             yield (
                 f"{count} cells of column {column!r} in {name} hold a category that no train row "
                 "has"
             )
 
 
-def _sharing(data: Dataset, shared: Shared, schema: Schema) -> Iterator[str]:
-    split, twins = shared.split, shared.twins
-    n_torn = int(np.isin(twins[split.test], twins[split.train]).sum())
+def _sharing(counts: Counts, schema: Schema, n_draws: int) -> Iterator[str]:
     together = (
-        f"NOT kept together: {n_torn} test rows have a twin in train, and a score may be too good"
-        if n_torn
+        f"NOT kept together: {counts.n_torn} test rows have a twin in train, and a score may be "
+        "too good"
+        if counts.n_torn
         else "kept together with their twins"
     )
     yield f"{schema.rows.repeated} rows repeat an earlier one; {together}"
-    if shared.n_draws > 1:
+    if n_draws > 1:
         yield (
-            f"shared out {shared.n_draws} times, until rows that differ in nothing that is stored "
+            f"shared out {n_draws} times, until rows that differ in nothing that is stored "
             "were on one side"
         )
-    tested = data.labels[split.test].tolist()
-    for label in sorted(set(range(len(data.classes))) - set(tested)):
-        yield f"class {data.classes[label]} has no test row: it has too few groups to share"
+    for label in np.flatnonzero(counts.labels["test"] == 0):
+        yield f"class {schema.classes[label]} has no test row: it has too few groups to share"
 
 
-def _oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str]:
+def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool) -> Iterator[str]:
     """Lines that name the column, how many rows it is about, and what can be done."""
     train = shared.split.train
     rows = train[:: -(-len(train) // SAMPLE)]
@@ -116,7 +164,7 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams) -> Iterator[str
         if feature.categories is None:
             cells = data.columns[feature.name].take(pa.array(rows))
             yield from (f"{name} {loss}" for loss in _losses(cells, values))
-        if _is_identifier(data, feature, shared):
+        if is_whole and _is_identifier(data, feature, shared):
             yield f"{name} is another one in each row, as an identifier is: list it in data.ignore"
     test = shared.split.test[:: -(-len(shared.split.test) // SAMPLE)]
     if n_near := _n_near(shared, rows, test):

@@ -18,14 +18,13 @@ from vintage.table.cells import (
     typed,
     value_name,
 )
+from vintage.table.identity import Hashes, Ids, name_hashes
 
 MAX_NAME = 10_000  # characters of a column's or a class's name
 MAX_CLASSES = 1_000
 MAX_NUMERIC_CLASSES = 100
 MAX_FRACTIONAL_CLASSES = 20
 PARTS = ("train", "val", "test")
-
-Ids = npt.NDArray[np.int64]
 
 
 def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]]:
@@ -56,7 +55,12 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
 
 
 def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
-    """A number for each cell, from 0 without gaps: int64 `[n]`.
+    """A number for each cell, from 0 without gaps: int64 `[n]`; see `group_hashes`."""
+    return pd.factorize(group_hashes(column, place))[0].astype(np.int64)
+
+
+def group_hashes(column: pa.ChunkedArray, place: Place) -> Hashes:
+    """A hash of each cell: uint64 `[n]`.
 
     Cells have the same one if they are equal numbers or name one category.
     """
@@ -65,7 +69,7 @@ def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
         row = int(np.argmax(empty))
         raise place.error(row, "the cell is empty or NA; which group is it in?")
     names, places = category_names(column)
-    return pd.factorize(np.array(names, dtype=object))[0][places].astype(np.int64)
+    return name_hashes(names)[places]
 
 
 def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float64]:

@@ -1,0 +1,176 @@
+"""A table that is split in parts gives the bytes of one that is split in memory."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tables import data_params, split_params
+from vintage.base.console import InputError
+from vintage.base.params import DataParams, SplitParams
+from vintage.base.tensors import write_examples, write_schema
+from vintage.table.dataset import load_dataset
+from vintage.table.sharing import examples_of, schema_of, share_out
+from vintage.table.streamed import split_in_parts
+from vintage.table.summary import summary
+
+FILES = ["train.safetensors", "val.safetensors", "test.safetensors", "schema.json"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_parts() -> Iterator[None]:
+    """So that small tables have many of them."""
+    sizes = {
+        "scratch.PART_ROWS": 64,
+        "scratch.BUCKET_ROWS": 100,
+        "streamed.CHUNK_CELLS": 1,
+        "streamed.LEAST_ROWS": 50,
+        "formats.BATCH_ROWS": 30,
+        "formats.BLOCK_BYTES": 2_000,
+        "csv_rules.BLOCK_BYTES": 2_000,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in sizes.items():
+            patch.setattr(f"vintage.table.{name}", size)
+        yield
+
+
+def in_memory(folder: Path, data: DataParams, split: SplitParams) -> list[str]:
+    table = load_dataset(data, split)
+    shared = share_out(table, data.kinds, split)
+    for name, examples in examples_of(table, shared).items():
+        write_examples(folder / f"{name}.safetensors", examples)
+    schema = schema_of(table, shared, data)
+    write_schema(folder / "schema.json", schema)
+    return list(summary(table, shared, schema, data))
+
+
+def in_parts(folder: Path, data: DataParams, split: SplitParams) -> list[str]:
+    schema, lines = split_in_parts(data, split, folder, folder / "scratch")
+    write_schema(folder / "schema.json", schema)
+    assert not (folder / "scratch").exists()
+    return list(lines)
+
+
+def both(folder: Path, data: DataParams, split: SplitParams) -> Iterator[tuple[list[str], Any]]:
+    """What each prints and writes, or the error of each."""
+    for index, make in enumerate((in_memory, in_parts)):
+        place = folder / str(index)
+        place.mkdir()
+        try:
+            lines = make(place, data, split)
+        except InputError as error:
+            yield list(error.args), None
+            continue
+        yield lines, {name: (place / name).read_bytes() for name in FILES}
+
+
+def assert_same(folder: Path, path: Path, **changes: Any) -> list[str]:
+    split = {"by": "hash", "val_size": 0.1, **changes.pop("split", {})}
+    (lines, expected), (lines_in_parts, found) = both(
+        folder, data_params(path, **changes), split_params(**split)
+    )
+    if expected is None or found is None:
+        assert lines == lines_in_parts
+    else:
+        for name in FILES:
+            assert expected[name] == found[name], name
+    return lines_in_parts
+
+
+def columns(n_rows: int, seed: int) -> dict[str, pa.Array]:
+    """One of each kind, with missing cells, twins and rows without a target."""
+    random = np.random.default_rng(seed)
+    days = np.datetime64("2020-01-01") + random.integers(0, 900, n_rows)
+    made: dict[str, Any] = {
+        "number": random.normal(size=n_rows).round(2),
+        "whole": random.integers(-5, 5, n_rows),
+        "year": random.integers(1990, 2025, n_rows),
+        "far": 1e9 + random.normal(size=n_rows).round(3),
+        "day": days,
+        "text": np.array(["a", "b b", " c", "1", "2.0"])[random.integers(0, 5, n_rows)],
+        "truth": random.integers(0, 2, n_rows).astype(bool),
+        "constant": np.ones(n_rows),
+        "kind": np.array(["x", "y", "z"])[random.integers(0, 3, n_rows)],
+    }
+    twins = random.integers(0, n_rows, (2, n_rows // 4))
+    for values in made.values():
+        values[twins[0]] = values[twins[1]]
+    is_missing = {name: random.random(n_rows) < 0.05 for name in made}
+    is_missing["constant"][:] = False
+    return {name: pa.array(made[name], mask=is_missing[name]) for name in made}
+
+
+WRITERS = {
+    "csv": lambda table, path: pyarrow.csv.write_csv(table, path),
+    "csv.gz": lambda table, path: pyarrow.csv.write_csv(
+        table, pa.CompressedOutputStream(str(path), "gzip")
+    ),
+    "parquet": lambda table, path: pyarrow.parquet.write_table(table, path, row_group_size=70),
+    "arrow": lambda table, path: pyarrow.feather.write_feather(table, path, chunksize=90),
+}
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize(
+    "split", [{}, {"group_by": "none"}, {"group_by": "owner"}, {"val_size": 0, "seed": 7}]
+)
+def test_the_same_bytes(tmp_path: Path, form: str, split: dict[str, Any]) -> None:
+    path = tmp_path / f"table.{form}"
+    made = columns(700, 1)
+    made["owner"] = pa.array(np.arange(700) * 7 % 90)
+    WRITERS[form](pa.table(made), path)
+    lines = assert_same(tmp_path, path, split=split)
+    assert "rows, " in lines[0]
+
+
+CELLS = {
+    "numbers": ["1", "2.50", "-0", "0", "1e3", "", "NA", " 7 "],
+    "far": ["1000000001", "1000000001.0001", "1000000002", "1000000900"],
+    "times": ["2020-01-01", "2021-05-05T10:00:00", "2022-02-02", ""],
+    "zones": ["2020-01-01T00:00:00Z", "2021-05-05T10:00:00+01:00", ""],
+    "truths": ["true", "False", "TRUE", ""],
+    "names": ["a", "b", " b ", "1", "1.0", "true", "NA", "ä"],
+    "ten": [f"n{index}" for index in range(10)],
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=4),
+    st.sampled_from(["duplicates", "none"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_same_bytes_or_the_same_error(
+    seed: int, kinds: list[str], group_by: str, breaks: bool, by_hand: bool
+) -> None:
+    """Of any kinds of columns, some of which turn out to be of another kind only further down."""
+    random = np.random.default_rng(seed)
+    n_rows = 300
+    table = {
+        f"{kind}{index}": random.choice(CELLS[kind], n_rows).astype(object)
+        for index, kind in enumerate(kinds)
+    }
+    table["kind"] = random.choice(["x", "y", "z", ""], n_rows, p=[0.4, 0.3, 0.2, 0.1])
+    if breaks:
+        other = CELLS[str(random.choice(sorted(CELLS)))]
+        next(iter(table.values()))[random.integers(0, n_rows)] = str(random.choice(other))
+    set_by_hand = {"names0": "categorical", "times0": "datetime", "numbers0": "categorical"}
+    used = {name: kind for name, kind in set_by_hand.items() if by_hand and name in table}
+    text = ",".join(table) + "\n"
+    text += "".join(",".join(row) + "\n" for row in zip(*table.values(), strict=True))
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "table.csv"
+        path.write_text(text)
+        assert_same(Path(name), path, kinds=used, split={"group_by": group_by})

@@ -1,0 +1,199 @@
+"""Numbers of more rows than memory holds: in files, and grouped there by their hashes.
+
+Rows of equal hashes are written into one file of several, its bucket, and a bucket is looked
+through at a time. What is found of its rows goes into files by their places, from which it comes
+back in the order of the rows.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vintage.table.identity import Hashes, Ids, mixed
+
+PART_ROWS = 1 << 17  # that are read at a time
+BUCKET_ROWS = 1 << 20
+
+Numbers = npt.NDArray[Any]
+
+
+class Column:
+    """Numbers of one type in a file, which are appended at its end and read from its beginning."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self.path = path
+        self.dtype = np.dtype(dtype)
+        self.n_rows = 0
+        path.touch()
+
+    def append(self, values: Numbers) -> None:
+        with self.path.open("ab") as file:
+            file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
+        self.n_rows += len(values)
+
+    def slice(self, start: int, n_rows: int) -> Numbers:
+        """At most `n_rows` numbers from the place `start` on."""
+        with self.path.open("rb") as file:
+            return np.fromfile(file, self.dtype, n_rows, offset=start * self.dtype.itemsize)
+
+    def parts(self) -> Iterator[Numbers]:
+        """All numbers in their order, `PART_ROWS` at a time."""
+        for start in range(0, self.n_rows, PART_ROWS):
+            yield self.slice(start, PART_ROWS)
+
+    def view(self, dtype: npt.DTypeLike) -> "Column":
+        """The same bytes as numbers of another type."""
+        column = Column(self.path, dtype)
+        column.n_rows = self.n_rows
+        return column
+
+    def remove(self) -> None:
+        self.path.unlink()
+
+
+class Scratch:
+    """A folder of columns."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._n_columns = 0
+
+    def column(self, dtype: npt.DTypeLike) -> Column:
+        self._n_columns += 1
+        return Column(self.folder / str(self._n_columns), dtype)
+
+    def buckets(self, dtype: npt.DTypeLike, n_rows: int) -> list[Column]:
+        return [self.column(dtype) for _ in range(max(1, -(-n_rows // BUCKET_ROWS)))]
+
+
+def add(buckets: Sequence[Column], records: Numbers, numbers: Ids) -> None:
+    """Append each record to the bucket of its number, in their order."""
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange(len(buckets) + 1))
+    for bucket, start, stop in zip(buckets, bounds[:-1], bounds[1:], strict=True):
+        if stop > start:
+            bucket.append(records[order[start:stop]])
+
+
+def numbers_of(hashes: Hashes, n_buckets: int) -> Ids:
+    """The bucket of each hash, from 0."""
+    return ((hashes >> np.uint64(32)).astype(np.int64) * n_buckets) >> 32
+
+
+def by_hash(
+    scratch: Scratch,
+    hashes: Column,
+    others: Sequence[Column],
+    find: Callable[[Column], Iterator[tuple[Ids, Numbers]]],
+    dtype: npt.DTypeLike,
+) -> Column:
+    """What is found of rows together with those of equal hashes, in the order of the rows.
+
+    Args:
+        hashes: uint64 `[n]`.
+        others: what else is known of the rows, `[n]` each.
+        find: gets the rows of a bucket in their order, as records of `place`, `hash` and, of
+            `others`, `0`, `1`, ...; gives the places of some, and what is found of these.
+        dtype: of what is found.
+    """
+    fields = [(str(index), other.dtype) for index, other in enumerate(others)]
+    kinds = np.dtype([("place", np.int64), ("hash", np.uint64), *fields])
+    buckets = scratch.buckets(kinds, hashes.n_rows)
+    columns = zip(hashes.parts(), *(other.parts() for other in others), strict=True)
+    for index, (keys, *values) in enumerate(columns):
+        records = np.empty(len(keys), kinds)
+        records["place"] = index * PART_ROWS + np.arange(len(keys))
+        records["hash"] = keys
+        for name, value in enumerate(values):
+            records[str(name)] = value
+        add(buckets, records, numbers_of(keys, len(buckets)))
+    results = scratch.buckets([("place", np.int64), ("found", dtype)], hashes.n_rows)
+    for bucket in buckets:
+        for places, found in find(bucket):
+            records = np.empty(len(places), results[0].dtype)
+            records["place"], records["found"] = places, found
+            add(results, records, places // BUCKET_ROWS)
+        bucket.remove()
+    column = scratch.column(dtype)
+    for index, result in enumerate(results):
+        records = result.slice(0, BUCKET_ROWS)
+        ordered = np.empty(len(records), dtype)
+        ordered[records["place"] - index * BUCKET_ROWS] = records["found"]
+        column.append(ordered)
+        result.remove()
+    return column
+
+
+def least(hashes: Hashes, *values: Numbers) -> tuple[Hashes, *tuple[Numbers, ...]]:
+    """The different hashes, ascending, and for each the least of its values."""
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]) != 0)
+    return ordered[starts], *(np.minimum.reduceat(value[order], starts) for value in values)
+
+
+def least_of(
+    parts: Iterator[tuple[Hashes, *tuple[Numbers, ...]]],
+) -> tuple[Hashes, *tuple[Numbers, ...]]:
+    """As `least`, of hashes and values that come in parts."""
+    known = least(*next(parts))
+    for part in parts:
+        known = least(*(np.concatenate(both) for both in zip(known, part, strict=True)))
+    return known
+
+
+def least_by_hash(scratch: Scratch, hashes: Column, values: Column) -> Column:
+    """For each row, the least value of those with its hash."""
+
+    def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
+        if bucket.n_rows:
+            known, lowest = least_of((part["hash"], part["0"]) for part in bucket.parts())
+            for part in bucket.parts():
+                yield part["place"], lowest[np.searchsorted(known, part["hash"])]
+
+    return by_hash(scratch, hashes, [values], find, values.dtype)
+
+
+def earlier_by_hash(scratch: Scratch, hashes: Column) -> Column:
+    """For each row, how many of those above it have its hash: int64."""
+
+    def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
+        known, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+        for part in bucket.parts():
+            keys, found = part["hash"], np.empty(len(part), np.int64)
+            order = np.argsort(keys, kind="stable")
+            unique, starts, sizes = np.unique(keys[order], return_index=True, return_counts=True)
+            known = np.union1d(old := known, unique)
+            counts, before = np.zeros(len(known), np.int64), counts
+            counts[np.searchsorted(known, old)] = before
+            places = np.searchsorted(known, unique)
+            found[order] = np.arange(len(keys)) + np.repeat(counts[places] - starts, sizes)
+            counts[places] += sizes
+            yield part["place"], found
+
+    return by_hash(scratch, hashes, [], find, np.int64)
+
+
+class Distinct:
+    """Counts different numbers."""
+
+    def __init__(self, scratch: Scratch, n_rows: int) -> None:
+        """`n_rows`: about how many numbers there are."""
+        self.buckets = scratch.buckets(np.float32, n_rows)
+
+    def add(self, numbers: npt.NDArray[np.float32]) -> None:
+        different = np.unique(numbers)
+        hashes = mixed(different.astype(np.float64).view(np.uint64))
+        add(self.buckets, different, numbers_of(hashes, len(self.buckets)))
+
+    def count(self) -> int:
+        total = 0
+        for bucket in self.buckets:
+            known = np.empty(0, np.float32)
+            for part in bucket.parts():
+                known = np.union1d(known, part)
+            total += len(known)
+        return total
