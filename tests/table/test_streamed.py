@@ -110,11 +110,14 @@ def columns(n_rows: int, seed: int) -> dict[str, pa.Array]:
     return {name: pa.array(made[name], mask=is_missing[name]) for name in made}
 
 
+def write_gzip(table: pa.Table, path: Path) -> None:
+    with pa.CompressedOutputStream(str(path), "gzip") as file:
+        pyarrow.csv.write_csv(table, file)
+
+
 WRITERS = {
-    "csv": lambda table, path: pyarrow.csv.write_csv(table, path),
-    "csv.gz": lambda table, path: pyarrow.csv.write_csv(
-        table, pa.CompressedOutputStream(str(path), "gzip")
-    ),
+    "csv": pyarrow.csv.write_csv,
+    "csv.gz": write_gzip,
     "parquet": lambda table, path: pyarrow.parquet.write_table(table, path, row_group_size=70),
     "arrow": lambda table, path: pyarrow.feather.write_feather(table, path, chunksize=90),
 }

@@ -200,15 +200,17 @@ class ExamplesFile:
         layout = [(name, "I64", 8, shape) for name, shape in shapes.items()]
         layout.append(("features", "F32", 4, [n_rows, n_features]))
         layout += [("seen", "BOOL", 1, [n_rows])] if is_test else []
-        header, end = {}, 0
+        header: dict[str, dict[str, Any]] = {}
+        starts, end = {}, 0
         for name, dtype, n_bytes, shape in layout:
-            start, end = end, end + n_bytes * math.prod(shape)
+            starts[name], end = end, end + n_bytes * math.prod(shape)
+            start = starts[name]
             header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         file.write(struct.pack("<Q", len(text)) + text)
         first = file.tell()
-        self._places = {n: first + each["data_offsets"][0] for n, each in header.items()}
+        self._places = {name: first + start for name, start in starts.items()}
         file.truncate(first + end)
 
     def append(self, name: str, values: npt.NDArray[Any]) -> None:

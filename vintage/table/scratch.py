@@ -127,17 +127,15 @@ def by_hash(
     return column
 
 
-def least(hashes: Hashes, *values: Numbers) -> tuple[Hashes, *tuple[Numbers, ...]]:
-    """The different hashes, ascending, and for each the least of its values."""
+def least(hashes: Hashes, *values: Numbers) -> tuple[Numbers, ...]:
+    """The different hashes, ascending, and for each the least of each kind of its values."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]) != 0)
     return ordered[starts], *(np.minimum.reduceat(value[order], starts) for value in values)
 
 
-def least_of(
-    parts: Iterator[tuple[Hashes, *tuple[Numbers, ...]]],
-) -> tuple[Hashes, *tuple[Numbers, ...]]:
+def least_of(parts: Iterator[tuple[Numbers, ...]]) -> tuple[Numbers, ...]:
     """As `least`, of hashes and values that come in parts."""
     known = least(*next(parts))
     for part in parts:

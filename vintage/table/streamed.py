@@ -1,9 +1,10 @@
 """Split a table of any size in bounded memory, to the bytes that a split in memory gives.
 
-The table is read again for each thing that must be known of all rows before the next can be done:
-what the columns hold, and hashes of the rows; what the train rows hold; the cells as float32. In
-between, rows of equal hashes are found in files, see `vintage.table.scratch`. Memory grows with the
-number of categories, and of rows that are equal in 32 bits alone, but not with that of rows.
+All rows are gone through for each thing that must be known of all before the next can be done: what
+the columns hold, and hashes of the rows; what the train rows hold; the cells as float32. The first
+time they come from the table, then from a copy of its features. In between, rows of equal hashes
+are found in files, see `vintage.table.scratch`. Memory grows with the number of categories, and of
+rows that are equal in 32 bits alone, but not with that of rows.
 """
 
 import contextlib
@@ -191,13 +192,6 @@ class Source:
         if not first:
             raise InputError(f"{data.path}: has a header but no rows")
 
-    def labelled(self, known: Knowledge) -> Iterator[tuple[Place, Cells]]:
-        """Of the rows with a target, the features as `Dataset.columns` has them."""
-        for place, cells in self.chunks(known.numeric):
-            place, cells = self.with_target(place, cells)
-            if len(place.rows):
-                yield place, {name: self.typed(cells, name, known) for name in self.features}
-
     def with_target(self, place: Place, cells: Cells) -> tuple[Place, Cells]:
         """The rows that have one."""
         rows = np.flatnonzero(~is_missing(cells[self.data.target]))
@@ -222,6 +216,7 @@ class Rows:
         rows: from here on of those with a target: their numbers in the table.
         codes: places in `labels`.
         keys, groups, twins: hashes.
+        cells: the features, as `Dataset.columns` has them.
         labels: int64 `[n_codes]`, places in `classes`.
     """
 
@@ -232,6 +227,7 @@ class Rows:
     keys: Column
     groups: Column
     twins: Column
+    cells: Path
     labels: Ids
     classes: list[str]
 
@@ -250,24 +246,20 @@ class Shown:
         is_labelled = pa.array(~missing)
         for name, column in cells.items():
             if name in self.labelled:
-                labelled = column if not missing.any() else column.filter(is_labelled)
-                self.labelled[name].add(labelled, place.rows[~missing])
-                if not missing.any():
-                    continue
-                column, rows = column.filter(pa.array(missing)), place.rows[missing]
+                self.labelled[name].add(column.filter(is_labelled), place.rows[~missing])
+                others = column.filter(pa.array(missing))
+                self.others[name].add(others, place.rows[missing])
             else:
-                rows = place.rows
-            self.others[name].add(column, rows)
+                self.others[name].add(column, place.rows)
 
     def knowledge(self) -> Knowledge:
         of_all = {}
         for name, telling in self.others.items():
-            if name in self.labelled:
-                both = Telling(0)
-                for part in (self.labelled[name], telling):
-                    both.add(part.cells, part.rows)
-                telling = both
-            of_all[name] = typed(telling.cells).type
+            both = Telling(0)
+            for each in (self.labelled.get(name), telling):
+                if each is not None:
+                    both.add(each.cells, each.rows)
+            of_all[name] = typed(both.cells).type
         cells = {name: telling.cells for name, telling in self.labelled.items()}
         of_labelled = {name: typed(column).type for name, column in cells.items()}
         kinds, as_text = self.source.data.kinds, self.source.as_text
@@ -286,8 +278,7 @@ class Shown:
 def read_rows(source: Source, scratch: Scratch) -> tuple[Rows, Knowledge, Shown]:
     """Hash all rows; once more if the columns hold other things than their beginning."""
     first = Shown(source)
-    with contextlib.closing(source.chunks(source.numeric)) as chunks:
-        first.add(*next(chunks))
+    first.add(*next(source.chunks(source.numeric)))
     known = first.knowledge()
     while True:
         shown = Shown(source)
@@ -307,6 +298,7 @@ class _Hashes(NamedTuple):
     keys: Hashes
     groups: Hashes
     twins: Hashes
+    features: Cells
     target: pa.ChunkedArray
 
 
@@ -323,8 +315,9 @@ def _hashed(source: Source, known: Knowledge, shown: Shown, scratch: Scratch) ->
             column, kind = cells[data.id], known.of_all[data.id]
             contents = ids_of_column(column, place.at(data.id), kind).view(np.uint64)
         labelled, cells_of = source.with_target(place, cells)
+        features = {name: source.typed(cells_of, name, known) for name in source.features}
         twins = row_hashes(
-            twin_keys(source.typed(cells_of, name, known), data.kinds.get(name), dtype)
+            twin_keys(features[name], data.kinds.get(name), dtype)
             for name, dtype in known.compared.items()
         )
         keys = groups = twins
@@ -338,13 +331,19 @@ def _hashed(source: Source, known: Knowledge, shown: Shown, scratch: Scratch) ->
         if "split.group_by" in source.roles:
             name = source.roles["split.group_by"]
             groups = group_hashes(cells_of[name], labelled.at(name))
-        return _Hashes(place, cells, contents, keys, groups, twins, cells_of[data.target])
+        return _Hashes(place, cells, contents, keys, groups, twins, features, cells_of[data.target])
 
     columns = [scratch.column(np.uint64) for _ in range(4)]
     has_target, numbers, codes = (scratch.column(kind) for kind in (np.bool_, np.int64, np.int64))
-    targets = _Targets(data)
-    with contextlib.closing(source.chunks(known.numeric)) as chunks:
-        for each in in_order(hashed, chunks, available_cores()):
+    targets, cells = _Targets(data), scratch.folder / "cells.arrow"
+    chunks = in_order(hashed, source.chunks(known.numeric), available_cores())
+    with contextlib.ExitStack() as stack:
+        copy: _Copy | None = None
+        for each in chunks:
+            if copy is None:
+                copy = _Copy(cells, pa.table(each.features).schema)
+                stack.enter_context(copy.writer)
+            copy.append(each.features)
             shown.add(each.place, each.cells)
             labelled = ~is_missing(each.cells[data.target])
             numbers.append(rows := each.place.rows[labelled])
@@ -355,7 +354,24 @@ def _hashed(source: Source, known: Knowledge, shown: Shown, scratch: Scratch) ->
             has_target.append(labelled)
     contents, keys, groups, twins = columns
     labels, classes = targets.encoded()
-    return Rows(contents, has_target, numbers, codes, keys, groups, twins, labels, classes)
+    return Rows(contents, has_target, numbers, codes, keys, groups, twins, cells, labels, classes)
+
+
+class _Copy:
+    """Cells in a file in Arrow's stream format.
+
+    Those of other types than the first ones are left out: they show that the columns are not what
+    they were taken for, so that all is read again.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.writer = pa.ipc.new_stream(str(path), schema)
+
+    def append(self, cells: Cells) -> None:
+        table = pa.table(cells)
+        if table.schema == self.schema:
+            self.writer.write_table(table)
 
 
 class _Targets:
@@ -395,12 +411,14 @@ def identified(source: Source, rows: Rows, scratch: Scratch) -> Column:
         rows.contents.parts(), earlier.parts(), rows.has_target.parts(), strict=True
     ):
         if source.data.id == "none":
-            contents = mixed(contents + nth.astype(np.uint64))
+            found = mixed(contents + nth.astype(np.uint64))
         elif nth.any():
             row = first + int(np.argmax(nth > 0))
             place = Place(source.data.path, np.array([row]), source.data.id)
             raise place.error(0, "the cell is the id of an earlier row, too")
-        ids.append(contents.view(np.int64)[has_target])
+        else:
+            found = contents
+        ids.append(found.view(np.int64)[has_target])
         first += len(contents)
     return ids
 
@@ -434,12 +452,12 @@ def draw(rows: Rows, groups: Column, keys: Column, params: SplitParams, scratch:
 
 
 def fit(
-    source: Source, known: Knowledge, shown: Shown, drawn: Drawn, scratch: Scratch
+    source: Source, rows: Rows, known: Knowledge, shown: Shown, drawn: Drawn, scratch: Scratch
 ) -> tuple[list[Feature], dict[str, str]]:
     """As `vintage.table.features.fit_features`."""
     kinds, path = source.data.kinds, source.data.path
     of_train = {name: Telling(_n_different(source, known, name)) for name in source.features}
-    for place, cells, part in _with_parts(source, known, drawn):
+    for place, cells, part in _with_parts(source, rows, drawn):
         in_train = part == 0
         for name, column in cells.items():
             of_train[name].add(column.filter(pa.array(in_train)), place.rows[in_train])
@@ -465,7 +483,7 @@ def fit(
         low = None if wide is None else far_low(wide)
         if low is not None:
             far[feature.name] = low
-    offsets = _offsets(source, known, drawn, [f for f in features if f.name in far], far, scratch)
+    offsets = _offsets(source, rows, drawn, [f for f in features if f.name in far], far, scratch)
     features = [f.model_copy(update={"offset": offsets.get(f.name, 0.0)}) for f in features]
     encode(features)
     return features, dropped
@@ -492,18 +510,18 @@ def _numbers(
 
 def _offsets(
     source: Source,
-    known: Knowledge,
+    rows: Rows,
     drawn: Drawn,
     features: Sequence[Feature],
     lows: Mapping[str, float],
     scratch: Scratch,
 ) -> dict[str, float]:
-    """By column that is far from 0 what to subtract, for which the table is read once more."""
+    """By column that is far from 0, what to subtract."""
     if not features:
         return {}
     n_train = drawn.sizes["train"]
     counters = {f.name: (Distinct(scratch, n_train), Distinct(scratch, n_train)) for f in features}
-    for place, cells, part in _with_parts(source, known, drawn):
+    for place, cells, part in _with_parts(source, rows, drawn):
         in_train = pa.array(part == 0)
         for feature in features:
             column = cells[feature.name].filter(in_train)
@@ -519,12 +537,17 @@ def _offsets(
 
 
 def _with_parts(
-    source: Source, known: Knowledge, drawn: Drawn
+    source: Source, rows: Rows, drawn: Drawn
 ) -> Iterator[tuple[Place, Cells, npt.NDArray[np.uint8]]]:
+    """The rows with a target, some at a time, and their parts."""
     first = 0
-    for place, cells in source.labelled(known):
-        yield place, cells, drawn.parts.slice(first, len(place.rows))
-        first += len(place.rows)
+    # not mapped, because what was read would stay in memory
+    with pa.OSFile(str(rows.cells)) as file, pa.ipc.open_stream(file) as batches:
+        for batch in batches:
+            place = Place(source.data.path, rows.rows.slice(first, batch.num_rows))
+            cells = {name: pa.chunked_array([batch[name]]) for name in batch.schema.names}
+            yield place, cells, drawn.parts.slice(first, batch.num_rows)
+            first += batch.num_rows
 
 
 class _Encoded(NamedTuple):
@@ -573,18 +596,14 @@ class Examined:
 
 def encode(
     source: Source,
-    known: Knowledge,
     rows: Rows,
     drawn: Drawn,
     features: Sequence[Feature],
-    columns: Mapping[str, Column],
+    ids: Column,
     files: Mapping[str, ExamplesFile],
     scratch: Scratch,
 ) -> tuple[Column, Column, Examined]:
     """Write all but `groups` and `seen` of the rows.
-
-    Args:
-        columns: more of the rows, by the name of their tensor.
 
     Returns:
         Of each row a hash of what is stored, and one that also tells apart the categories that no
@@ -601,18 +620,21 @@ def encode(
         )
 
     first = 0
-    with contextlib.closing(_with_parts(source, known, drawn)) as chunks:
-        for each in in_order(encoded, chunks, available_cores()):
-            n_rows = len(each.part)
-            labels = rows.labels[rows.codes.slice(first, n_rows)]
-            examined.add(each, labels)
-            of_rows = {"features": each.values, "labels": labels, "rows": each.place.rows}
-            of_rows |= {name: column.slice(first, n_rows) for name, column in columns.items()}
-            _append(files, each.part, of_rows)
-            equal.append(each.equal)
-            differ = np.where(each.is_known, MISSING_HASH, rows.twins.slice(first, n_rows))
-            twins.append(row_hashes([each.equal, differ]))
-            first += n_rows
+    for each in in_order(encoded, _with_parts(source, rows, drawn), available_cores()):
+        n_rows = len(each.part)
+        labels = rows.labels[rows.codes.slice(first, n_rows)]
+        examined.add(each, labels)
+        of_rows: dict[str, npt.NDArray[Any]] = {
+            "features": each.values,
+            "labels": labels,
+            "rows": each.place.rows,
+            "ids": ids.slice(first, n_rows),
+        }
+        _append(files, each.part, of_rows)
+        equal.append(each.equal)
+        differ = np.where(each.is_known, MISSING_HASH, rows.twins.slice(first, n_rows))
+        twins.append(row_hashes([each.equal, differ]))
+        first += n_rows
     return equal, twins, examined
 
 
@@ -687,9 +709,9 @@ def liken(
         n_joined = sum(len(each) for found in pairs.values() for each in found)
         if n_joined > MOST_JOINED:
             raise InputError(
-                f"{source.data.path}: more than {MOST_JOINED:,} groups are to be joined because their rows are "
-                "equal as stored, which takes the memory; round the columns of numbers, or set "
-                "compute.streaming: false"
+                f"{source.data.path}: more than {MOST_JOINED:,} groups are to be joined because "
+                "rows of them are equal as stored, which is done in memory; round the columns of "
+                "numbers, or set compute.streaming: false"
             )
 
     seen = by_hash(scratch, equal, [twins, groups, drawn.parts], find, np.bool_)
@@ -698,7 +720,7 @@ def liken(
     return Likeness(seen, n_different, n_torn, np.concatenate(pairs["part"]))
 
 
-def _shared(keys_and_groups: Iterable[tuple[Hashes, Hashes]]) -> Hashes:
+def _shared(keys_and_groups: Iterable[tuple[Hashes, ...]]) -> Hashes:
     """The different pairs of a group and a key that several groups have."""
     _, groups, keys = least_of(
         (mixed(key + mixed(group)), group, key) for key, group in keys_and_groups
@@ -744,7 +766,7 @@ def split_in_parts(
 
 
 def _split(source: Source, tensors: Path, scratch: Scratch) -> tuple[Schema, Iterator[str]]:
-    data, params = source.data, source.split
+    params = source.split
     rows, known, shown = read_rows(source, scratch)
     if val_size_of(params, rows.rows.n_rows) == "folds":
         raise InputError(
@@ -758,12 +780,10 @@ def _split(source: Source, tensors: Path, scratch: Scratch) -> tuple[Schema, Ite
     while True:
         n_draws += 1
         drawn = draw(rows, groups, keys, params, scratch)
-        features, dropped = fit(source, known, shown, drawn, scratch)
+        features, dropped = fit(source, rows, known, shown, drawn, scratch)
         try:
             with _open_files(tensors, drawn, len(features)) as files:
-                equal, twins, examined = encode(
-                    source, known, rows, drawn, features, {"ids": ids}, files, scratch
-                )
+                equal, twins, examined = encode(source, rows, drawn, features, ids, files, scratch)
                 of_equal = equal if params.group_by == "none" else groups
                 alike = liken(source, equal, twins, of_equal, drawn, scratch)
                 _write_groups(source, rows, of_equal, equal, alike, drawn, files, scratch)

@@ -64,6 +64,7 @@ TESTS: list[Callable[[pa.ChunkedArray], bool]] = [
     _are_local_times,
     _are_times_in_zones,
 ]
+ORDERED = (_are_numbers, _are_local_times, _are_times_in_zones)
 
 
 class Telling:
@@ -88,6 +89,8 @@ class Telling:
 
     def add(self, cells: pa.ChunkedArray, rows: Ids) -> None:
         """Keep what is new in a part of the column."""
+        if not len(cells):
+            return
         self.n_cells += len(cells)
         missing = is_missing(cells)
         self.n_known += len(cells) - int(missing.sum())
@@ -96,13 +99,16 @@ class Telling:
         both, n_old = pa.chunked_array([both]), len(old)
         missing = np.concatenate([is_missing(old), missing])
         places = {int(np.argmax(missing)), int(np.argmin(missing))} if len(both) else set()
-        if is_text(both.type):
-            for test in TESTS:
-                if not test(old):
-                    places.add(first_failure(old, test))
-                elif not test(new):
-                    places.add(n_old + first_failure(new, test))
-        places |= _extremes(both, missing)
+        passed = []
+        for test in TESTS if is_text(both.type) else ():
+            if not test(old):
+                places.add(first_failure(old, test))
+            elif not test(new):
+                places.add(n_old + first_failure(new, test))
+            else:
+                passed.append(test)
+        if not is_text(both.type) or any(test in passed for test in ORDERED):
+            places |= _extremes(both, missing)
         kept = np.array(sorted(places), dtype=np.int64)
         kept = np.union1d(kept, _different(both, self.n_different))
         self.cells = both.take(pa.array(kept))
@@ -117,6 +123,8 @@ def _of_one_type(
         return new.slice(0, 0), new
     if old.type == new.type:
         return old, new
+    if not len(new):
+        return old, old.slice(0, 0)
     if is_text(old.type) and is_text(new.type):
         return old.cast(pa.binary()), new.cast(pa.binary())
     text, is_new = (new, True) if is_text(new.type) else (old, False)
