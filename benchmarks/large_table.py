@@ -17,9 +17,12 @@ def write_table(path: Path, n_rows: int) -> None:
     """`n_rows` rows of 28 features and a `label`, as CSV or, by its name, Parquet."""
     parts = _parts(n_rows)
     first = next(parts)
-    is_parquet = path.suffix == ".parquet"
-    writer = pyarrow.parquet.ParquetWriter if is_parquet else pyarrow.csv.CSVWriter
-    with writer(path, first.schema) as file:
+    options = pyarrow.csv.WriteOptions(quoting_style="none")
+    with (
+        pyarrow.parquet.ParquetWriter(path, first.schema)
+        if path.suffix == ".parquet"
+        else pyarrow.csv.CSVWriter(path, first.schema, write_options=options)
+    ) as file:
         file.write_table(first)
         for part in parts:
             file.write_table(part)

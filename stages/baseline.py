@@ -18,7 +18,7 @@ import numpy as np
 from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.params import load_params
-from vintage.base.tensors import read_examples, read_schema
+from vintage.base.tensors import read_or_sample, read_schema, sampled_counts
 from vintage.scores.baselines import BASELINES, UnaffordableError, predict_baseline
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
@@ -31,9 +31,14 @@ SCORES = Path("metrics/baseline.json")
 def main() -> None:
     params = load_params()
     schema = read_schema(TENSORS / "schema.json")
-    train, val, test = (
-        read_examples(TENSORS / f"{name}.safetensors", schema) for name in ("train", "val", "test")
-    )
+    parts = {
+        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
+        for name in ("train", "val", "test")
+    }
+    train, val, test = parts.values()
+    sampled = sampled_counts(parts, schema)
+    for name, n_rows in sampled.items():
+        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are used, by their ids")
     # in the order of the table, so that the size of the validation part makes no difference
     order = np.argsort(np.concatenate([train.rows, val.rows]))
     features = np.concatenate([train.features, val.features])[order]
@@ -59,7 +64,7 @@ def main() -> None:
         predictions = Predictions.of(test, schema.classes, probabilities)
         write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
-    write_json(SCORES, {"models": scores})
+    write_json(SCORES, {"models": scores} | ({"sampled": sampled} if sampled else {}))
 
 
 if __name__ == "__main__":

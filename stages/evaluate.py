@@ -17,7 +17,7 @@ from vintage.base.losses import LossRecord
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
-from vintage.base.tensors import read_examples, unknown_counts
+from vintage.base.tensors import read_or_sample, sampled_counts, unknown_counts
 from vintage.network.checkpoint import read_checkpoint
 from vintage.report.figures import Drawn, write_figures
 from vintage.scores.evaluation import (
@@ -44,9 +44,10 @@ def main() -> None:
     checkpoint = read_checkpoint(CHECKPOINT, params.train.device)
     ensemble, manifest, schema = checkpoint
     parts = {
-        name: read_examples(TENSORS / f"{name}.safetensors", schema)
+        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
         for name in ("train", "val", "test")
     }
+    sampled = sampled_counts(parts, schema)
     losses = read_json(METRICS / "losses.json", list[LossRecord])
     if len(losses) != manifest.n_epochs:
         raise console.InputError(
@@ -78,6 +79,8 @@ def main() -> None:
         "temperature": round(float(ensemble.temperature), 6),
         "numerics": manifest.numerics,
     }
+    if sampled:
+        details["sampled"] = sampled
     if unknown := unknown_counts(test.features, schema.features):
         details["unknown_categories"] = unknown
     if len(by_replica["test"]) > 1:
@@ -89,6 +92,8 @@ def main() -> None:
     write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
     write_json(METRICS / "details.json", evaluation.model_dump(exclude_unset=True))
     write_json(METRICS / "evaluation.json", evaluation.headline())
+    for name, n_rows in sampled.items():
+        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are scored, by their ids")
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 
 

@@ -18,7 +18,7 @@ from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
-from vintage.base.tensors import read_examples
+from vintage.base.tensors import read_or_sample, sampled_counts
 from vintage.explain.drift import drifted_columns
 from vintage.explain.explanation import Explanation
 from vintage.explain.importance import permutation_importances
@@ -40,9 +40,14 @@ def main() -> None:
 
     checkpoint = read_checkpoint(CHECKPOINT, params.train.device)
     schema = checkpoint.schema
-    train, val, test = (
-        read_examples(TENSORS / f"{name}.safetensors", schema) for name in ("train", "val", "test")
-    )
+    parts = {
+        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
+        for name in ("train", "val", "test")
+    }
+    train, val, test = parts.values()
+    sampled = sampled_counts(parts, schema)
+    for name, n_rows in sampled.items():
+        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are used, by their ids")
     probabilities = checkpoint.predict_proba(test.features).mean(axis=0)
 
     started = time.monotonic()
@@ -72,8 +77,10 @@ def main() -> None:
         slices_tested=n_slices,
         drift=drift,
         curve=curve,
+        sampled=sampled or None,
     )
-    write_json(EXPLANATION, explanation.model_dump())
+    unset = None if sampled else {"sampled"}
+    write_json(EXPLANATION, explanation.model_dump(exclude=unset))
     console.say(f"see {EXPLANATION}")
 
 

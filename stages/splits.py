@@ -36,7 +36,7 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
     n_splits = params.evaluate.splits
-    reason = why_fixed(params.split) if n_splits else "evaluate.splits is 0"
+    reason = why_fixed(params.data, params.split) if n_splits else "evaluate.splits is 0"
     if reason:
         write_json(SCORES, Splits(splits={}, reason=reason).model_dump())
         console.say(f"no other splits: {reason}")

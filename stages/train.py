@@ -18,9 +18,11 @@ from pathlib import Path
 
 import torch
 
+from vintage.base import console
 from vintage.base.params import ModelParams, TrainParams, load_params
-from vintage.base.tensors import read_examples, read_schema
+from vintage.base.tensors import Examples, PartFile, is_large, read_examples, read_schema
 from vintage.network import workers
+from vintage.training.blocks import CALIBRATED_ROWS, FITTED_ROWS
 from vintage.training.prepare import prepare
 from vintage.training.progress import Progress
 from vintage.training.results import write_results
@@ -50,18 +52,21 @@ def train_as_one() -> None:
     digests = digests_of(params.model, params.train)
     workers.check_same(digests)
     schema = read_schema(TENSORS / "schema.json")
-    train, val = (
-        read_examples(TENSORS / f"{name}.safetensors", schema) for name in ("train", "val")
-    )
-
-    training = prepare(
-        params.model,
-        params.train,
-        schema,
-        (train.features, train.labels),
-        (val.features, val.labels),
-        train.folds,
-    )
+    paths = [TENSORS / f"{name}.safetensors" for name in ("train", "val")]
+    parts: list[PartFile] | list[Examples]
+    if is_large(schema.rows.train, schema):
+        parts = files = [PartFile(path, schema) for path in paths]
+        training = prepare(params.model, params.train, schema, files[0], files[1])
+        console.say(
+            f"{schema.rows.train} train rows are read in blocks; columns are normalized by "
+            f"{FITTED_ROWS} of them, and the temperature is that of up to {CALIBRATED_ROWS} "
+            "validation rows"
+        )
+    else:
+        parts = examples = [read_examples(path, schema) for path in paths]
+        train_rows, val_rows = ((part.features, part.labels) for part in examples)
+        folds = examples[0].folds
+        training = prepare(params.model, params.train, schema, train_rows, val_rows, folds)
     if workers.rank():
         training.run()
         return
@@ -70,7 +75,7 @@ def train_as_one() -> None:
         history = training.run(resume, progress.update)
 
     numerics = params.train.numerics
-    write_results(CHECKPOINT, LOSSES, training, history, schema, (train, val), numerics)
+    write_results(CHECKPOINT, LOSSES, training, history, schema, parts, numerics)
     resume.remove()
 
 
@@ -78,12 +83,21 @@ def digests_of(model: ModelParams, train: TrainParams) -> dict[str, bytes]:
     """Hashes of all that a training depends on: inputs, parameters and code."""
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "vintage"]
     code = sorted(str(module.__file__) for module in modules)
-    # what is missing is told when it is read, after what the workers have was compared
-    content = {str(path): path.read_bytes() if path.is_file() else b"" for path in INPUTS}
-    content["params.yaml"] = (model.model_dump_json() + train.model_dump_json()).encode()
-    content["version of PyTorch"] = torch.__version__.encode()
-    content["code"] = b"".join(path.read_bytes() for path in [Path(__file__), *map(Path, code)])
-    return {name: hashlib.sha256(each).digest() for name, each in content.items()}
+    digests = {str(path): digest_of_file(path) for path in INPUTS}
+    content = {
+        "params.yaml": (model.model_dump_json() + train.model_dump_json()).encode(),
+        "version of PyTorch": torch.__version__.encode(),
+        "code": b"".join(path.read_bytes() for path in [Path(__file__), *map(Path, code)]),
+    }
+    return digests | {name: hashlib.sha256(each).digest() for name, each in content.items()}
+
+
+def digest_of_file(path: Path) -> bytes:
+    """Of its content; what is missing is told when it is read, after the workers' were compared."""
+    if not path.is_file():
+        return hashlib.sha256().digest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 if __name__ == "__main__":

@@ -374,7 +374,7 @@ def test_a_test_row_without_a_number_is_named(fresh: Project) -> None:
 
 def test_weights_that_balance_the_classes() -> None:
     labels = torch.tensor([0] * 6 + [1] * 3 + [2])
-    (weights,) = balanced_weights(Part.of_all(torch.zeros(10, 1), labels), 3)
+    (weights,) = balanced_weights(Part.of_all(torch.zeros(10, 1), labels).class_counts(3))
     assert weights.tolist() == pytest.approx([10 / 18, 10 / 9, 10 / 3])
     assert weights[labels].sum() == pytest.approx(10)
     logits = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(1))

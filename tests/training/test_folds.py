@@ -42,7 +42,7 @@ def train(
     model = plain_network(hidden=[8], activation="silu", dropout=0.2)
     ensemble = build_ensemble(model, numeric_schema(N_INPUTS, N_CLASSES), seeds, FEATURES)
     learned, val = (parts(features, labels, held_out) for held_out in (False, True))
-    weights = balanced_weights(learned, N_CLASSES) if is_balanced else None
+    weights = balanced_weights(learned.class_counts(N_CLASSES)) if is_balanced else None
     history = fit(ensemble, learned, val, recipe, weights)
     return ensemble, history, ensemble.predict_proba(torch.from_numpy(features))
 

@@ -4,11 +4,12 @@ A tensor file is safetensors with the fields of `Examples`. It never holds code:
 stranger can be wrong, but cannot run.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple, Self
 
@@ -22,6 +23,10 @@ from vintage.base.console import InputError, one_line
 from vintage.base.files import Strict, check_regular, read_json, write_bytes, write_json
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lists others
+
+LARGE = 2**25  # numbers of a part's features, 128 MB
+SAMPLED_ROWS = 200_000
+READ_ROWS = 2**16  # at a time
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -134,11 +139,13 @@ class Examples(NamedTuple):
         return Examples(**{k: v[places] for k, v in self._asdict().items() if v is not None})
 
 
-def digest_of(*parts: Examples) -> str:
+def digest_of(*parts: "Examples | PartFile") -> str:
     """Equal for the same features and classes in the same order."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.features.tobytes() + part.labels.tobytes())
+        for tensor in ("features", "labels"):
+            for rows in [part] if isinstance(part, Examples) else part.blocks():
+                digest.update(np.ascontiguousarray(getattr(rows, tensor)).data)
     return digest.hexdigest()[:16]
 
 
@@ -236,11 +243,83 @@ def read_examples(path: Path, schema: Schema) -> Examples:
     return Examples(**tensors)
 
 
+class PartFile:
+    """The tensor file of a part, of which some rows are read at a time, and checked then."""
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        """Raises InputError: as `read_examples`, as far as no number is read."""
+        self.path, self.schema = path, schema
+        self.n_rows = int(getattr(schema.rows, path.stem))
+        self.n_features = len(schema.features)
+        with _refusals(path), safetensors.safe_open(path, "numpy") as file:
+            shape = file.get_slice("features").get_shape()
+        if shape != [self.n_rows, self.n_features]:
+            raise InputError(
+                f"{path}: features have shape {tuple(shape)}, and the schema says "
+                f"{(self.n_rows, self.n_features)}; delete it and run `dvc repro`"
+            )
+
+    def rows(self, start: int, n_rows: int) -> Examples:
+        """At most `n_rows` rows, from the place `start` on."""
+        # opened anew, because all that was read of a file stays in memory until it is closed
+        with _refusals(self.path), safetensors.safe_open(self.path, "numpy") as file:
+            tensors = {name: file.get_slice(name)[start : start + n_rows] for name in file.keys()}  # noqa: SIM118
+        is_train = self.path.stem == "train"
+        if problem := next(_problems(tensors, self.schema, None, is_train), None):
+            raise InputError(f"{self.path}: {problem}; delete it and run `dvc repro`")
+        return Examples(**tensors)
+
+    def blocks(self) -> Iterator[Examples]:
+        """All rows in their order."""
+        for start in range(0, self.n_rows, READ_ROWS):
+            yield self.rows(start, READ_ROWS)
+
+    def sample(self, n_rows: int) -> Examples:
+        """About `n_rows` rows, or all if there are no more: those whose ids come first.
+
+        Ids are hashes, so that these are like the others; and they are mostly the same ones if rows
+        are added to the table, or removed.
+        """
+        share = n_rows / self.n_rows
+        chosen = []
+        for block in self.blocks():
+            place = (block.ids.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            chosen.append(block.take(np.flatnonzero(place < share)))
+        columns = zip(*(rows._asdict().values() for rows in chosen), strict=True)
+        named = zip(Examples._fields, columns, strict=True)
+        return Examples(**{n: np.concatenate(v) for n, v in named if v[0] is not None})
+
+
+def is_large(n_rows: int, schema: Schema) -> bool:
+    """Whether so many rows are more than a stage takes into memory; rows in folds never are."""
+    return n_rows * len(schema.features) > LARGE and not schema.rows.folds
+
+
+def read_or_sample(path: Path, schema: Schema) -> Examples:
+    """As `read_examples`; of a large part about `SAMPLED_ROWS`, see `PartFile.sample`."""
+    if not is_large(int(getattr(schema.rows, path.stem)), schema):
+        return read_examples(path, schema)
+    return PartFile(path, schema).sample(SAMPLED_ROWS)
+
+
+def sampled_counts(parts: Mapping[str, Examples], schema: Schema) -> dict[str, int]:
+    """By part, how many rows there are in all, of those that `read_or_sample` has not all of."""
+    all_rows = {name: int(getattr(schema.rows, name)) for name in parts}
+    return {name: n for name, n in all_rows.items() if n != len(parts[name].labels)}
+
+
 def read_safetensors(path: Path) -> Tensors:
     """All tensors of a safetensors file; InputError if it is missing, cut or of another format."""
+    with _refusals(path):
+        return safetensors.numpy.load_file(path)
+
+
+@contextlib.contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Turn what safetensors and the system raise into an InputError."""
     check_regular(path)
     try:
-        return safetensors.numpy.load_file(path)
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
     except PermissionError:

@@ -105,6 +105,7 @@ class Explanation(Strict):
         repeats: how often each was exchanged, on `importance_rows` test rows.
         slices: those that do worse beyond chance, of `slices_tested`.
         curve: None if there are too few rows for it.
+        sampled: by part, how many rows there are, where only some of them were looked at.
     """
 
     columns: Count
@@ -116,6 +117,7 @@ class Explanation(Strict):
     slices_tested: Count
     drift: Ranked[Drift]
     curve: LearningCurve | None
+    sampled: dict[str, Count] | None = None
 
     @model_validator(mode="after")
     def _the_mistakes_show_the_same_columns(self) -> Self:

@@ -126,6 +126,7 @@ def _pack(
     whole = prepare(
         model, TrainParams(**given), schema, (pool.features, pool.labels), val, folds=None
     )
+    assert isinstance(whole.train, Part), "these rows are in memory"
     n_rows, device = len(pool.rows), whole.train.labels.device
     places = [_repeated(subset, n_rows) for subset in subsets]
     n_own = max(map(len, places))
@@ -139,7 +140,7 @@ def _pack(
     )
     weights = whole.class_weights
     if weights is not None:
-        weights = balanced_weights(part, len(schema.classes))
+        weights = balanced_weights(part.class_counts(len(schema.classes)))
     # one temperature for all shares would be that of none
     return replace(whole, train=part, class_weights=weights, is_calibrated=False)
 

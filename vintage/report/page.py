@@ -148,6 +148,11 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
             f"{evaluation.n_rows} test rows give the accuracy to about ±{(high - low) / 2:.3f}: "
             "by chance alone, another draw of as many rows would move it so far."
         )
+    for name, n_rows in evaluation.sampled.items():
+        yield (
+            f"Of the {n_rows} {name} rows, some are scored, chosen by a hash of each: the "
+            "same ones as of the baselines, and everywhere on this page."
+        )
     supports = {name: each.support for name, each in evaluation.classes.items()}
     if rare := [f"{name} ({n})" for name, n in supports.items() if n < RARE]:
         yield (

@@ -83,6 +83,7 @@ class Evaluation(Strict):
         temperature: what the logits are divided by.
         numerics: of the training and the predictions, `exact` or `fast`.
         unknown_categories: by column, test rows with a category that no train row has.
+        sampled: by part, how many rows there are, where only some of them were scored.
     """
 
     test: BoundedScores
@@ -95,6 +96,7 @@ class Evaluation(Strict):
     numerics: str
     replicas: ReplicaScores | None = None
     unknown_categories: dict[str, int] = Field(default={})
+    sampled: dict[str, int] = Field(default={})
 
     @property
     def n_rows(self) -> int:
@@ -111,9 +113,14 @@ class Evaluation(Strict):
 
 
 class Baselines(Strict):
-    """`baseline.json`: by model, every metric with its interval."""
+    """`baseline.json`: by model, every metric with its interval.
+
+    Attributes:
+        sampled: by part, how many rows there are, where only some of them were used.
+    """
 
     models: dict[ModelName, BoundedScores]
+    sampled: dict[str, int] = Field(default={})
 
 
 def check_required(require: Mapping[str, float]) -> None:

@@ -1,6 +1,7 @@
 """The same table split anew: other rows are held out, and nothing is kept of the first split."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from vintage.base.console import InputError
@@ -9,6 +10,7 @@ from vintage.base.tensors import Examples, Schema
 from vintage.table.dataset import Dataset
 from vintage.table.sharing import examples_of, schema_of, share_out
 from vintage.table.split import rule_of
+from vintage.table.streamed import is_large
 
 FIXED = {
     "order_by": "the latest rows are the test rows, and no others can be",
@@ -24,9 +26,11 @@ class OtherSplit(NamedTuple):
     schema: Schema
 
 
-def why_fixed(params: SplitParams) -> str | None:
-    """Why the rows cannot be split in another way; None if they can."""
+def why_fixed(data: DataParams, params: SplitParams) -> str | None:
+    """Why the rows cannot, or not in memory, be split in another way; None if they can."""
     rule = rule_of(params)
+    if rule not in FIXED and is_large(Path(data.path)):
+        return f"{data.path} is so large that other splits of it are not made"
     return f"split.{rule}: {FIXED[rule]}" if rule in FIXED else None
 
 

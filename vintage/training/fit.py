@@ -16,6 +16,7 @@ from vintage.network import exact, workers
 from vintage.network.draws import Step
 from vintage.network.ensemble import Ensemble
 from vintage.training.adamw import AdamW
+from vintage.training.blocks import Batches, Blocks
 from vintage.training.resume import Resume
 from vintage.training.rows import Batch, Part, row_weights
 
@@ -71,14 +72,17 @@ class _Trainer:
             faster = [rate * SCALE_LEARNS_FASTER for rate in rates]
             self.optimizers.append(AdamW(scales, faster, [0] * len(faster), fused))
 
-    def train_epoch(self, parts: Sequence[Part], first_step: int) -> Tensor:
+    def train_epoch(self, parts: Sequence[Part] | Batches, first_step: int) -> Tensor:
         """A step for each part; returns each replica's mean loss in them, float32 `[n]`."""
         n_replicas = self.ensemble.n_replicas
         if len(parts) == 1:
-            return self._step(parts[0], first_step)
-        total = torch.zeros(n_replicas, device=parts[0].inputs.device)
-        folds = torch.arange(n_replicas, device=total.device) % parts[0].n_folds
-        counts = torch.stack([part.n_own() for part in parts]).double()
+            return self._step(next(iter(parts)), first_step)
+        total = torch.zeros(n_replicas, device=self.ensemble.temperature.device)
+        if isinstance(parts, Batches):
+            counts = parts.n_own().to(total.device).double()
+        else:
+            counts = torch.stack([part.n_own() for part in parts]).double()
+        folds = torch.arange(n_replicas, device=total.device) % counts.shape[1]
         shares = (counts / counts.sum(dim=0)).float()[:, folds]
         for index, (part, share) in enumerate(zip(parts, shares, strict=True)):
             total += self._step(part, first_step + index) * share
@@ -96,9 +100,22 @@ class _Trainer:
             optimizer.step()
         return losses.detach()
 
-    @torch.no_grad()
-    def losses(self, part: Part) -> Tensor:
+    def losses(self, part: Part | Blocks) -> Tensor:
         """The mean loss of each replica, float32 `[n]`, without training."""
+        if isinstance(part, Part):
+            return self._losses_without_training(part)
+        total = torch.zeros(self.ensemble.n_replicas, dtype=torch.float64)
+        weight = 0.0
+        for chunk in part.chunks():
+            of_chunk = float(chunk.n_rows)
+            if self.class_weights is not None:
+                of_chunk = float(exact.sum_of(self.class_weights[0].double()[chunk.labels], [0]))
+            total += self._losses_without_training(chunk).double().cpu() * of_chunk
+            weight += of_chunk
+        return (total / weight).float()
+
+    @torch.no_grad()
+    def _losses_without_training(self, part: Part) -> Tensor:
         rows = workers.share(part.n_rows)
         batch = part.batch(self.ensemble.n_replicas, rows)
         return self._losses(self.ensemble.predict_logits(batch.inputs), part, rows, batch)
@@ -160,8 +177,8 @@ class _State:
 
 def fit(
     ensemble: Ensemble,
-    train: Part,
-    val: Part | None,
+    train: Part | Blocks,
+    val: Part | Blocks | None,
     recipe: Recipe | Sequence[Recipe],
     class_weights: Tensor | None = None,
     resume: Resume | None = None,

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import Ensemble
 from vintage.network.replicas import Replicas
+from vintage.training.blocks import Blocks
 from vintage.training.fit import History, fit
 from vintage.training.prepare import Training
 from vintage.training.resume import State
@@ -121,7 +122,7 @@ def train_all(trainings: Sequence[Training]) -> list[History]:
 
 def largest_pack(training: Training) -> int:
     """How many trainings such as this one gain by sharing their steps."""
-    n_rows = min(training.recipe.batch_size, training.train.places.shape[1])
+    n_rows = min(training.recipe.batch_size, training.train.n_rows)
     return max(1, MAX_ROWS // (n_rows * training.ensemble.n_replicas))
 
 
@@ -130,11 +131,11 @@ def _kind_of(training: Training) -> Hashable:
     layers, recipe = training.ensemble.layers, training.recipe
     if layers.fitted:  # to the train rows, for all replicas alike
         return id(training)
-    parts = training.train.batches(recipe.batch_size, torch.Generator())
+    parts = _in_memory(training.train).batches(recipe.batch_size, torch.Generator())
     # rows that fill up a step, and are dropped out in another way, could change how it is rounded;
     # those of a validation do not, as long as sums of as many rows are rounded alike
     widths = [part.places.shape[1] for part in parts]
-    val_bits = (training.val.places.shape[1] - 1).bit_length() if training.val else None
+    val_bits = (training.val.n_rows - 1).bit_length() if training.val else None
     # shares that are dropped may differ; whether any is decides how the parameters are named
     dropout = float(layers.architecture.dropout > 0)
     architecture = layers.architecture.model_copy(update={"dropout": dropout})
@@ -192,8 +193,9 @@ def _train_until_one_ends(
     trainings, orders = zip(*learning, strict=True)
     sizes = [training.ensemble.n_replicas for training in trainings]
     recipes = [training.recipe for training in trainings]
-    train = Pack.of([(t.train, n) for t, n in zip(trainings, sizes, strict=True)], recipes, orders)
-    vals = [(t.val, n) for t, n in zip(trainings, sizes, strict=True) if t.val is not None]
+    of_all = list(zip(trainings, sizes, strict=True))
+    train = Pack.of([(_in_memory(t.train), n) for t, n in of_all], recipes, orders)
+    vals = [(_in_memory(t.val), n) for t, n in of_all if t.val is not None]
     history = fit(
         Ensemble(trainings[0].ensemble.encoder, layers),  # the rows are encoded already
         train,
@@ -217,6 +219,11 @@ def _class_weights(trainings: Sequence[Training]) -> Tensor | None:
         folds = torch.arange(layers.n_replicas, device=own.device) % len(own)
         weights.append(own[folds])
     return torch.cat(weights)
+
+
+def _in_memory(part: Part | Blocks) -> Part:
+    assert isinstance(part, Part), "tables that are read in blocks are trained on alone"
+    return part
 
 
 def _packed(layers: Sequence[Replicas]) -> Replicas:

@@ -8,11 +8,12 @@ from torch import Tensor
 from vintage.base.console import InputError
 from vintage.base.params import ModelParams, TrainParams
 from vintage.base.recipe import Architecture, Recipe
-from vintage.base.tensors import Features, Integers, Schema
+from vintage.base.tensors import Features, Integers, PartFile, Schema
 from vintage.network import workers
 from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import Ensemble, build_ensemble, choose_device
 from vintage.training.auto import resolve_architecture, resolve_recipe
+from vintage.training.blocks import FITTED_ROWS, Blocks
 from vintage.training.calibration import fit_temperature
 from vintage.training.fit import History, Report, fit
 from vintage.training.resume import ResumeFile
@@ -37,8 +38,8 @@ class Training:
     recipe: Recipe
     seeds: list[int]
     ensemble: Ensemble
-    train: Part
-    val: Part | None
+    train: Part | Blocks
+    val: Part | Blocks | None
     class_weights: Tensor | None
     is_calibrated: bool
 
@@ -53,22 +54,26 @@ class Training:
     def calibrate(self) -> None:
         """Fit the temperature of the trained ensemble, if it is asked for and can be."""
         if self.is_calibrated and self.val is not None:
-            fit_temperature(self.ensemble, self.val)
+            rows = self.val if isinstance(self.val, Part) else self.val.sample()
+            fit_temperature(self.ensemble, rows)
 
 
 def prepare(
     model: ModelParams,
     train: TrainParams,
     schema: Schema,
-    train_rows: Rows,
-    val_rows: Rows,
+    train_rows: Rows | PartFile,
+    val_rows: Rows | PartFile,
     folds: Integers | None = None,
 ) -> Training:
     """Resolve `auto`, build the ensemble, and encode the rows on its device.
 
     Args:
         train_rows, val_rows: features float32 `[n, n_features]`, as the tensor files hold them, and
-            labels int64 `[n]`; the validation rows may be empty.
+            labels int64 `[n]`, or files, both of them, whose rows are too many for the memory:
+            then what is fitted to columns is fitted to `vintage.training.blocks.FITTED_ROWS` of the
+            train rows, and the temperature to `CALIBRATED_ROWS` of the validation rows. The
+            validation rows may be empty.
         folds: of the train rows, see `vintage.base.tensors.Examples`; then each replica leaves one
             of them out, and is validated by it instead. What is fitted to columns, and what `auto`
             goes by, comes from all train rows.
@@ -77,7 +82,11 @@ def prepare(
         InputError: the parameters do not fit each other, the rows or the machine.
     """
     device = choose_device(train.device, train.numerics)
-    n_rows, n_features = train_rows[0].shape
+    if isinstance(train_rows, PartFile):
+        n_rows, features = train_rows.n_rows, train_rows.sample(FITTED_ROWS).features
+    else:
+        n_rows, features = len(train_rows[0]), train_rows[0]
+    n_features = features.shape[1]
     if workers.size() > n_rows:
         raise InputError(
             f"there are {workers.size()} workers for {n_rows} train rows; use as many at most, and "
@@ -86,27 +95,34 @@ def prepare(
     architecture = resolve_architecture(model, n_rows, n_features)
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]
-    ensemble = build_ensemble(architecture, schema, seeds, train_rows[0], arithmetic).to(device)
-    encoded, val_encoded = (
-        (
-            ensemble.encode(torch.from_numpy(features).to(device)),
-            torch.from_numpy(labels).to(device),
-        )
-        for features, labels in (train_rows, val_rows)
-    )
+    ensemble = build_ensemble(architecture, schema, seeds, features, arithmetic).to(device)
+
+    def encode(features: Tensor) -> Tensor:
+        return ensemble.encode(features.to(device))
+
+    def part_of(rows: Rows | PartFile) -> Part | Blocks:
+        if isinstance(rows, PartFile):
+            return Blocks(rows, encode)
+        return Part.of_all(encode(torch.from_numpy(rows[0])), torch.from_numpy(rows[1]).to(device))
+
+    learned, val = part_of(train_rows), part_of(val_rows)
     if folds is not None:
+        assert isinstance(learned, Part), "rows in folds are in memory"
         numbers = torch.from_numpy(folds).to(device)
-        learned, val = (Part.of_folds(*encoded, numbers, held) for held in (False, True))
-    else:
-        learned, val = Part.of_all(*encoded), Part.of_all(*val_encoded)
-    is_balanced = train.class_weight == "balanced"
+        every = learned
+        learned, val = (
+            Part.of_folds(every.inputs, every.labels, numbers, held) for held in (False, True)
+        )
+    weights = None
+    if train.class_weight == "balanced":
+        weights = balanced_weights(learned.class_counts(len(schema.classes))).to(device)
     return Training(
         architecture=architecture,
         recipe=resolve_recipe(train, n_rows, int(learned.n_own().min())),
         seeds=seeds,
         ensemble=ensemble,
         train=learned,
-        val=val if val.places.numel() else None,
-        class_weights=balanced_weights(learned, len(schema.classes)) if is_balanced else None,
+        val=val if val.n_rows else None,
+        class_weights=weights,
         is_calibrated=train.calibration == "temperature",
     )

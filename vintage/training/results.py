@@ -1,10 +1,11 @@
 """What a training leaves: the checkpoint, and the losses of every epoch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from vintage.base.files import write_json
 from vintage.base.numerics import Numerics
-from vintage.base.tensors import Examples, Schema, digest_of
+from vintage.base.tensors import Examples, PartFile, Schema, digest_of
 from vintage.network.checkpoint import Manifest, write_checkpoint
 from vintage.training.fit import History
 from vintage.training.prepare import Training
@@ -16,7 +17,7 @@ def write_results(
     training: Training,
     history: History,
     schema: Schema,
-    rows: tuple[Examples, Examples],
+    rows: Sequence[Examples] | Sequence[PartFile],
     numerics: Numerics,
 ) -> None:
     """Write the folder `checkpoint` and the file `losses` of a training that has ended.

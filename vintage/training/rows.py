@@ -75,6 +75,12 @@ class Part:
         """How many rows the replicas of each fold have: int64 `[n_folds]`."""
         return self.is_own.sum(dim=1)
 
+    def class_counts(self, n_classes: int) -> Tensor:
+        """How many of these are of each class: int64 `[n_folds, n_classes]`."""
+        labels = self.labels[self.places]
+        counts = torch.zeros(self.n_folds, n_classes, dtype=torch.int64, device=labels.device)
+        return counts.scatter_add_(1, labels, self.is_own.long())
+
     def judged(self, losses: Tensor) -> Tensor:
         """The loss that each replica is judged by: its own, or in folds the mean of all.
 
@@ -136,13 +142,14 @@ def row_weights(labels: Tensor, is_own: Tensor, class_weights: Tensor | None = N
     return weights / exact.sum_of(weights, [-1])
 
 
-def balanced_weights(part: Part, n_classes: int) -> Tensor:
+def balanced_weights(counts: Tensor) -> Tensor:
     """Weights that give every class of a fold's rows the same share, and 1 to the mean row.
+
+    Args:
+        counts: of the rows, int64 `[n_folds, n_classes]`.
 
     Returns:
         float32 `[n_folds, n_classes]`.
     """
-    labels = part.labels[part.places]
-    counts = torch.zeros(part.n_folds, n_classes, dtype=torch.int64, device=labels.device)
-    counts.scatter_add_(1, labels, part.is_own.long())
-    return part.n_own()[:, None].float() / (n_classes * counts.clamp_min(1)).float()
+    n_own, n_classes = counts.sum(dim=1, keepdim=True), counts.shape[1]
+    return n_own.float() / (n_classes * counts.clamp_min(1)).float()
