@@ -262,8 +262,9 @@ class PartFile:
     def rows(self, start: int, n_rows: int) -> Examples:
         """At most `n_rows` rows, from the place `start` on."""
         # opened anew, because all that was read of a file stays in memory until it is closed
+        stop = min(start + n_rows, self.n_rows)
         with _refusals(self.path), safetensors.safe_open(self.path, "numpy") as file:
-            tensors = {name: file.get_slice(name)[start : start + n_rows] for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_slice(name)[start:stop] for name in file.keys()}  # noqa: SIM118
         is_train = self.path.stem == "train"
         if problem := next(_problems(tensors, self.schema, None, is_train), None):
             raise InputError(f"{self.path}: {problem}; delete it and run `dvc repro`")

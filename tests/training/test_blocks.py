@@ -1,0 +1,146 @@
+"""Rows that are read in blocks are trained on as those in memory, and a sample is of the rows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import PARAMS
+from vintage.base import tensors
+from vintage.base.console import InputError
+from vintage.base.params import load_params
+from vintage.base.tensors import (
+    Examples,
+    Feature,
+    PartFile,
+    RowCounts,
+    Schema,
+    digest_of,
+    read_or_sample,
+    sampled_counts,
+    write_examples,
+)
+from vintage.training import blocks
+from vintage.training.blocks import Blocks
+from vintage.training.prepare import Training, prepare
+
+N_ROWS, N_VAL = 500, 90
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", 32 * 3 * 4)
+    monkeypatch.setattr(tensors, "READ_ROWS", 64)
+
+
+def written(folder: Path) -> tuple[Schema, dict[str, Examples]]:
+    random = np.random.default_rng(1)
+    schema = Schema(
+        target="kind",
+        classes=["x", "y"],
+        features=[
+            Feature(name="a", kind="numeric", missing=True),
+            Feature(name="b", kind="numeric"),
+            Feature(name="c", kind="categorical", categories=["p", "q"]),
+        ],
+        rows=RowCounts(train=N_ROWS, val=N_VAL, test=1, repeated=0),
+    )
+    parts = {}
+    for name, n_rows in (("train", N_ROWS), ("val", N_VAL)):
+        features = random.normal(size=(n_rows, 3)).astype(np.float32)
+        features[:, 2] = random.integers(0, 2, n_rows)
+        labels = (features[:, 0] + features[:, 2] > 0.5).astype(np.int64)
+        features[random.random(n_rows) < 0.1, 0] = np.nan
+        rows = np.arange(n_rows)
+        ids = random.integers(-(2**63), 2**63, n_rows)
+        parts[name] = Examples(features, labels, rows, groups=rows, ids=ids)
+        write_examples(folder / f"{name}.safetensors", parts[name])
+    return schema, parts
+
+
+def trained(schema: Schema, *rows: Any, **changes: Any) -> Training:
+    params = load_params(PARAMS)
+    train = {"epochs": 4, "replicas": 2, "batch_size": "all", "learning_rate": 0.05, **changes}
+    training = prepare(
+        params.model.model_copy(update={"dropout": 0.0, "hidden": [8]}),
+        params.train.model_copy(update=train),
+        schema,
+        *rows,
+    )
+    training.run()
+    return training
+
+
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+def test_steps_on_all_rows_are_those_in_memory(tmp_path: Path, class_weight: str) -> None:
+    """To the last bit, in whatever order the rows come."""
+    schema, parts = written(tmp_path)
+    files = [PartFile(tmp_path / f"{name}.safetensors", schema) for name in parts]
+    in_memory = trained(
+        schema, *((p.features, p.labels) for p in parts.values()), class_weight=class_weight
+    )
+    in_blocks = trained(schema, *files, class_weight=class_weight)
+    assert isinstance(in_blocks.train, Blocks)
+    expected, found = (each.ensemble.state_dict() for each in (in_memory, in_blocks))
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+    assert digest_of(*files) == digest_of(*parts.values())
+
+
+def test_small_batches_learn_and_repeat(tmp_path: Path) -> None:
+    schema, parts = written(tmp_path)
+    files = [PartFile(tmp_path / f"{name}.safetensors", schema) for name in parts]
+    first, second = (trained(schema, *files, batch_size=50).ensemble for _ in range(2))
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name])
+    probabilities = first.predict_proba(torch.from_numpy(parts["val"].features)).mean(dim=0)
+    accuracy = (probabilities.argmax(dim=1).numpy() == parts["val"].labels).mean()
+    assert accuracy > 0.8
+
+
+@pytest.mark.parametrize("size", [1, 50, 64, 499, 500, 1000])
+def test_an_epoch_has_each_row_once(tmp_path: Path, size: int) -> None:
+    schema, parts = written(tmp_path)
+    part = Blocks(PartFile(tmp_path / "train.safetensors", schema), lambda features: features)
+    orders = []
+    for seed in (1, 1, 2):
+        batches = part.batches(size, torch.Generator().manual_seed(seed))
+        found = list(batches)
+        assert len(found) == len(batches)
+        assert [batch.n_rows for batch in found] == batches.n_own().flatten().tolist()
+        assert all(batch.n_rows == size for batch in found[:-1])
+        orders.append(torch.cat([batch.inputs[:, 1] for batch in found]))
+    assert sorted(orders[0].tolist()) == sorted(parts["train"].features[:, 1].tolist())
+    assert torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0], orders[2])
+
+
+def test_a_sample_is_of_rows_by_their_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema, parts = written(tmp_path)
+    path, rows = tmp_path / "train.safetensors", parts["train"]
+    whole = read_or_sample(path, schema)
+    assert sampled_counts({"train": whole}, schema) == {}
+    monkeypatch.setattr(tensors, "LARGE", 1000)
+    monkeypatch.setattr(tensors, "SAMPLED_ROWS", 100)
+    sample = read_or_sample(path, schema)
+    assert 60 < len(sample.rows) < 140
+    assert sampled_counts({"train": sample}, schema) == {"train": N_ROWS}
+    for name, values in sample._asdict().items():
+        if values is not None:
+            np.testing.assert_array_equal(values, getattr(rows, name)[sample.rows])
+    largest = sample.ids.view(np.uint64).max()
+    assert (rows.ids.view(np.uint64) <= largest).sum() == len(sample.rows)
+
+
+def test_a_cut_file_and_one_of_another_split(tmp_path: Path) -> None:
+    schema, _ = written(tmp_path)
+    path = tmp_path / "train.safetensors"
+    other = schema.model_copy(update={"rows": RowCounts(train=9, val=0, test=1, repeated=0)})
+    with pytest.raises(InputError, match="the schema says \\(9, 3\\); delete it"):
+        PartFile(path, other)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cut or not in safetensors format"):
+        PartFile(path, schema)
