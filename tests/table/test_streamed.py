@@ -1,5 +1,6 @@
 """A table that is split in parts gives the bytes of one that is split in memory."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import Project, only_error
 from tests.tables import data_params, split_params
 from vintage.base.console import InputError
 from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import write_examples, write_schema
 from vintage.table.dataset import load_dataset
+from vintage.table.resplit import why_fixed
 from vintage.table.sharing import examples_of, schema_of, share_out
-from vintage.table.streamed import split_in_parts
+from vintage.table.streamed import is_in_parts, split_in_parts
 from vintage.table.summary import summary
 
 FILES = ["train.safetensors", "val.safetensors", "test.safetensors", "schema.json"]
@@ -177,3 +180,93 @@ def test_the_same_bytes_or_the_same_error(
         path = Path(name) / "table.csv"
         path.write_text(text)
         assert_same(Path(name), path, kinds=used, split={"group_by": group_by})
+
+
+def test_rows_that_are_twins_only_as_stored_are_shared_out_again(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    far = 1e9 + random.choice([0, 900], 400) + random.normal(size=400) * 1e-6
+    table = {"far": far, "a": random.integers(0, 40, 400), "kind": random.integers(0, 2, 400)}
+    pyarrow.parquet.write_table(pa.table(table), path := tmp_path / "table.parquet")
+    lines = assert_same(tmp_path, path)
+    assert any("shared out 2 times" in line for line in lines)
+
+
+def test_categories_that_no_train_row_has(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    names = np.array([f"n{index}" for index in range(60)])
+    table = {
+        "a": np.append(names, random.choice(names[:9], 440)),
+        "b": random.integers(0, 5, 500),
+        "kind": random.integers(0, 2, 500),
+    }
+    pyarrow.csv.write_csv(pa.table(table), path := tmp_path / "table.csv")
+    lines = assert_same(tmp_path, path, kinds={"a": "categorical"})
+    assert any("hold a category that no train row has" in line for line in lines)
+
+
+def test_ids_of_a_column(tmp_path: Path) -> None:
+    made = columns(300, 5) | {"name": pa.array([f"r{index}" for index in range(300)])}
+    pyarrow.csv.write_csv(pa.table(made), path := tmp_path / "table.csv")
+    assert_same(tmp_path, path, id="name", split={"group_by": "none"})
+    made["name"] = pa.array([f"r{index % 290}" for index in range(300)])
+    pyarrow.csv.write_csv(pa.table(made), path)
+    with pytest.raises(InputError, match="'name', row 290: .* is the id of an earlier row"):
+        in_memory(tmp_path, data_params(path, id="name"), split_params(by="hash"))
+    with pytest.raises(InputError, match="'name', row 290: the cell is the id of an earlier row"):
+        in_parts(tmp_path, data_params(path, id="name"), split_params(by="hash"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "by hash alone, not by shuffle; set split.by: hash"),
+        ({"by": "hash", "order_by": "day"}, "by hash alone, not by order_by"),
+        ({"by": "hash", "val_size": "folds"}, "found folds, which for 100 rows means folds"),
+        ({"by": "hash", "val_size": "auto"}, "found auto, which for 100 rows means folds"),
+    ],
+)
+def test_what_needs_the_table_in_memory_is_refused(
+    tmp_path: Path, changes: dict[str, Any], expected: str
+) -> None:
+    rows = "".join(f"{index % 7},{'xy'[index % 2]}\n" for index in range(100))
+    (path := tmp_path / "table.csv").write_text("a,kind\n" + rows)
+    split = split_params(**changes)
+    with pytest.raises(InputError, match=expected):
+        is_in_parts(data_params(path), split, True)
+        in_parts(tmp_path, data_params(path), split)
+
+
+def test_which_tables_are_split_in_parts(tmp_path: Path) -> None:
+    """By themselves: large ones, where it is by hash and not in folds."""
+    small, large = (data_params(tmp_path / name) for name in ("small.csv", "large.csv"))
+    for data in (small, large):
+        Path(data.path).write_text("a,kind\n1,x\n")
+    os.truncate(large.path, 3 * 2**30)  # without taking the disk
+    by_hash = split_params(by="hash")
+    assert is_in_parts(large, by_hash, "auto")
+    assert not is_in_parts(small, by_hash, "auto")
+    assert is_in_parts(small, by_hash, True)
+    assert not is_in_parts(large, by_hash, False)
+    assert not is_in_parts(large, split_params(), "auto")
+    assert not is_in_parts(large, split_params(by="hash", val_size="folds"), "auto")
+    assert "so large that" in str(why_fixed(large, by_hash))
+    assert why_fixed(small, by_hash) is None
+
+
+@pytest.mark.slow
+def test_the_stage_prints_what_it_prints_in_memory(fresh: Project) -> None:
+    """But for the last line."""
+    fresh.set_params(**{"split.by": "hash", "split.val_size": 0.1})
+    in_memory = fresh.stage("split", check=True).stdout.splitlines()
+    expected = fresh.outputs()
+    fresh.set_params(**{"compute.streaming": True})
+    in_parts = fresh.stage("split", check=True).stdout.splitlines()
+    assert fresh.outputs() == expected
+    assert in_parts == [
+        *in_memory,
+        "  split in parts; no column was looked at for whether it names rows",
+    ]
+    assert not (fresh.root / "data/scratch").exists()
+    fresh.set_params(**{"split.by": "shuffle"})
+    error = only_error(fresh.stage("split"))
+    assert "compute.streaming: a table is split in parts by hash alone, not by shuffle" in error
