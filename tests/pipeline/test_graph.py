@@ -54,6 +54,7 @@ CHANGES: dict[str, tuple[Edit, list[str]]] = {
     ),
     "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
     "compute.workers": (edit("params.yaml", "workers: 1", "workers: 2"), []),
+    "compute.streaming": (edit("params.yaml", "streaming: auto", "streaming: false"), []),
     "evaluate.splits": (edit("params.yaml", "splits: 2", "splits: 1"), ["splits", "report"]),
     "split.seed": (edit("params.yaml", "42 # of the random", "7 # of the random"), EVERYTHING),
     "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
