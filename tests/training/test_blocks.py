@@ -1,5 +1,6 @@
 """Rows that are read in blocks are trained on as those in memory, and a sample is of the rows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import PARAMS
+from tests.conftest import PARAMS, Project
 from vintage.base import tensors
 from vintage.base.console import InputError
 from vintage.base.params import load_params
@@ -19,6 +20,7 @@ from vintage.base.tensors import (
     Schema,
     digest_of,
     read_or_sample,
+    read_schema,
     sampled_counts,
     write_examples,
 )
@@ -27,6 +29,7 @@ from vintage.training.blocks import Blocks
 from vintage.training.prepare import Training, prepare
 
 N_ROWS, N_VAL = 500, 90
+STAGES = ("train", "evaluate", "baseline", "explain", "report")
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +147,28 @@ def test_a_cut_file_and_one_of_another_split(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="cut or not in safetensors format"):
         PartFile(path, schema)
+
+
+@pytest.mark.slow
+def test_the_stages_say_what_is_of_a_sample(fresh: Project) -> None:
+    """With bounds so low that the table of the tests is a large one."""
+    fresh.edit("vintage/base/tensors.py", "LARGE = 2**25", "LARGE = 1_000")
+    fresh.edit("vintage/base/tensors.py", "SAMPLED_ROWS = 200_000", "SAMPLED_ROWS = 150")
+    fresh.set_params(**{"split.by": "hash", "split.val_size": 0.1})
+    fresh.set_params(**{"train.epochs": 2, "train.replicas": 2, "evaluate.resamples": 100})
+    fresh.stage("split", check=True)
+    printed = {name: fresh.stage(name, check=True).stdout for name in STAGES}
+    counts = read_schema(fresh.root / "data/tensors/schema.json").rows
+    expected = {"train": counts.train, "val": counts.val, "test": counts.test}
+    expected = {name: n for name, n in expected.items() if n > 150}
+    assert f"{counts.train} train rows are read in blocks" in printed["train"]
+    files = {"evaluate": "details", "baseline": "baseline", "explain": "explanation"}
+    for stage, name in files.items():
+        written = json.loads((fresh.root / f"metrics/{name}.json").read_text())
+        assert written["sampled"] == expected
+        for part, n_rows in expected.items():
+            assert f"of {n_rows} {part} rows, " in printed[stage]
+    page = (fresh.root / "metrics/report.md").read_text()
+    assert f"Of the {counts.test} test rows, some are scored" in page
+    scored = (fresh.root / "metrics/predictions.csv").read_text().count("\n") - 1
+    assert 100 < scored < 200 < counts.test
