@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vintage.table.identity import Hashes, Ids, mixed
 
 PART_ROWS = 1 << 17  # that are read at a time
-BUCKET_ROWS = 1 << 20
+BUCKET_ROWS = 1 << 19  # of different hashes; of twice as many, all are read at a time
 
 Numbers = npt.NDArray[Any]
 
@@ -39,10 +39,11 @@ class Column:
         with self.path.open("rb") as file:
             return np.fromfile(file, self.dtype, n_rows, offset=start * self.dtype.itemsize)
 
-    def parts(self) -> Iterator[Numbers]:
+    def parts(self, of_a_bucket: bool = False) -> Iterator[Numbers]:
         """All numbers in their order, `PART_ROWS` at a time."""
-        for start in range(0, self.n_rows, PART_ROWS):
-            yield self.slice(start, PART_ROWS)
+        n_rows = 2 * BUCKET_ROWS if of_a_bucket else PART_ROWS
+        for start in range(0, self.n_rows, n_rows):
+            yield self.slice(start, n_rows)
 
     def view(self, dtype: npt.DTypeLike) -> "Column":
         """The same bytes as numbers of another type."""
@@ -148,8 +149,10 @@ def least_by_hash(scratch: Scratch, hashes: Column, values: Column) -> Column:
 
     def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
         if bucket.n_rows:
-            known, lowest = least_of((part["hash"], part["0"]) for part in bucket.parts())
-            for part in bucket.parts():
+            known, lowest = least_of(
+                (part["hash"], part["0"]) for part in bucket.parts(of_a_bucket=True)
+            )
+            for part in bucket.parts(of_a_bucket=True):
                 yield part["place"], lowest[np.searchsorted(known, part["hash"])]
 
     return by_hash(scratch, hashes, [values], find, values.dtype)
@@ -160,7 +163,7 @@ def earlier_by_hash(scratch: Scratch, hashes: Column) -> Column:
 
     def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
         known, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-        for part in bucket.parts():
+        for part in bucket.parts(of_a_bucket=True):
             keys, found = part["hash"], np.empty(len(part), np.int64)
             order = np.argsort(keys, kind="stable")
             unique, starts, sizes = np.unique(keys[order], return_index=True, return_counts=True)
@@ -191,7 +194,7 @@ class Distinct:
         total = 0
         for bucket in self.buckets:
             known = np.empty(0, np.float32)
-            for part in bucket.parts():
+            for part in bucket.parts(of_a_bucket=True):
                 known = np.union1d(known, part)
             total += len(known)
         return total

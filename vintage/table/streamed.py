@@ -687,7 +687,9 @@ def liken(
             return
 
         def each(*fields: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-            return (tuple(part[field] for field in fields) for part in bucket.parts())
+            return (
+                tuple(part[field] for field in fields) for part in bucket.parts(of_a_bucket=True)
+            )
 
         alike, lowest, highest = least_of(
             (twin, part.astype(np.int64), -part.astype(np.int64)) for twin, part in each("0", "2")
