@@ -35,8 +35,8 @@ def _small_parts() -> Iterator[None]:
     sizes = {
         "scratch.PART_ROWS": 64,
         "scratch.BUCKET_ROWS": 100,
-        "streamed.CHUNK_CELLS": 1,
-        "streamed.LEAST_ROWS": 50,
+        "hashed.CHUNK_CELLS": 1,
+        "hashed.LEAST_ROWS": 50,
         "formats.BATCH_ROWS": 30,
         "formats.BLOCK_BYTES": 2_000,
         "csv_rules.BLOCK_BYTES": 2_000,
