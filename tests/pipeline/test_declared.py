@@ -131,14 +131,14 @@ def test_the_declared_parameters_are_the_read_ones(stage: str) -> None:
 
 def test_every_key_of_a_section_is_read_somewhere() -> None:
     """As `params.key`, `section.key`, `params.section.key`, `settings.key` where a part of a
-    section is handed on, or `b.key` of the revision B; in code and not in a text.
+    section is handed on, or `revision.key`; in code and not in a text.
     """
     files = [file for folder in ("stages", "vintage") for file in (ROOT / folder).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
     read = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     for section, keys in SECTIONS.items():
         for key in keys:
-            owners = ("params", section, f"params.{section}", "settings", "b")
+            owners = ("params", section, f"params.{section}", "settings", "revision")
             ways = {f"{owner}.{key}" for owner in owners}
             assert read & ways, f"{section}.{key} is not read"
 
