@@ -58,8 +58,8 @@ def train_as_one() -> None:
         parts = files = [PartFile(path, schema) for path in paths]
         training = prepare(params.model, params.train, schema, files[0], files[1])
         console.say(
-            f"{schema.rows.train} train rows are read in blocks; columns are normalized by "
-            f"{FITTED_ROWS} of them, and the temperature is that of up to {CALIBRATED_ROWS} "
+            f"{schema.rows.train} train rows are read in blocks; columns are normalized by up "
+            f"to {FITTED_ROWS} of them, and the temperature is that of up to {CALIBRATED_ROWS} "
             "validation rows"
         )
     else:
