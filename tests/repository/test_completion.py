@@ -9,6 +9,7 @@ import subprocess
 from tests.conftest import INPUTS, ROOT, environment
 
 TO_SHOW = b"\t\x01echo '\x05'\r"  # Tab, then put what stands there into quotes behind `echo`
+PROMPT = b"> "
 TYPED = {
     "vintage comp": "vintage compare ",
     "vintage compare --format m": "vintage compare --format md ",
@@ -30,7 +31,7 @@ def typed(setup: str, *keys: bytes) -> str:
     bash = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"],
         cwd=INPUTS,
-        env=environment() | {"PS1": "> ", "INPUTRC": os.devnull, "TERM": "dumb"},
+        env=environment() | {"PS1": PROMPT.decode(), "INPUTRC": os.devnull, "TERM": "dumb"},
         stdin=of_bash,
         stdout=of_bash,
         stderr=of_bash,
@@ -38,14 +39,13 @@ def typed(setup: str, *keys: bytes) -> str:
     )
     os.close(of_bash)
     shown = b""
-    os.write(terminal, f"{setup}; echo rea''dy\r".encode())
-    while b"ready" not in shown:
-        shown += os.read(terminal, 4096)
-    for each in (*keys, b"exit\r"):
-        os.write(terminal, each)
     with contextlib.suppress(OSError):  # which tells that bash has gone
-        while True:
-            shown += os.read(terminal, 4096)
+        for each in (b"", f"{setup}\r".encode(), *keys, b"exit\r"):
+            os.write(terminal, each)
+            new = b""
+            while not new.endswith(PROMPT):  # or what is typed meets no editor
+                new += os.read(terminal, 4096)
+            shown += new
     os.close(terminal)
     assert bash.wait(timeout=60) == 0
     return shown.decode().replace("\r\n", "\n")
