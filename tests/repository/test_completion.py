@@ -9,7 +9,7 @@ import subprocess
 from tests.conftest import INPUTS, ROOT, environment
 
 TO_SHOW = b"\t\x01echo '\x05'\r"  # Tab, then put what stands there into quotes behind `echo`
-PROMPT = b"> "
+PROMPT = {"PROMPT_COMMAND": "printf ready", "PS1": "> "}  # which Ctrl-A shows in part only
 TYPED = {
     "vintage comp": "vintage compare ",
     "vintage compare --format m": "vintage compare --format md ",
@@ -31,7 +31,7 @@ def typed(setup: str, *keys: bytes) -> str:
     bash = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"],
         cwd=INPUTS,
-        env=environment() | {"PS1": PROMPT.decode(), "INPUTRC": os.devnull, "TERM": "dumb"},
+        env=environment() | PROMPT | {"INPUTRC": os.devnull, "TERM": "dumb"},
         stdin=of_bash,
         stdout=of_bash,
         stderr=of_bash,
@@ -43,7 +43,7 @@ def typed(setup: str, *keys: bytes) -> str:
         for each in (b"", f"{setup}\r".encode(), *keys, b"exit\r"):
             os.write(terminal, each)
             new = b""
-            while not new.endswith(PROMPT):  # or what is typed meets no editor
+            while not new.endswith(b"ready> "):  # or what is typed meets no editor
                 new += os.read(terminal, 4096)
             shown += new
     os.close(terminal)
