@@ -5,13 +5,15 @@ import pytest
 
 from vintage.report.best import RowLosses, beside_best, seed_variance
 
+SURE = (1e-5, 20.0)  # a variance from training to training that is small
+
 
 def models(draw: np.random.Generator, n_models: int, n_rows: int, worse: float) -> list[RowLosses]:
     """Rows that are hard for one model are hard for all; the first model is worse by so much."""
     rows = draw.gamma(1.0, 1.0, n_rows)
     noise = draw.normal(0, 0.3, (n_models, n_rows))
     noise[0] += worse
-    return [RowLosses(rows + own, (1e-5, 20.0)) for own in noise]
+    return [RowLosses(rows + own, SURE) for own in noise]
 
 
 def test_of_equally_good_models_the_best_is_rarely_better_than_one() -> None:
@@ -36,7 +38,7 @@ def test_a_worse_model_is_found() -> None:
 def test_rows_of_a_group_count_as_one() -> None:
     """Every row ten times: what shows for independent rows does not show any more."""
     few = models(np.random.default_rng(3), 3, 30, 0.3)
-    many = [RowLosses(np.repeat(each.losses, 10), None) for each in few]
+    many = [RowLosses(np.repeat(each.losses, 10), SURE) for each in few]
     as_groups = beside_best(many, np.repeat(np.arange(30), 10), 0.95, 1)
     as_rows = beside_best(many, np.arange(300), 0.95, 1)
     assert as_rows[0].is_worse
@@ -51,14 +53,38 @@ def test_equal_models_tie() -> None:
     assert beside_best([one], np.arange(3), 0.95, 1) == {}
 
 
+def test_of_a_hundred_models_one_can_be_worse() -> None:
+    found = beside_best(
+        models(np.random.default_rng(4), 101, 60, 5.0), np.arange(60), confidence=0.95, seed=1
+    )
+    assert [place for place, each in found.items() if each.is_worse] == [0]
+
+
+def test_many_rows_are_told_by_their_standard_error() -> None:
+    found = beside_best(
+        models(np.random.default_rng(5), 5, 6_000, 0.1), np.arange(6_000), confidence=0.95, seed=1
+    )
+    assert found[0].is_worse
+
+
+def test_without_two_replicas_of_a_fold_none_is_worse() -> None:
+    sure, unsure = (RowLosses(np.full(50, loss), None) for loss in (0.1, 5.0))
+    (found,) = beside_best([sure, unsure], np.arange(50), 0.95, 1).values()
+    assert (found.p_value, found.is_worse) == (1.0, False)
+
+
 def test_what_seeds_do_is_told_by_replicas_of_one_fold() -> None:
     losses = np.array([1.0, 5.0, 1.2, 5.0, 1.4, 5.6])
     variance, freedom = seed_variance(losses[::2], np.zeros(7, dtype=np.int64)) or (0, 0)
     assert variance == pytest.approx(losses[::2].var(ddof=1) / 3)
-    assert freedom == pytest.approx(2)
+    assert freedom == 2
     folds = np.array([0, 0, 0, 1])
     variance, freedom = seed_variance(losses, folds) or (0, 0)
-    parts = [(3 / 4) ** 2 * losses[::2].var(ddof=1) / 3, losses[1::2].var(ddof=1) / 3 / 16]
-    assert variance == pytest.approx(sum(parts))
-    assert freedom == pytest.approx(sum(parts) ** 2 / sum(part**2 / 2 for part in parts))
-    assert seed_variance(losses[:3], folds) is None
+    pooled = (losses[::2].var(ddof=1) + losses[1::2].var(ddof=1)) / 2
+    assert variance == pytest.approx(pooled * ((3 / 4) ** 2 + (1 / 4) ** 2) / 3)
+    assert freedom == 4
+    variance, freedom = seed_variance(losses[:3], folds) or (0, 0)
+    pooled = losses[[0, 2]].var(ddof=1)
+    assert variance == pytest.approx(pooled * ((3 / 4) ** 2 / 2 + (1 / 4) ** 2))
+    assert freedom == 1
+    assert seed_variance(losses[:2], folds) is None

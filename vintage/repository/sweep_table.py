@@ -81,6 +81,11 @@ def rank(root: Path) -> Ranking:
     rows = tried[0].validation.rows
     losses = [each.validation.row_losses for each in tried]
     beside = beside_best(losses, rows.groups, settings.confidence, settings.seed)
+    if any(each.seed_variance is None for each in losses):
+        notes.append(
+            "No setting is called worse, because too few replicas leave out the same rows to tell "
+            "what the seeds change; set train.replicas to 16 or more."
+        )
     which = f"{len(rows.labels)} validation rows"
     if tensors.train.folds is not None:
         which = f"{len(rows.labels)} train rows, each predicted by the replicas that left it out"
