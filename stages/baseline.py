@@ -43,6 +43,13 @@ def main() -> None:
     order = np.argsort(np.concatenate([train.rows, val.rows]))
     features = np.concatenate([train.features, val.features])[order]
     labels = np.concatenate([train.labels, val.labels])[order]
+    if sampled and len(np.unique(labels)) < len(schema.classes):
+        known = {schema.classes[label] for label in np.unique(labels)}
+        rare = ", ".join(repr(name) for name in schema.classes if name not in known)
+        raise console.InputError(
+            f"params.yaml: data.target: class {rare} has so few rows that none is among the "
+            f"{len(labels)} that the baselines learn from; join it with another class"
+        )
     if len(np.unique(labels)) < 2:
         raise console.InputError(
             f"{TENSORS / 'train.safetensors'}: its rows are all of one class; delete it and run "

@@ -24,7 +24,7 @@ from vintage.table.dataset import load_dataset
 from vintage.table.resplit import why_fixed
 from vintage.table.sharing import examples_of, schema_of, share_out
 from vintage.table.streamed import is_in_parts, split_in_parts
-from vintage.table.summary import summary
+from vintage.table.summary import NOT_LOOKED_AT, summary
 
 FILES = ["train.safetensors", "val.safetensors", "test.safetensors", "schema.json"]
 
@@ -216,12 +216,64 @@ def test_ids_of_a_column(tmp_path: Path) -> None:
         in_parts(tmp_path, data_params(path, id="name"), split_params(by="hash"))
 
 
+def numbers(n_rows: int, **others: str) -> list[str]:
+    """Different ones but for the cells at some places."""
+    cells = [f"{index}.5" for index in range(n_rows)]
+    for place, cell in others.items():
+        cells[int(place[1:])] = cell
+    return cells
+
+
+ODD: dict[str, tuple[dict[str, list[str]], dict[str, Any]]] = {
+    "text late, then a missing cell": ({"a": numbers(300, _130="abc", _250="")}, {}),
+    "the same of an ignored column": (
+        {"a": numbers(300, _130="abc", _250="")},
+        {"ignore": ["a"]},
+    ),
+    "an ignored number beside an id": (
+        {"id": [f"r{index}" for index in range(300)], "a": numbers(300)},
+        {"ignore": ["a"], "id": "id"},
+    ),
+    "not UTF-8 in a part, and ignored": (
+        {"a": ["NA", "", "abc", *numbers(297, _200="\udcff")]},
+        {"ignore": ["a"]},
+    ),
+    "numbers, then not UTF-8, and ignored": ({"a": numbers(300, _200="\udcff")}, {"ignore": ["a"]}),
+    "not UTF-8 at the beginning": ({"a": numbers(300, _1="\udcff")}, {}),
+    "not UTF-8 further down": ({"a": numbers(300, _200="\udcff")}, {}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_columns(tmp_path: Path, name: str) -> None:
+    cells, changes = ODD[name]
+    cells |= {"b": [str(i % 50) for i in range(300)], "kind": ["xy"[i % 2] for i in range(300)]}
+    lines = [",".join(cells), *(",".join(row) for row in zip(*cells.values(), strict=True))]
+    path = tmp_path / "table.csv"
+    path.write_bytes("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
+    assert_same(tmp_path, path, **changes)
+
+
+def test_a_nested_column(tmp_path: Path) -> None:
+    made = columns(300, 6) | {"list": pa.array([[1, 2]] * 300)}
+    pyarrow.parquet.write_table(pa.table(made), path := tmp_path / "table.parquet")
+    assert "list" in " ".join(assert_same(tmp_path, path))
+
+
+def test_classes_that_are_alike_are_counted_in_all_rows(tmp_path: Path) -> None:
+    made = columns(300, 7)
+    made["kind"] = pa.array(np.array(["Yes", "yes", "no"])[np.arange(300) * 7 % 3])
+    pyarrow.csv.write_csv(pa.table(made), path := tmp_path / "table.csv")
+    (line,) = (each for each in assert_same(tmp_path, path) if "perhaps one" in each)
+    assert "'Yes' (100 rows), 'yes' (100 rows)" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, "by hash alone, not by shuffle; set split.by: hash"),
         ({"by": "hash", "order_by": "day"}, "by hash alone, not by order_by"),
-        ({"by": "hash", "val_size": "folds"}, "found folds, which for 100 rows means folds"),
+        ({"by": "hash", "val_size": "folds"}, "folds need the table in memory; set split.val_size"),
         ({"by": "hash", "val_size": "auto"}, "found auto, which for 100 rows means folds"),
     ],
 )
@@ -268,7 +320,7 @@ def test_the_stage_prints_what_it_prints_in_memory(fresh: Project) -> None:
     assert fresh.outputs() == expected
     assert in_parts == [
         *in_memory,
-        "  split in parts; no column was looked at for whether it names rows",
+        f"  {NOT_LOOKED_AT}",
     ]
     assert not (fresh.root / "data/scratch").exists()
     fresh.set_params(**{"split.by": "shuffle"})

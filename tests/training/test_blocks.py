@@ -25,6 +25,7 @@ from vintage.base.tensors import (
     write_examples,
 )
 from vintage.training import blocks
+from vintage.training import prepare as prepare_module
 from vintage.training.blocks import Blocks
 from vintage.training.prepare import Training, prepare
 
@@ -136,6 +137,29 @@ def test_a_sample_is_of_rows_by_their_ids(tmp_path: Path, monkeypatch: pytest.Mo
             np.testing.assert_array_equal(values, getattr(rows, name)[sample.rows])
     largest = sample.ids.view(np.uint64).max()
     assert (rows.ids.view(np.uint64) <= largest).sum() == len(sample.rows)
+
+
+def test_a_column_of_few_numbers_is_fitted_to_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a sample of the rows has none of them, or but one value."""
+    monkeypatch.setattr(prepare_module, "FITTED_ROWS", 20)
+    schema, parts = written(tmp_path)
+    features = parts["train"].features
+    features[:, 0], features[:, 1] = np.nan, 7
+    features[[100, 300], 0], features[200, 1] = (3, 5), 1e6
+    write_examples(tmp_path / "train.safetensors", parts["train"])
+    files = [PartFile(tmp_path / f"{name}.safetensors", schema) for name in parts]
+    inputs = trained(schema, *files, epochs=1).ensemble.encode(torch.from_numpy(features))
+    assert inputs.abs().max() < 100
+
+
+def test_a_sample_of_a_wide_table_has_fewer_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "LARGE", 3 * 100)
+    schema, _ = written(tmp_path)
+    assert 60 < len(PartFile(tmp_path / "train.safetensors", schema).sample(400).rows) < 140
 
 
 def test_a_cut_file_and_one_of_another_split(tmp_path: Path) -> None:

@@ -275,20 +275,52 @@ class PartFile:
         for start in range(0, self.n_rows, READ_ROWS):
             yield self.rows(start, READ_ROWS)
 
-    def sample(self, n_rows: int) -> Examples:
-        """About `n_rows` rows, or all if there are no more: those whose ids come first.
+    def sample(self, n_rows: int, with_extremes: bool = False) -> Examples:
+        """About `n_rows` rows, or fewer if these are more than `LARGE` numbers: those whose ids
+        come first.
 
         Ids are hashes, so that these are like the others; and they are mostly the same ones if rows
         are added to the table, or removed.
+
+        Args:
+            with_extremes: and for each column a row with its least and one with its largest number,
+                so that none looks empty or constant that is not.
         """
-        share = n_rows / self.n_rows
+        share = min(n_rows, LARGE // self.n_features) / self.n_rows
+        extremes = _Extremes(self.n_features)
         chosen = []
         for block in self.blocks():
             place = (block.ids.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
             chosen.append(block.take(np.flatnonzero(place < share)))
+            if with_extremes:
+                extremes.add(block.take(np.flatnonzero(place >= share)))
+        chosen += extremes.rows()
         columns = zip(*(rows._asdict().values() for rows in chosen), strict=True)
         named = zip(Examples._fields, columns, strict=True)
         return Examples(**{n: np.concatenate(v) for n, v in named if v[0] is not None})
+
+
+class _Extremes:
+    """For each column, a row with its least and one with its largest number."""
+
+    def __init__(self, n_features: int) -> None:
+        self.bounds = np.full((2, n_features), -np.inf)
+        self.found: dict[tuple[int, int], Examples] = {}
+
+    def add(self, block: Examples) -> None:
+        if not len(block.labels):
+            return
+        for sign, bounds in enumerate(self.bounds):
+            values = np.where(np.isnan(block.features), -np.inf, block.features * (1 - 2 * sign))
+            places = values.argmax(axis=0)
+            largest = values.max(axis=0)
+            for column in np.flatnonzero(largest > bounds).tolist():
+                self.found[sign, column] = block.take(places[column : column + 1])
+                bounds[column] = largest[column]
+
+    def rows(self) -> list[Examples]:
+        """Each row once."""
+        return list({int(row.rows[0]): row for row in self.found.values()}.values())
 
 
 def is_large(n_rows: int, schema: Schema) -> bool:

@@ -100,7 +100,7 @@ def learning_curve(
         gain_low=low,
         gain_high=high,
         draws=n_draws,
-        of_rows=len(training_rows.rows),
+        of_rows=checkpoint.schema.rows.train,
     )
 
 

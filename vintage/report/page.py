@@ -150,8 +150,8 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
         )
     for name, n_rows in evaluation.sampled.items():
         yield (
-            f"Of the {n_rows} {name} rows, some are scored, chosen by a hash of each: the "
-            "same ones as of the baselines, and everywhere on this page."
+            f"Of the {n_rows} {name} rows, a sample is scored, chosen by a hash of each: the same "
+            "ones as of the baselines, and everywhere on this page."
         )
     supports = {name: each.support for name, each in evaluation.classes.items()}
     if rare := [f"{name} ({n})" for name, n in supports.items() if n < RARE]:
@@ -179,10 +179,13 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
 def _beside_baselines(facts: Facts) -> Iterator[Block]:
     for metric in SHOWN_BASELINE_METRICS:
         yield _beside_baselines_in(metric, facts)
+    learned = "Every model saw the same train and validation rows"
+    if n_rows := facts.evaluation.sampled.get("train"):
+        learned = f"The baselines saw a sample of the {n_rows} train rows, and the network all"
     yield Paragraph(
-        "Every model saw the same train and validation rows; the network chose its epochs by the "
-        f"validation loss. The differences are paired on the {facts.evaluation.n_rows} test rows "
-        "and corrected for looking at several metrics."
+        f"{learned}; the network chose its epochs by the validation loss. The differences are "
+        f"paired on the {facts.evaluation.n_rows} test rows and corrected for looking at several "
+        "metrics."
     )
 
 

@@ -92,6 +92,8 @@ def typed_as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if column.type == kind or not is_text(column.type):
         return column
     text = text_of(column)
+    if pa.types.is_binary(text.type):
+        return text
     if pa.types.is_boolean(kind):
         return pc.equal(pc.ascii_lower(pc.ascii_trim_whitespace(text)), "true")
     numbers = as_numbers(text) if pa.types.is_floating(kind) else cast_or_none(text, kind)
@@ -147,13 +149,17 @@ def as_days(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def with_nulls(column: pa.ChunkedArray, missing: Collection[str]) -> pa.ChunkedArray:
     """A column of text as string, null where a cell is blank or one of `missing`.
 
-    White space around it does not count. Text that is not UTF-8 stays as it is, as do other types.
+    White space around it does not count. Other types stay as they are, and text that is not UTF-8
+    stays binary.
     """
     if not is_text(column.type):
         return column
     text = text_of(column)
     if pa.types.is_binary(text.type):
-        return text
+        blank = {b"", *(each.strip(WHITE).encode() for each in missing)}
+        cells = text.to_pylist()
+        known = [None if cell is None or cell.strip() in blank else cell for cell in cells]
+        return pa.chunked_array([pa.array(known, text.type)])
     texts = pa.array(["", *(each.strip(WHITE) for each in missing)], text.type)
     is_missing = pc.is_in(pc.ascii_trim_whitespace(text), value_set=texts)
     return pc.if_else(is_missing, pa.scalar(None, text.type), text)

@@ -119,9 +119,9 @@ def liken(
         n_joined = sum(len(each) for found in pairs.values() for each in found)
         if n_joined > MOST_JOINED:
             raise InputError(
-                f"{source.data.path}: more than {MOST_JOINED:,} groups are to be joined because "
-                "rows of them are equal as stored, which is done in memory; round the columns of "
-                "numbers, or set compute.streaming: false"
+                f"{source.data.path}: more than {MOST_JOINED:,} groups share equal rows, and are "
+                "joined in memory; set split.group_by to duplicates or a column of larger groups, "
+                "round the columns of numbers, or set compute.streaming: false"
             )
 
     seen = by_hash(scratch, equal, [twins, groups, drawn.parts], find, np.bool_)

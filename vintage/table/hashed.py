@@ -99,18 +99,17 @@ class Source:
         as_text = {*roles.values(), *(n for n, kind in data.kinds.items() if KINDS[kind].is_text)}
         with open_table(Path(data.path), data.delimiter, data.missing) as table:
             names = table.names
-            numeric = [name for name in table.numeric_names() if name not in as_text]
+            numeric = table.numeric_names()
         problems = Problems()
         problems.found += wrong_names(data, roles, names)
         problems.refuse()
         features = [name for name in names if name not in {*roles.values(), *data.ignore}]
         if not features:
             raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
-        used = [*features, *dict.fromkeys(roles.values())]
         # without a column of ids, all columns say which row it is
-        return cls(
-            data, split, roles, features, used if data.id != "none" else names, as_text, numeric
-        )
+        used = [*features, *dict.fromkeys(roles.values())] if data.id != "none" else names
+        numeric = [name for name in numeric if name in used and name not in as_text]
+        return cls(data, split, roles, features, used, as_text, numeric)
 
     def chunks(self, numeric: Sequence[str]) -> Iterator[tuple[Place, Cells]]:
         """Some rows at a time, with nulls where cells are missing."""
@@ -210,7 +209,9 @@ class Shown:
 def read_rows(source: Source, scratch: Scratch) -> tuple[Rows, Knowledge, Shown]:
     """Hash all rows; once more if the columns hold other things than their beginning."""
     first = Shown(source)
-    first.add(*next(source.chunks(source.numeric)))
+    place, cells = next(source.chunks(source.numeric))
+    check_types(place, source.roles, source.features, pa.table(cells))
+    first.add(place, cells)
     known = first.knowledge()
     while True:
         shown = Shown(source)

@@ -143,7 +143,7 @@ def _check_size(path: Path, n_cells: int, n_bytes: int) -> None:
     if n_cells > MAX_CELLS:
         raise InputError(
             f"{path}: has more than {MAX_CELLS:,} cells; take fewer columns, or a sample of the "
-            "rows, or set split.by: hash, by which tables of any size are split"
+            "rows, or set split.by: hash and compute.streaming: true, to split it in parts"
         )
     size = path.stat().st_size
     if n_bytes > (limit := max(MAX_GROWN, FAIR_RATIO * size)):

@@ -38,6 +38,7 @@ from vintage.table.dataset import (
 )
 from vintage.table.drawn import Drawn, Likeness, TornError, draw, joined, liken
 from vintage.table.features import encode_features, fit_columns
+from vintage.table.formats import FORMATS
 from vintage.table.hashed import Cells, Knowledge, Rows, Shown, Source, identified, read_rows
 from vintage.table.identity import (
     MISSING_HASH,
@@ -89,9 +90,12 @@ def is_large(path: Path) -> bool:
     """Whether to split a table in parts where nothing else is set: by its file alone."""
     if not path.is_file():
         return False
+    if path.stat().st_size > LARGE_BYTES:
+        return True
+    if path.suffix.lower() not in FORMATS:  # CSV, whose cells nothing tells
+        return False
     with open_table(path) as table:
-        n_cells = (table.total or 0) * len(table.names) if table.unit == "rows" else 0
-    return n_cells > LARGE_CELLS or path.stat().st_size > LARGE_BYTES
+        return (table.total or 0) * len(table.names) > LARGE_CELLS
 
 
 def check_rule(params: SplitParams) -> None:
@@ -100,6 +104,11 @@ def check_rule(params: SplitParams) -> None:
         raise InputError(
             f"params.yaml: compute.streaming: a table is split in parts by hash alone, not by "
             f"{rule}; set split.by: hash, and split.order_by and split.column to none"
+        )
+    if params.val_size == "folds":
+        raise InputError(
+            "params.yaml: compute.streaming: folds need the table in memory; set split.val_size to "
+            "a share, such as 0.1"
         )
 
 
@@ -239,7 +248,9 @@ class Examined:
             if name != "val" and len(places):
                 chosen.append(places[-self.seen[name] % self.steps[name] :: self.steps[name]])
             self.seen[name] += len(places)
-        places = np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+        if not chosen:
+            return
+        places = np.sort(np.concatenate(chosen))
         cells = {name: column.take(pa.array(places)) for name, column in each.cells.items()}
         part = each.part[places].astype(np.int64)
         rows = each.place.rows[places]

@@ -5,7 +5,7 @@ of the train or test rows, evenly spaced.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,10 @@ MERGED = 0.01  # of all numbers, above which it matters that some are equal in 3
 NEAR = 1e-6  # of a column's standard deviation
 
 Values = npt.NDArray[np.float32]
+NOT_LOOKED_AT = (
+    "split in parts: no column was looked at for whether it names rows, and no test row for "
+    "whether it is nearly equal to a train row"
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ def summary(
         _columns(counts, schema, shared.dropped),
         _parts(counts, schema),
         _sharing(counts, schema, shared.n_draws),
+        _alike_classes(data.classes, np.sum([*counts.labels.values()], axis=0), params.target),
         _oddities(data, shared, params, is_whole),
-        () if is_whole else ["split in parts; no column was looked at for whether it names rows"],
+        [] if is_whole else [NOT_LOOKED_AT],
     ):
         yield from (f"  {one_line(line)}" for line in lines)
 
@@ -149,7 +154,6 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool)
     train = shared.split.train
     rows = train[:: -(-len(train) // SAMPLE)]
     target = params.target
-    yield from _alike_classes(data, target)
     for index, feature in enumerate(shared.features):
         values = shared.values[rows, index]
         name = f"column {feature.name!r}"
@@ -167,7 +171,7 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool)
         if is_whole and _is_identifier(data, feature, shared):
             yield f"{name} is another one in each row, as an identifier is: list it in data.ignore"
     test = shared.split.test[:: -(-len(shared.split.test) // SAMPLE)]
-    if n_near := _n_near(shared, rows, test):
+    if is_whole and (n_near := _n_near(shared, rows, test)):
         yield (
             f"{n_near} of {len(test)} test rows are equal to a train row but for less than a "
             "millionth of each column's spread: if they are the same ones, round the columns, or "
@@ -175,15 +179,15 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool)
         )
 
 
-def _alike_classes(data: Dataset, target: str) -> Iterator[str]:
+def _alike_classes(classes: Sequence[str], counts: Ids, target: str) -> Iterator[str]:
+    """Args: counts: the rows of each class."""
     alike = defaultdict(list)
-    for label, name in enumerate(data.classes):
+    for label, name in enumerate(classes):
         plain = category_name(name).casefold()
         alike[{"true": "1", "false": "0"}.get(plain, plain)].append(label)
-    counts = np.bincount(data.labels, minlength=len(data.classes))
     for labels in alike.values():
         if len(labels) > 1:
-            shown = ", ".join(f"{data.classes[label]!r} ({counts[label]} rows)" for label in labels)
+            shown = ", ".join(f"{classes[label]!r} ({counts[label]} rows)" for label in labels)
             yield (
                 f"column {target!r} holds classes that are perhaps one, {shown}: write them alike, "
                 "or each is learned as a class of its own"

@@ -92,12 +92,11 @@ class Telling:
         if not len(cells):
             return
         self.n_cells += len(cells)
-        missing = is_missing(cells)
-        self.n_known += len(cells) - int(missing.sum())
+        self.n_known += len(cells) - int(is_missing(cells).sum())
         old, new = _of_one_type(self.cells, cells)
         both = pa.chunked_array([*old.chunks, *new.chunks], new.type).combine_chunks()
         both, n_old = pa.chunked_array([both]), len(old)
-        missing = np.concatenate([is_missing(old), missing])
+        missing = is_missing(both)
         places = {int(np.argmax(missing)), int(np.argmin(missing))} if len(both) else set()
         passed = []
         for test in TESTS if is_text(both.type) else ():
@@ -112,7 +111,8 @@ class Telling:
         kept = np.array(sorted(places), dtype=np.int64)
         kept = np.union1d(kept, _different(both, self.n_different))
         self.cells = both.take(pa.array(kept))
-        self.rows = np.concatenate([self.rows, rows])[kept]
+        # of one type, one side may be empty
+        self.rows = np.concatenate([self.rows[:n_old], rows[: len(new)]])[kept]
 
 
 def _of_one_type(

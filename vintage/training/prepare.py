@@ -83,7 +83,10 @@ def prepare(
     """
     device = choose_device(train.device, train.numerics)
     if isinstance(train_rows, PartFile):
-        n_rows, features = train_rows.n_rows, train_rows.sample(FITTED_ROWS).features
+        n_rows, features = (
+            train_rows.n_rows,
+            train_rows.sample(FITTED_ROWS, with_extremes=True).features,
+        )
     else:
         n_rows, features = len(train_rows[0]), train_rows[0]
     n_features = features.shape[1]
