@@ -1,6 +1,7 @@
 """A search makes experiments of DVC that have the bytes of their own `dvc repro`."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -14,12 +15,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from tests.conftest import ROOT, Project, Run, environment, only_error
+from tests.conftest import GIT_USER, ROOT, Project, Run, environment, only_error
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
 from vintage.network.checkpoint import read_checkpoint
 from vintage.repository.grid import Range, parse_grid, parse_space
-from vintage.repository.search import stages_after_train
+from vintage.repository.search import check_committed, stages_after_train
 from vintage.repository.validation import read_tensors, validate
 from vintage.scores.evaluation import Evaluation, plain_scores
 
@@ -309,3 +310,46 @@ def test_the_validation_score_is_that_of_the_stage_evaluate(run: Run, val_size: 
     assert validation.row_losses.mean == pytest.approx(expected["log_loss"], abs=1e-6)
     known = validation.row_losses.seed_variance
     assert (known is None) == (val_size == "folds")  # one replica a fold, but for the first
+
+
+def identify(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in GIT_USER.items():
+        monkeypatch.setenv(key, value)
+
+
+def test_what_is_committed_is_told_by_git_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identify(monkeypatch)
+    project = Project(tmp_path / "project")
+    (project.root / "data").mkdir(parents=True)
+    (project.root / "params.yaml").write_text("a: 1\n")
+    project.run("git", "init", "-q")
+    project.run("git", "config", "status.showUntrackedFiles", "no")
+    project.commit("start")
+    monkeypatch.chdir(project.root)
+    elsewhere = ["../table.csv", str(tmp_path / "table.csv")]
+    check_committed(Path(), ["params.yaml", *elsewhere])
+    (project.root / "data/table.csv").write_text("untracked\n")
+    with pytest.raises(InputError, match=r"^data/table.csv: not as in HEAD"):
+        check_committed(Path(), ["params.yaml", "data/table.csv", *elsewhere])
+    (project.root / "params.yaml").write_text("a: 2\n")
+    with pytest.raises(InputError, match=r"^params.yaml: not as in HEAD"):
+        check_committed(Path(), ["params.yaml", *elsewhere])
+    monkeypatch.setenv("GIT_INDEX_FILE", str(project.root))
+    with pytest.raises(InputError, match=r"^git status failed: "):
+        check_committed(Path(), ["params.yaml"])
+
+
+def test_without_a_name_for_git_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in (*GIT_USER, "EMAIL"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    project = Project(tmp_path)
+    project.run("git", "init", "-q")
+    project.run("git", "config", "user.useConfigOnly", "true")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^Git has no name and address to commit experiments by;"):
+        check_committed(Path(), ["params.yaml"])

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import io
 import json
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from vintage.base.console import InputError, say
+from vintage.base.console import InputError, one_line, say
 from vintage.base.files import parse_yaml, write_json
 from vintage.base.params import PARAMS_PATH, Params, parse_params
 from vintage.network.checkpoint import read_checkpoint
@@ -225,15 +226,41 @@ def _check_start(root: Path) -> None:
     if not {"split", "train"} <= stages.keys():
         raise InputError(f"{LOCK_FILE}: has no entry of train; run `dvc repro` and commit first")
     inputs = [dep.path for name in ("split", "train") for dep in stages[name].deps]
-    paths = [str(PARAMS_PATH), "dvc.yaml", LOCK_FILE, *inputs]
-    changed = run_git("status", "--porcelain", "--", *paths).stdout.decode(errors="replace")
-    if changed:
+    check_committed(root, [str(PARAMS_PATH), "dvc.yaml", LOCK_FILE, *inputs])
+    if stale := [name for name in stale_stages(root) if name in ("split", "train")]:
+        raise InputError(f"stage {stale[0]} is not up to date; run `dvc repro` and commit first")
+
+
+def check_committed(root: Path, paths: Sequence[str]) -> None:
+    """Refuse files that are not as in HEAD, and a Git that could not commit.
+
+    Those outside the repository are left out: `dvc.lock` has their hashes.
+    """
+    if run_git("var", "GIT_COMMITTER_IDENT").returncode:
+        raise InputError(
+            "Git has no name and address to commit experiments by; "
+            "set them by `git config user.name NAME` and `git config user.email ADDRESS`"
+        )
+    top = Path(_git_said("rev-parse", "--show-toplevel").removesuffix("\n"))
+    inside = [path for path in paths if _absolute(root, path).is_relative_to(top)]
+    if changed := _git_said("status", "--porcelain", "--untracked-files=all", "--", *inside):
         raise InputError(
             f"{changed.splitlines()[0][3:]}: not as in HEAD, which the experiments start from; "
             "commit it first"
         )
-    if stale := [name for name in stale_stages(root) if name in ("split", "train")]:
-        raise InputError(f"stage {stale[0]} is not up to date; run `dvc repro` and commit first")
+
+
+def _absolute(root: Path, path: str) -> Path:
+    """Where a file lies, as Git takes it: a link is not followed."""
+    return Path(os.path.normpath(root.resolve() / path))
+
+
+def _git_said(*arguments: str) -> str:
+    done = run_git(*arguments)
+    if done.returncode:
+        reason = one_line(done.stderr.decode(errors="replace").partition("\n")[0])
+        raise InputError(f"git {arguments[0]} failed: {reason}")
+    return done.stdout.decode(errors="replace")
 
 
 def _name_of(entry: Mapping[str, Any]) -> str:
