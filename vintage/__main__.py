@@ -134,14 +134,18 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Train settings together, each as a DVC experiment, and compare them."""
-    numerics.pin()
-    from vintage.repository.sweep import sweep
-    from vintage.repository.sweep_table import rank, table_lines
-
     if arguments.show == bool(arguments.settings):
         raise console.InputError(
             "write parameters with their values, such as train.learning_rate=0.003,0.01; or --show"
         )
+    if arguments.figure and arguments.figure.suffix != ".svg":
+        raise console.InputError(
+            f"{arguments.figure}: a figure is SVG; write a name that ends in .svg"
+        )
+    numerics.pin()
+    from vintage.repository.sweep import sweep
+    from vintage.repository.sweep_table import rank, table_lines
+
     if arguments.settings:
         sweep(Path(), arguments.settings, arguments.trials)
         console.say()

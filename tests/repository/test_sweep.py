@@ -353,3 +353,16 @@ def test_without_a_name_for_git_nothing_is_trained(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^Git has no name and address to commit experiments by;"):
         check_committed(Path(), ["params.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("train.epochs=1", "--figure", "a.png"), "a.png: a figure is SVG; write a name that"),
+    ],
+)
+def test_impossible_arguments_are_refused_before_a_search(
+    arguments: tuple[str, ...], reason: str, fresh: Project
+) -> None:
+    done = fresh.run(*SWEEP, *arguments, check=False)
+    assert only_error(done).startswith(f"error: {reason}")

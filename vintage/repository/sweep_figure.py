@@ -20,10 +20,14 @@ AUTO = re.compile(r"auto \((.*)\)")
 
 
 def draw_slices(path: Path, ranking: Ranking) -> None:
-    """Write SVG: a panel for each parameter, and in it a mark for each setting."""
-    if path.suffix != ".svg":
-        raise InputError(f"{path}: a figure is SVG; write a name that ends in .svg")
+    """Write SVG: a panel for each parameter, and in it a mark for each setting.
+
+    Raises:
+        InputError: there is no such parameter.
+    """
     keys = ranking.varied()
+    if not keys:
+        raise InputError("the settings differ in nothing to draw")
     figure, axes = new_figure(PANEL * max(2, len(keys)), HEIGHT)
     axes.remove()
     panels = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
