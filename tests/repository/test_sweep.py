@@ -240,7 +240,7 @@ def test_without_optuna_one_line_says_how_to_get_it(fresh: Project, tmp_path: Pa
     assert only_error(done) == "error: --trials needs Optuna; run `pip install optuna`"
 
 
-@pytest.mark.parametrize("text", ["1..1", "0.1..a", "a..0.1", "true..2", "0.5..0.1"])
+@pytest.mark.parametrize("text", ["1..1", "0.1..a", "a..0.1", "true..2", "0.5..0.1", "1...inf"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="no range; write two numbers"):
         parse_space([f"train.learning_rate={text}"])
@@ -270,6 +270,10 @@ def test_ranges_and_values_of_a_space() -> None:
         (["train.seed=1,2"], "train.seed: nothing to search, because the best of several seeds"),
         (["train.epochs"], "train.epochs: has no values; write train.epochs=VALUE,VALUE"),
         (["train.epochs=[,"], "train.epochs: has no values"),
+        (["train.epochs=2026-01-01"], "train.epochs=2026-01-01: a value is no number, text,"),
+        (["train.epochs=1,.nan"], "train.epochs=1,.nan: a value is no number, text, list or"),
+        (["train.epochs=.inf"], "train.epochs=.inf: a value is no number"),
+        (["train.epochs=!!set {1, 2}"], "train.epochs=!!set {1, 2}: a value is no number"),
         (["train.epochs=3..9"], "train.epochs=3..9: a range needs --trials; or list its values"),
         (["train.epochs=1", "train.epochs=2"], "train.epochs: given twice"),
         (

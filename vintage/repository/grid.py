@@ -102,7 +102,12 @@ def _values(key: Key, text: str) -> list[Any]:
         values = []
     if not values:
         raise InputError(f"{name}: has no values; write {name}=VALUE,VALUE")
-    return list({json.dumps(each, default=str): each for each in values}.values())
+    try:
+        return list({json.dumps(each, allow_nan=False): each for each in values}.values())
+    except (TypeError, ValueError):  # a date, a set, .nan, .inf
+        raise InputError(
+            f"{name}={text}: a value is no number, text, list or mapping, such as JSON can hold"
+        ) from None
 
 
 def _number(text: str) -> float | None:
@@ -110,7 +115,8 @@ def _number(text: str) -> float | None:
         value = parse_yaml(text.encode(), text)
     except InputError:
         return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def said(values: Values) -> str:
