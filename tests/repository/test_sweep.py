@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from tests.conftest import GIT_USER, ROOT, Project, Run, environment, only_error
+from tests.conftest import GIT_USER, PARAMS, ROOT, Project, Run, environment, only_error
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
 from vintage.network.checkpoint import read_checkpoint
-from vintage.repository.grid import Range, parse_grid, parse_space
-from vintage.repository.search import check_committed, stages_after_train
+from vintage.repository.grid import Range, Values, parse_grid, parse_space
+from vintage.repository.search import Search, check_committed, stages_after_train
+from vintage.repository.trials import JOURNAL, run_trials
 from vintage.repository.validation import read_tensors, validate
 from vintage.scores.evaluation import Evaluation, plain_scores
 
@@ -370,3 +372,25 @@ def test_impossible_arguments_are_refused_before_a_search(
 ) -> None:
     done = fresh.run(*SWEEP, *arguments, check=False)
     assert only_error(done).startswith(f"error: {reason}")
+
+
+class Overtaken(Search):
+    """One beside which another search of the same ends first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.base, self.text = root, "0" * 40, PARAMS.read_text(encoding="utf-8")
+        self.lock = {"stages": {"train": {"params": {"params.yaml": {"train": {"seed": 1}}}}}}
+
+    def train(self, grid: Sequence[Values]) -> list[float | None]:
+        storage = JournalStorage(JournalFileBackend(str(self.root / JOURNAL)))
+        (name,) = optuna.study.get_all_study_names(storage)
+        for number in range(len(grid)):
+            optuna.load_study(study_name=name, storage=storage).tell(number, 0.5)
+        return [0.5] * len(grid)
+
+
+def test_a_result_that_another_search_has_told_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_trials(Overtaken(tmp_path), parse_space(["model.dropout=0..0.5"]), 2)
+    assert capsys.readouterr().out == "2 of 2 trials\n"

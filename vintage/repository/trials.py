@@ -62,7 +62,9 @@ def run_trials(search: Search, space: Space, n_trials: int) -> None:
         proposed = [study.get_trials(deepcopy=False)[number].params for number in due]
         losses = search.train([_values(space, params) for params in proposed])
         for number, loss in zip(due, losses, strict=True):
-            study.tell(number, loss, None if loss is not None else TrialState.FAIL)
+            state = None if loss is not None else TrialState.FAIL
+            # another search of the same may have told it
+            study.tell(number, loss, state, skip_if_finished=True)
         say(f"{due[-1] + 1} of {n_trials} trials")
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         raise InputError("no setting could be trained")
