@@ -20,8 +20,14 @@ from tests.conftest import GIT_USER, PARAMS, ROOT, Project, Run, environment, on
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
 from vintage.network.checkpoint import read_checkpoint
+from vintage.repository.cache import store
+from vintage.repository.experiments import write_experiment
+from vintage.repository.git import find_commit
 from vintage.repository.grid import Range, Values, parse_grid, parse_space
+from vintage.repository.lock_file import parse_lock_file
 from vintage.repository.search import Search, check_committed, stages_after_train
+from vintage.repository.sweep_figure import draw_slices
+from vintage.repository.sweep_table import rank
 from vintage.repository.trials import JOURNAL, run_trials
 from vintage.repository.validation import read_tensors, validate
 from vintage.scores.evaluation import Evaluation, plain_scores
@@ -394,3 +400,38 @@ def test_a_result_that_another_search_has_told_is_no_error(
 ) -> None:
     run_trials(Overtaken(tmp_path), parse_space(["model.dropout=0..0.5"]), 2)
     assert capsys.readouterr().out == "2 of 2 trials\n"
+
+
+@pytest.mark.slow
+def test_who_cannot_be_read_is_left_out_and_told(
+    swept: Swept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identify(monkeypatch)
+    project = swept.copy_to(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    head, (name, *others) = find_commit("HEAD"), experiments(project).values()
+    for other in others:
+        project.run("git", "update-ref", "-d", f"refs/exps/{head[:2]}/{head[2:]}/{other}")
+    lock = (project.root / "dvc.lock").read_bytes()
+    md5 = parse_lock_file(lock, "dvc.lock").stages["train"].md5_of("data/checkpoint")
+    assert md5 is not None
+    (project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    without = lock.replace(b"path: data/checkpoint", b"path: data/network")
+    foreign = store(project.root / ".dvc/cache", project.root / "data/tensors")["md5"]
+    for said, text in {
+        "cut": lock[:99],
+        "without": without,
+        "foreign": lock.replace(md5.encode(), foreign.encode()),
+    }.items():
+        write_experiment(head, said, said, {"dvc.lock": text}, [])
+    ranking = rank(Path())
+    assert ranking.notes == [
+        "HEAD is left out: DVC's cache does not have its checkpoint.",
+        "cut is left out: dvc.lock of cut: empty or cut; `make repro` mends it.",
+        "foreign is left out: data/checkpoint/model.json: no such file; run `dvc repro` to make "
+        "it.",
+        "without is left out: its dvc.lock has no data/checkpoint.",
+    ]
+    assert [each.name for each in ranking.tried] == [name]
+    with pytest.raises(InputError, match=r"^the settings differ in nothing to draw$"):
+        draw_slices(tmp_path / "slices.svg", ranking)

@@ -27,6 +27,10 @@ class LockedStage(BaseModel):
     deps: list[Stored] = []
     outs: list[Stored] = []
 
+    def md5_of(self, path: str) -> str | None:
+        """That of an output; None if there is none."""
+        return next((out.md5 for out in self.outs if out.path == path), None)
+
 
 class LockFile(BaseModel):
     """All of `dvc.lock`."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from vintage.base.console import InputError
-from vintage.base.params import load_params
+from vintage.base.params import Device, load_params
 from vintage.base.recipe import resolved_values
-from vintage.network.checkpoint import read_checkpoint
+from vintage.network.checkpoint import Checkpoint, read_checkpoint
 from vintage.report.best import Beside, beside_best
 from vintage.report.tables import aligned, wrapped
 from vintage.repository.cache import cache_folder, md5_of, restore
 from vintage.repository.experiments import experiments_of
 from vintage.repository.git import find_commit
-from vintage.repository.lock_file import LOCK_FILE, LockFile, parse_lock_file
+from vintage.repository.lock_file import LOCK_FILE, LockedStage, LockFile, parse_lock_file
 from vintage.repository.revisions import flat, read_file
 from vintage.repository.validation import (
     NAMES,
@@ -110,20 +110,16 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
     found: list[Tried] = []
     notes = []
     for name, commit in {HEAD: base, **dict(sorted(experiments_of(base).items()))}.items():
-        lock = _lock_of(name, commit)
-        if lock is None or "train" not in lock.stages:
-            continue
-        train = lock.stages["train"]
-        if here.items() - {(dep.path, dep.md5) for dep in train.deps}:
-            notes.append(f"{name} is left out: it was trained on other rows.")
-            continue
-        with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
-            target = Path(folder) / "checkpoint"
-            md5 = next(out.md5 for out in train.outs if out.path == CHECKPOINT)
-            if not restore(cache, md5, target):
-                notes.append(f"{name} is left out: DVC's cache does not have its checkpoint.")
+        try:
+            lock = _lock_of(name, commit)
+            if lock is None or "train" not in lock.stages:
                 continue
-            checkpoint = read_checkpoint(target, device)
+            if here.items() - {(dep.path, dep.md5) for dep in lock.stages["train"].deps}:
+                raise InputError("it was trained on other rows")
+            checkpoint = _checkpoint_of(lock.stages["train"], cache, device)
+        except InputError as error:
+            notes.append(f"{name} is left out: {error}.")
+            continue
         resolved = resolved_values(checkpoint.manifest.model, checkpoint.manifest.recipe)
         params = {
             key: f"auto ({resolved[key]})" if value == "auto" and key in resolved else value
@@ -140,6 +136,21 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
 def _lock_of(name: str, commit: str) -> LockFile | None:
     content = read_file(commit, Path(LOCK_FILE))
     return parse_lock_file(content, f"{LOCK_FILE} of {name}") if content else None
+
+
+def _checkpoint_of(train: LockedStage, cache: Path, device: Device) -> Checkpoint:
+    """From DVC's cache; InputError, without the names of temporary files, if it is not sound."""
+    md5 = train.md5_of(CHECKPOINT)
+    if md5 is None:
+        raise InputError(f"its {LOCK_FILE} has no {CHECKPOINT}")
+    with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
+        target = Path(folder) / "checkpoint"
+        if not restore(cache, md5, target):
+            raise InputError("DVC's cache does not have its checkpoint")
+        try:
+            return read_checkpoint(target, device)
+        except InputError as error:
+            raise InputError(str(error).replace(str(target), CHECKPOINT)) from None
 
 
 def _table(ranking: Ranking, confidence: float) -> tuple[list[str], list[list[str]]]:
