@@ -39,20 +39,31 @@ def cache_folder(root: Path) -> Path:
     return Path(run_dvc(root, "cache", "dir").strip())
 
 
-def restore(cache: Path, md5: str, target: Path) -> bool:
-    """Copy a file or a whole folder from the cache, if all of it is there and undamaged."""
+def holds(cache: Path, md5: str) -> bool:
+    """Whether the cache has all of a file or of a whole folder, undamaged."""
     source = cache / FILES / md5[:2] / md5[2:]
     if not source.is_file() or md5_of(source) != md5.removesuffix(".dir"):
         return False
+    listed = json.loads(source.read_bytes()) if md5.endswith(".dir") else []
+    return all(holds(cache, file["md5"]) for file in listed)
+
+
+def restore(cache: Path, md5: str, target: Path) -> bool:
+    """Copy a file or a whole folder from the cache, if all of it is there and undamaged."""
+    if not holds(cache, md5):
+        return False
+    _copy(cache, md5, target)
+    return True
+
+
+def _copy(cache: Path, md5: str, target: Path) -> None:
+    source = cache / FILES / md5[:2] / md5[2:]
     if not md5.endswith(".dir"):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        return True
-    files = json.loads(source.read_bytes())
-    if all(restore(cache, file["md5"], target / file["relpath"]) for file in files):
-        return True
-    shutil.rmtree(target, ignore_errors=True)
-    return False
+        return
+    for file in json.loads(source.read_bytes()):
+        _copy(cache, file["md5"], target / file["relpath"])
 
 
 def store(cache: Path, folder: Path) -> dict[str, Any]:

@@ -23,13 +23,13 @@ from vintage.base.console import InputError, one_line, say
 from vintage.base.files import parse_yaml, write_json
 from vintage.base.params import PARAMS_PATH, Params, parse_params
 from vintage.network.checkpoint import read_checkpoint
-from vintage.repository.cache import cache_folder, described, store
+from vintage.repository.cache import cache_folder, described, holds, store
 from vintage.repository.declared import read_stages
 from vintage.repository.dvc_command import run_dvc
 from vintage.repository.experiments import experiments_of, write_experiment
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.grid import SECTIONS, Values, said
-from vintage.repository.lock_file import LOCK_FILE, read_lock_file
+from vintage.repository.lock_file import LOCK_FILE, parse_lock_file, read_lock_file
 from vintage.repository.params_file import with_values
 from vintage.repository.revisions import read_file
 from vintage.repository.status import stale_stages
@@ -101,7 +101,7 @@ class Search:
             InputError: a value is impossible.
         """
         settings = [self._setting(values) for values in grid]
-        known = self._commits()
+        known = self._commits(settings)
         due = {each.name: each for each in settings if each.name not in known}
         if n_known := sum(each.name in known for each in settings):
             say(f"{n_known} of {len(settings)} settings were trained before")
@@ -111,12 +111,31 @@ class Search:
                 pack = alike[start : start + size]
                 say(f"training {len(pack)} setting{'s together' if len(pack) > 1 else ''}")
                 self._train_together(pack)
-        commits = self._commits()
+        commits = self._commits(settings)
         return [_log_loss_of(commits.get(each.name)) for each in settings]
 
-    def _commits(self) -> dict[str, str]:
-        """By the names of settings, the experiments; HEAD is one, too."""
-        return {self.own_name: self.base, **experiments_of(self.base)}
+    def _commits(self, settings: Sequence[Setting]) -> dict[str, str]:
+        """By the names of settings, the experiments whose checkpoints DVC's cache has; HEAD is
+        one, too."""
+        names = {each.name for each in settings}
+        found = {
+            name: commit
+            for name, commit in experiments_of(self.base).items()
+            if name in names and self._has_checkpoint(name, commit)
+        }
+        return {self.own_name: self.base, **found}
+
+    def _has_checkpoint(self, name: str, commit: str) -> bool:
+        """Not after `dvc gc`, for one."""
+        content = read_file(commit, Path(LOCK_FILE))
+        if content is None:
+            return False
+        try:
+            stages = parse_lock_file(content, f"{LOCK_FILE} of {name}").stages
+        except InputError:
+            return False
+        md5 = stages["train"].md5_of(CHECKPOINT) if "train" in stages else None
+        return md5 is not None and holds(self.cache, md5)
 
     def _setting(self, values: Values) -> Setting:
         text = with_values(self.text, values)
