@@ -25,7 +25,9 @@ from vintage.repository.experiments import write_experiment
 from vintage.repository.git import find_commit
 from vintage.repository.grid import Range, Values, parse_grid, parse_space
 from vintage.repository.lock_file import parse_lock_file
+from vintage.repository.revisions import read_revision
 from vintage.repository.search import Search, check_committed, stages_after_train
+from vintage.repository.show_revision import revision_lines
 from vintage.repository.sweep_figure import draw_slices
 from vintage.repository.sweep_table import rank
 from vintage.repository.trials import JOURNAL, run_trials
@@ -433,3 +435,22 @@ def test_who_cannot_be_read_is_left_out_and_told(
     assert [each.name for each in ranking.tried] == [name]
     with pytest.raises(InputError, match=r"^the settings differ in nothing to draw$"):
         draw_slices(tmp_path / "slices.svg", ranking)
+
+
+@pytest.mark.slow
+def test_show_says_it_too_and_what_makes_it_for_a_commit(
+    swept: Swept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    name = next(iter(swept.names.values()))
+    commit = find_commit(name)
+    lacks = "has no evaluation, only a validation score"
+    with pytest.raises(InputError) as caught:
+        list(revision_lines(name))
+    assert str(caught.value) == f"{name}: {lacks}; `dvc exp apply {name} && dvc repro` makes it"
+    head = find_commit("HEAD")
+    project.run("git", "update-ref", "-d", f"refs/exps/{head[:2]}/{head[2:]}/{name}")
+    with pytest.raises(InputError) as caught:
+        read_revision(commit)
+    assert str(caught.value) == f"{commit}: {lacks}; check it out and run `dvc repro`"

@@ -94,14 +94,7 @@ def read_revision(name: str) -> Revision:
         InputError: there is no such revision, it has no predictions, or no valid ones.
     """
     commit = None if name == WORKSPACE else find_commit(name)
-    lock = None
-    if found := read_file(commit, Path(LOCK_FILE)):
-        lock = parse_lock_file(found, f"{LOCK_FILE} of {name}")
-        if commit and "train" in lock.stages and "evaluate" not in lock.stages:
-            raise InputError(
-                f"{name}: has no evaluation, only a validation score; "
-                f"`dvc exp apply {name} && dvc repro` makes it"
-            )
+    lock = read_lock(commit, name)
     predictions = parse_predictions(
         needed_file(commit, PREDICTIONS_PATH, name), f"{PREDICTIONS_PATH} of {name}"
     )
@@ -135,6 +128,25 @@ def read_revision(name: str) -> Revision:
     stds = replica_stds(details.replicas)
     model = Candidate(predictions, replicas if isinstance(replicas, int) else 1, stds)
     return Revision(name, commit, model, params, table_md5, splits, warnings)
+
+
+def read_lock(commit: str | None, name: str) -> LockFile | None:
+    """The `dvc.lock` of a revision that was evaluated; None if it has none.
+
+    Raises:
+        InputError: it is cut; or a commit was trained and not evaluated, as those of a search.
+    """
+    content = read_file(commit, Path(LOCK_FILE))
+    if content is None:
+        return None
+    lock = parse_lock_file(content, f"{LOCK_FILE} of {name}")
+    if commit and "train" in lock.stages and "evaluate" not in lock.stages:
+        experiments = run_git("for-each-ref", "--points-at", commit, "refs/exps/*/*/*").stdout
+        advice = "check it out and run `dvc repro`"
+        if experiments:
+            advice = f"`dvc exp apply {name} && dvc repro` makes it"
+        raise InputError(f"{name}: has no evaluation, only a validation score; {advice}")
+    return lock
 
 
 def read_file(commit: str | None, path: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from vintage.repository.revisions import (
     WORKSPACE,
     needed_file,
     read_file,
+    read_lock,
     read_revision,
 )
 from vintage.scores.evaluation import Baselines, Evaluation
@@ -32,7 +33,7 @@ def revision_lines(name: str) -> Iterator[str]:
     """Lines of at most 100 characters, from Git and DVC's cache; the workspace is left alone.
 
     Raises:
-        InputError: there is no such revision, or it has no scores.
+        InputError: there is no such revision, or it has no scores, or was not evaluated.
     """
     commit = None if name == WORKSPACE else find_commit(name)
 
@@ -43,6 +44,8 @@ def revision_lines(name: str) -> Iterator[str]:
         content = read_file(commit, path)
         return None if content is None else parsed(path, content, kind)
 
+    if commit:
+        read_lock(commit, name)
     evaluation = parsed(DETAILS_PATH, needed_file(commit, DETAILS_PATH, name), Evaluation)
     baselines = found(BASELINE_PATH, Baselines)
     rivals = found(COMPARISON_PATH, Rivals)
