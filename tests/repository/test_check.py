@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import Project, only_error
 from vintage.base.console import InputError
 from vintage.report.verdict import MAJORITY
+from vintage.repository.show_revision import revision_lines
 
 
 def check(project: Project, code: int) -> str:
@@ -157,7 +159,7 @@ def test_show_tells_of_any_revision_and_of_how_many_models_there_are(reproduced:
         "3 models were scored on these test rows, as far as Git knows. `vintage compare` says "
         "what that"
     )
-    report = f"report: git show {commit}:metrics/report.html > report.html"
+    report = f"report: git show {commit}:./metrics/report.html > report.html"
     assert show(reproduced, "HEAD~2") == [*shown[:-2], report, looks, "  means."]
     assert (
         reproduced.run("sh", "-c", report[8:] + " && grep -c '</html>' report.html").stdout == "1\n"
@@ -201,3 +203,17 @@ def test_show_gives_no_verdict_on_another_network(reproduced: Project) -> None:
     assert show(reproduced)[0] == (
         "metrics/comparison.json compares an earlier network; run `dvc repro`"
     )
+
+
+def test_show_tells_how_to_get_the_report_of_a_project_in_a_subfolder(
+    reproduced: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer, inner = Project(tmp_path / "outer"), Project(tmp_path / "outer/inner")
+    shutil.copytree(reproduced.root / "metrics", inner.root / "metrics")
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copy(reproduced.root / name, inner.root)
+    outer.run("git", "init", "-q")
+    outer.commit("results")
+    monkeypatch.chdir(inner.root)
+    (report,) = (line for line in revision_lines("HEAD") if line.startswith("report: "))
+    assert inner.run("sh", "-c", report[8:] + " && grep -c '</html>' report.html").stdout == "1\n"

@@ -56,7 +56,7 @@ def revision_lines(name: str) -> Iterator[str]:
     elif read_file(commit, REPORT_PATH) is None:
         yield from wrapped(f"report: {REPORT_PATH} is neither in Git nor in DVC's cache at {name}")
     else:
-        yield from wrapped(f"report: git show {commit[:7]}:{REPORT_PATH} > report.html")
+        yield from wrapped(f"report: git show {commit[:7]}:./{REPORT_PATH} > report.html")
     if read_file(commit, PREDICTIONS_PATH) is not None:
         revision = read_revision(name)
         n_models = count_looks(revision.model.predictions, PREDICTIONS_PATH)
