@@ -138,6 +138,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         raise console.InputError(
             "write parameters with their values, such as train.learning_rate=0.003,0.01; or --show"
         )
+    if arguments.show and arguments.trials is not None:
+        raise console.InputError("--show trains nothing; leave --trials out")
     if arguments.figure and arguments.figure.suffix != ".svg":
         raise console.InputError(
             f"{arguments.figure}: a figure is SVG; write a name that ends in .svg"

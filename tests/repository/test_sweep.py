@@ -29,7 +29,7 @@ from vintage.repository.revisions import read_revision
 from vintage.repository.search import Search, check_committed, stages_after_train
 from vintage.repository.show_revision import revision_lines
 from vintage.repository.sweep_figure import draw_slices
-from vintage.repository.sweep_table import rank
+from vintage.repository.sweep_table import rank, table_lines
 from vintage.repository.trials import JOURNAL, run_trials
 from vintage.repository.validation import read_tensors, validate
 from vintage.scores.evaluation import Evaluation, plain_scores
@@ -277,6 +277,7 @@ def test_ranges_and_values_of_a_space() -> None:
         (["train=1"], "train: not a parameter of the stage train"),
         (["train.seed=1,2"], "train.seed: nothing to search, because the best of several seeds"),
         (["train.epochs"], "train.epochs: has no values; write train.epochs=VALUE,VALUE"),
+        (["train.epochs=1,,2"], "train.epochs=1,,2: has an empty value"),
         (["train.epochs=[,"], "train.epochs: has no values"),
         (["train.epochs=2026-01-01"], "train.epochs=2026-01-01: a value is no number, text,"),
         (["train.epochs=1,.nan"], "train.epochs=1,.nan: a value is no number, text, list or"),
@@ -371,6 +372,7 @@ def test_without_a_name_for_git_nothing_is_trained(
     ("arguments", "reason"),
     [
         (("train.epochs=1", "--figure", "a.png"), "a.png: a figure is SVG; write a name that"),
+        (("--show", "--trials", "9"), "--show trains nothing; leave --trials out"),
     ],
 )
 def test_impossible_arguments_are_refused_before_a_search(
@@ -433,6 +435,9 @@ def test_who_cannot_be_read_is_left_out_and_told(
         "without is left out: its dvc.lock has no data/checkpoint.",
     ]
     assert [each.name for each in ranking.tried] == [name]
+    shown = list(table_lines(ranking))
+    assert shown[0].startswith("1 setting by its log loss on 459 train rows")
+    assert "Holm" not in " ".join(shown)
     with pytest.raises(InputError, match=r"^the settings differ in nothing to draw$"):
         draw_slices(tmp_path / "slices.svg", ranking)
 
@@ -454,3 +459,12 @@ def test_show_says_it_too_and_what_makes_it_for_a_commit(
     with pytest.raises(InputError) as caught:
         read_revision(commit)
     assert str(caught.value) == f"{commit}: {lacks}; check it out and run `dvc repro`"
+
+
+def test_without_a_commit_it_says_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Project(tmp_path).run("git", "init", "-q")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^HEAD: this repository has no commit yet; commit first"):
+        Search(Path())

@@ -24,6 +24,8 @@ def find_commit(name: str) -> str:
     commits = {commit_of[ref] for ref in own or commit_of}
     if len(commits) > 1:
         raise InputError(f"{name}: {len(commits)} experiments have this name; give one's commit")
+    if not commits and name == "HEAD":
+        raise InputError("HEAD: this repository has no commit yet; commit first")
     if not commits:
         raise InputError(f"{name}: no such Git revision or DVC experiment")
     return commits.pop()

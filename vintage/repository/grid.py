@@ -20,6 +20,7 @@ NO_SETTINGS = {
     "train.numerics": "it changes no more than last digits",
 }
 
+EMPTY = re.compile(r"(?:^|,)\s*,")
 RANGE = re.compile(r"(.+?)\.\.(.+)")
 
 Values = Mapping[Key, Any]
@@ -99,6 +100,8 @@ def _values(key: Key, text: str) -> list[Any]:
     try:
         values = parse_yaml(f"[{text}]".encode(), name)
     except InputError:
+        if EMPTY.search(text):
+            raise InputError(f"{name}={text}: has an empty value before a comma") from None
         values = []
     if not values:
         raise InputError(f"{name}: has no values; write {name}=VALUE,VALUE")

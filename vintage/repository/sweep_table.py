@@ -81,7 +81,7 @@ def rank(root: Path) -> Ranking:
     rows = tried[0].validation.rows
     losses = [each.validation.row_losses for each in tried]
     beside = beside_best(losses, rows.groups, settings.confidence, settings.seed)
-    if any(each.seed_variance is None for each in losses):
+    if beside and any(each.seed_variance is None for each in losses):
         notes.append(
             "No setting is called worse, because too few replicas leave out the same rows to tell "
             "what the seeds change; set train.replicas to 16 or more."
@@ -96,9 +96,11 @@ def table_lines(ranking: Ranking) -> Iterator[str]:
     """For a terminal."""
     confidence = load_params().evaluate.confidence
     tried = ranking.tried
-    yield from (*wrapped(f"{len(tried)} settings by their log loss on {ranking.rows}"), "")
+    said = "1 setting by its" if len(tried) == 1 else f"{len(tried)} settings by their"
+    yield from (*wrapped(f"{said} log loss on {ranking.rows}"), "")
     yield from aligned(*_table(ranking, confidence))
-    for note in (_summary(ranking, confidence), *ranking.notes, _next_step(tried[0])):
+    summary = [_summary(ranking, confidence)] if ranking.beside else []
+    for note in (*summary, *ranking.notes, _next_step(tried[0])):
         yield from ("", *wrapped(note))
 
 
