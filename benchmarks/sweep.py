@@ -1,6 +1,6 @@
 """A search of many settings beside runs of one by DVC, measured one after the other.
 
-    python -m benchmarks.sweep                   50 settings, five minutes on two cores
+    python -m benchmarks.sweep                   50 settings
     python -m benchmarks.sweep --settings 10     fewer of them
 
 In a temporary clone of the working tree, with the default table and parameters. Processor time is
@@ -34,12 +34,7 @@ class Cost(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--settings", type=int, default=50, metavar="N", help="5, 10, 15 ... 100")
-    n_rates = parser.parse_args().settings // len(DROPOUTS)
-    n_settings = n_rates * len(DROPOUTS)
-    grid = [
-        f"train.learning_rate={','.join(RATES[:n_rates])}",
-        f"model.dropout={','.join(DROPOUTS)}",
-    ]
+    grid, n_settings = grid_of(parser.parse_args().settings)
     with tempfile.TemporaryDirectory() as folder:
         project = copy_working_tree(Path(folder) / "project")
         cost_of(project, "dvc", "repro", "evaluate")
@@ -62,6 +57,16 @@ def main() -> None:
         print(f"| {name} | {cost.wall:.0f} | {cost.cpu:.0f} | {ratio:.2f} | {cost.memory:.0f} |")
     if n_settings == 50:
         print(f"\nTo reach: {n_settings} settings in less time than {MOST_RUNS} runs.")
+
+
+def grid_of(n_settings: int) -> tuple[list[str], int]:
+    """A grid of about so many settings, of 5 at least and 100 at most; and of how many."""
+    n_rates = min(max(1, n_settings // len(DROPOUTS)), len(RATES))
+    grid = [
+        f"train.learning_rate={','.join(RATES[:n_rates])}",
+        f"model.dropout={','.join(DROPOUTS)}",
+    ]
+    return grid, n_rates * len(DROPOUTS)
 
 
 def cost_of(project: Project, *command: str) -> Cost:

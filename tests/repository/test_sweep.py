@@ -16,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from benchmarks.sweep import grid_of
 from tests.conftest import GIT_USER, PARAMS, ROOT, Project, Run, environment, only_error
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
@@ -468,3 +469,9 @@ def test_without_a_commit_it_says_to_make_one(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^HEAD: this repository has no commit yet; commit first"):
         Search(Path())
+
+
+@pytest.mark.parametrize(("asked", "made"), [(0, 5), (3, 5), (14, 10), (50, 50), (999, 100)])
+def test_the_benchmark_has_a_grid_whatever_is_asked(asked: int, made: int) -> None:
+    assignments, n_settings = grid_of(asked)
+    assert len(parse_grid(assignments)) == n_settings == made
