@@ -316,14 +316,14 @@ def test_the_stages_whose_outputs_an_experiment_lacks() -> None:
 @pytest.mark.parametrize("val_size", ["folds", 0.3])
 def test_the_validation_score_is_that_of_the_stage_evaluate(run: Run, val_size: object) -> None:
     rows = [f"{i % 7},{i * i % 11},{'abc'[i % 3]}\n" for i in range(90)]
-    changes = {"split.val_size": val_size, "train.replicas": 9, "split.group_by": "none"}
+    changes = {"split.val_size": val_size, "train.replicas": 8, "split.group_by": "none"}
     root = run("x,y,kind\n" + "".join(rows), "split", "train", "evaluate", **changes)
     validation = validate(read_checkpoint(root / "data/checkpoint"), read_tensors(root))
     expected = read_json(root / "metrics/details.json", Evaluation).val
     assert plain_scores(validation.rows.labels, validation.probabilities) == expected
     assert validation.row_losses.mean == pytest.approx(expected["log_loss"], abs=1e-6)
     known = validation.row_losses.seed_variance
-    assert (known is None) == (val_size == "folds")  # one replica a fold, but for the first
+    assert (known is None) == (val_size == "folds")  # one replica a fold
 
 
 def identify(monkeypatch: pytest.MonkeyPatch) -> None:
