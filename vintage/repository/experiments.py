@@ -44,7 +44,8 @@ def write_experiment(
             return done.stdout.decode().strip()
 
         git("read-tree", base)
-        git("rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch", "--", *removed)
+        if removed:
+            git("rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch", "--", *removed)
         prefix = git("rev-parse", "--show-prefix")
         for path, content in files.items():
             blob = git("hash-object", "-w", "--stdin", stdin=content)
