@@ -43,12 +43,10 @@ def main() -> None:
     order = np.argsort(np.concatenate([train.rows, val.rows]))
     features = np.concatenate([train.features, val.features])[order]
     labels = np.concatenate([train.labels, val.labels])[order]
-    if sampled and len(np.unique(labels)) < len(schema.classes):
-        known = {schema.classes[label] for label in np.unique(labels)}
-        rare = ", ".join(repr(name) for name in schema.classes if name not in known)
+    if sampled and len(np.unique(labels)) < 2:
         raise console.InputError(
-            f"params.yaml: data.target: class {rare} has so few rows that none is among the "
-            f"{len(labels)} that the baselines learn from; join it with another class"
+            f"params.yaml: data.target: all {len(labels)} rows of the sample that the baselines "
+            "learn from are of one class; the others are too rare, so leave out rows of this one"
         )
     if len(np.unique(labels)) < 2:
         raise console.InputError(

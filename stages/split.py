@@ -19,7 +19,9 @@ SCRATCH = Path("data/scratch")
 
 
 def main() -> None:
-    for line in store_split(load_params(), TENSORS, SCRATCH):
+    params = load_params()
+    streaming = params.compute.streaming
+    for line in store_split(params.data, params.split, streaming, TENSORS, SCRATCH):
         console.say(line)
 
 

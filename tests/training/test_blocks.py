@@ -176,7 +176,7 @@ def test_a_cut_file_and_one_of_another_split(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_stages_say_what_is_of_a_sample(fresh: Project) -> None:
     """With bounds so low that the table of the tests is a large one."""
-    fresh.edit("vintage/base/tensors.py", "LARGE = 2**25", "LARGE = 1_000")
+    fresh.edit("vintage/base/tensors.py", "LARGE = 2**25", "LARGE = 2_000")
     fresh.edit("vintage/base/tensors.py", "SAMPLED_ROWS = 200_000", "SAMPLED_ROWS = 150")
     fresh.set_params(**{"split.by": "hash", "split.val_size": 0.1})
     fresh.set_params(**{"train.epochs": 2, "train.replicas": 2, "evaluate.resamples": 100})

@@ -6,6 +6,7 @@ the table, and the checkpoint says what it was trained with.
 """
 
 import filecmp
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,9 +48,12 @@ def check_provenance(params: Params) -> Iterator[str]:
 
 def _check_tensors(params: Params) -> Iterator[str]:
     """Split the table once more and compare."""
-    with tempfile.TemporaryDirectory(dir=TENSORS.parent, suffix=".tmp") as name:
+    # beside the tensors, where there is room for as much, unless nothing can be written there
+    parent = TENSORS.parent if os.access(TENSORS.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=parent, suffix=".tmp") as name:
         folder = Path(name)
-        store_split(params, folder, folder / "scratch")
+        streaming = params.compute.streaming
+        store_split(params.data, params.split, streaming, folder, folder / "scratch")
         for made in sorted(folder.iterdir()):
             if not filecmp.cmp(made, TENSORS / made.name, shallow=False):
                 yield (

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from vintage.base.machine import keep_freed_memory
-from vintage.base.params import Params
+from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import write_examples, write_schema
 from vintage.table.dataset import load_dataset
 from vintage.table.sharing import examples_of, schema_of, share_out
@@ -12,7 +13,13 @@ from vintage.table.streamed import is_in_parts, split_in_parts
 from vintage.table.summary import summary
 
 
-def store_split(params: Params, folder: Path, scratch: Path) -> Iterator[str]:
+def store_split(
+    data: DataParams,
+    split: SplitParams,
+    streaming: Literal["auto"] | bool,
+    folder: Path,
+    scratch: Path,
+) -> Iterator[str]:
     """Write `{train,val,test}.safetensors` and `schema.json`; returns what is to be told of them.
 
     Args:
@@ -22,15 +29,15 @@ def store_split(params: Params, folder: Path, scratch: Path) -> Iterator[str]:
     Raises:
         InputError: the table or the parameters make no split.
     """
-    if is_in_parts(params.data, params.split, params.compute.streaming):
-        schema, lines = split_in_parts(params.data, params.split, folder, scratch)
+    if is_in_parts(data, split, streaming):
+        schema, lines = split_in_parts(data, split, folder, scratch)
         write_schema(folder / "schema.json", schema)
         return lines
     keep_freed_memory()
-    data = load_dataset(params.data, params.split)
-    shared = share_out(data, params.data.kinds, params.split)
-    for name, examples in examples_of(data, shared).items():
+    table = load_dataset(data, split)
+    shared = share_out(table, data.kinds, split)
+    for name, examples in examples_of(table, shared).items():
         write_examples(folder / f"{name}.safetensors", examples)
-    schema = schema_of(data, shared, params.data)
+    schema = schema_of(table, shared, data)
     write_schema(folder / "schema.json", schema)
-    return summary(data, shared, schema, params.data)
+    return summary(table, shared, schema, data)
