@@ -193,6 +193,6 @@ def test_the_stages_say_what_is_of_a_sample(fresh: Project) -> None:
         for part, n_rows in expected.items():
             assert f"of {n_rows} {part} rows, " in printed[stage]
     page = (fresh.root / "metrics/report.md").read_text()
-    assert f"Of the {counts.test} test rows, some are scored" in page
+    assert f"Of the {counts.test} test rows, a sample is scored" in page
     scored = (fresh.root / "metrics/predictions.csv").read_text().count("\n") - 1
     assert 100 < scored < 200 < counts.test
