@@ -19,12 +19,11 @@ from tests.conftest import Project, only_error
 from tests.tables import data_params, split_params
 from vintage.base.console import InputError
 from vintage.base.params import DataParams, SplitParams
-from vintage.base.tensors import write_examples, write_schema
-from vintage.table.dataset import load_dataset
+from vintage.base.tensors import write_schema
 from vintage.table.resplit import why_fixed
-from vintage.table.sharing import examples_of, schema_of, share_out
+from vintage.table.store import store_split
 from vintage.table.streamed import is_in_parts, split_in_parts
-from vintage.table.summary import NOT_LOOKED_AT, summary
+from vintage.table.summary import NOT_LOOKED_AT
 
 FILES = ["train.safetensors", "val.safetensors", "test.safetensors", "schema.json"]
 
@@ -48,13 +47,7 @@ def _small_parts() -> Iterator[None]:
 
 
 def in_memory(folder: Path, data: DataParams, split: SplitParams) -> list[str]:
-    table = load_dataset(data, split)
-    shared = share_out(table, data.kinds, split)
-    for name, examples in examples_of(table, shared).items():
-        write_examples(folder / f"{name}.safetensors", examples)
-    schema = schema_of(table, shared, data)
-    write_schema(folder / "schema.json", schema)
-    return list(summary(table, shared, schema, data))
+    return list(store_split(data, split, False, folder, folder / "scratch"))
 
 
 def in_parts(folder: Path, data: DataParams, split: SplitParams) -> list[str]:
