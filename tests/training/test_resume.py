@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from tests.conftest import Project
-from tests.processes import REPRO, TRAIN, Command, Group, Training, start
+from tests.processes import REPRO, TRAIN, Command, Training, start
 
 pytestmark = pytest.mark.slow
 
@@ -22,10 +22,6 @@ MOMENTS = int(os.environ.get("MOMENTS", "3"))
 LOSSES = "metrics/losses.json"
 STATE = "data/resume/train.safetensors"
 CONTINUING = re.compile(r"^continuing after epoch \d+, from data/resume/train\.safetensors$", re.M)
-
-
-def in_the_loop(group: Group) -> bool:
-    return "epoch " in group.shown and "epoch 150/150" not in group.shown
 
 
 def leftovers(project: Project) -> list[str]:
@@ -56,20 +52,15 @@ def assert_trained(project: Project, training: Training) -> None:
 def test_kill_9_at_random_moments(
     training: Training, command: Command, rng: random.Random, tmp_path: Path
 ) -> None:
-    killed_in_the_loop = continued = 0
     for index in range(MOMENTS):
         project = training.copy_to(tmp_path / str(index))
         group = start(project, *command)
         group.run_for(training.seconds[command] * (index + rng.random()) / MOMENTS)
         group.kill()
-        killed_in_the_loop += in_the_loop(group)
         saved = (project.root / STATE).exists()
         shown = finish(project, training)
         assert bool(CONTINUING.search(shown)) == saved, shown
-        continued += saved
         assert leftovers(project) == []
-    print(f"{killed_in_the_loop} of {MOMENTS} were killed in the loop, {continued} continued")
-    assert killed_in_the_loop >= continued >= 1
 
 
 def test_kill_9_while_the_state_is_saved(training: Training, tmp_path: Path) -> None:
