@@ -18,7 +18,8 @@ import numpy as np
 from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.params import load_params
-from vintage.base.tensors import read_or_sample, read_schema, sampled_counts
+from vintage.base.tensors import read_parts, read_schema
+from vintage.base.waiting import waiting
 from vintage.scores.baselines import BASELINES, UnaffordableError, predict_baseline
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
@@ -31,14 +32,8 @@ SCORES = Path("metrics/baseline.json")
 def main() -> None:
     params = load_params()
     schema = read_schema(TENSORS / "schema.json")
-    parts = {
-        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
-        for name in ("train", "val", "test")
-    }
+    parts, sampled = read_parts(TENSORS, schema)
     train, val, test = parts.values()
-    sampled = sampled_counts(parts, schema)
-    for name, n_rows in sampled.items():
-        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are used, by their ids")
     # in the order of the table, so that the size of the validation part makes no difference
     order = np.argsort(np.concatenate([train.rows, val.rows]))
     features = np.concatenate([train.features, val.features])[order]
@@ -57,15 +52,17 @@ def main() -> None:
     scores = {}
     for name in BASELINES:
         try:
-            probabilities = predict_baseline(
-                name, schema.features, features, labels, test.features, len(schema.classes)
-            )
+            with waiting(f"fitting {name}"):
+                probabilities = predict_baseline(
+                    name, schema.features, features, labels, test.features, len(schema.classes)
+                )
         except UnaffordableError as error:
             console.say(f"{name}: left out, {error}")
             continue
-        scores[name] = scores_with_bounds(
-            test.labels, probabilities, test.groups, params.evaluate.confidence
-        )
+        with waiting(f"scoring {name}"):
+            scores[name] = scores_with_bounds(
+                test.labels, probabilities, test.groups, params.evaluate.confidence
+            )
         predictions = Predictions.of(test, schema.classes, probabilities)
         write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")

@@ -17,7 +17,8 @@ from vintage.base.losses import LossRecord
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
 from vintage.base.recipe import resolved_values
-from vintage.base.tensors import read_or_sample, sampled_counts, unknown_counts
+from vintage.base.tensors import read_parts, unknown_counts
+from vintage.base.waiting import waiting
 from vintage.network.checkpoint import read_checkpoint
 from vintage.report.figures import Drawn, write_figures
 from vintage.scores.evaluation import (
@@ -43,18 +44,15 @@ def main() -> None:
 
     checkpoint = read_checkpoint(CHECKPOINT, params.train.device)
     ensemble, manifest, schema = checkpoint
-    parts = {
-        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
-        for name in ("train", "val", "test")
-    }
-    sampled = sampled_counts(parts, schema)
+    parts, sampled = read_parts(TENSORS, schema)
     losses = read_json(METRICS / "losses.json", list[LossRecord])
     if len(losses) != manifest.n_epochs:
         raise console.InputError(
             f"{METRICS / 'losses.json'}: counts {len(losses)} epochs, and the checkpoint "
             f"{manifest.n_epochs}; run `dvc repro`"
         )
-    by_replica = {name: checkpoint.predict_proba(part.features) for name, part in parts.items()}
+    with waiting("predicting"):
+        by_replica = {name: checkpoint.predict_proba(part.features) for name, part in parts.items()}
     mean = {name: probabilities.mean(axis=0) for name, probabilities in by_replica.items()}
     val_labels, train = parts["val"].labels, parts["train"]
     if train.folds is not None:
@@ -64,12 +62,15 @@ def main() -> None:
     test = parts["test"]
     scored = test.labels, mean["test"], test.groups
     confidence = params.evaluate.confidence
+    with waiting("scoring"):
+        test_scores = scores_with_bounds(*scored, confidence)
+        classes = class_table(*scored, schema.classes, confidence)
 
     details = {
-        "test": scores_with_bounds(*scored, confidence),
+        "test": test_scores,
         "train": plain_scores(train.labels, mean["train"]),
         "val": plain_scores(val_labels, mean["val"]),
-        "classes": class_table(*scored, schema.classes, confidence),
+        "classes": classes,
         "epochs": {
             "trained": manifest.n_epochs,
             "best": best_epoch(losses),
@@ -89,11 +90,10 @@ def main() -> None:
 
     predictions = Predictions.of(test, schema.classes, mean["test"])
     write_predictions(METRICS / "predictions.csv", predictions)
-    write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
+    with waiting("drawing"):
+        write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
     write_json(METRICS / "details.json", evaluation.model_dump(exclude_unset=True))
     write_json(METRICS / "evaluation.json", evaluation.headline())
-    for name, n_rows in sampled.items():
-        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are scored, by their ids")
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 
 

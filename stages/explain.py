@@ -18,7 +18,8 @@ from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import load_params
-from vintage.base.tensors import read_or_sample, sampled_counts
+from vintage.base.tensors import read_parts
+from vintage.base.waiting import waiting
 from vintage.explain.drift import drifted_columns
 from vintage.explain.explanation import Explanation
 from vintage.explain.importance import permutation_importances
@@ -40,24 +41,20 @@ def main() -> None:
 
     checkpoint = read_checkpoint(CHECKPOINT, params.train.device)
     schema = checkpoint.schema
-    parts = {
-        name: read_or_sample(TENSORS / f"{name}.safetensors", schema)
-        for name in ("train", "val", "test")
-    }
+    parts, sampled = read_parts(TENSORS, schema)
     train, val, test = parts.values()
-    sampled = sampled_counts(parts, schema)
-    for name, n_rows in sampled.items():
-        console.say(f"of {n_rows} {name} rows, {len(parts[name].rows)} are used, by their ids")
-    probabilities = checkpoint.predict_proba(test.features).mean(axis=0)
-
     started = time.monotonic()
-    importance, n_rows, n_repeats = permutation_importances(
-        checkpoint, schema.features, test, confidence, seed
-    )
-    columns = [each.column for each in importance]
-    mistakes = worst_mistakes(test, probabilities, schema.classes, schema.features, columns)
-    slices, n_slices = worse_slices(test, probabilities, schema.features, columns, confidence, seed)
-    drift = drifted_columns(train, test, schema.features)
+    with waiting("importance, mistakes, slices, drift"):
+        probabilities = checkpoint.predict_proba(test.features).mean(axis=0)
+        importance, n_rows, n_repeats = permutation_importances(
+            checkpoint, schema.features, test, confidence, seed
+        )
+        columns = [each.column for each in importance]
+        mistakes = worst_mistakes(test, probabilities, schema.classes, schema.features, columns)
+        slices, n_slices = worse_slices(
+            test, probabilities, schema.features, columns, confidence, seed
+        )
+        drift = drifted_columns(train, test, schema.features)
     console.say(f"importance, mistakes, slices, drift: {time.monotonic() - started:.1f} s")
 
     started = time.monotonic()

@@ -17,6 +17,7 @@ from vintage.base import console
 from vintage.base.files import read_bytes, read_json, write_bytes, write_json
 from vintage.base.params import load_params
 from vintage.base.tensors import read_schema
+from vintage.base.waiting import waiting
 from vintage.explain.explanation import Explanation
 from vintage.report.differences import Candidate
 from vintage.report.environment import differing_packages
@@ -52,7 +53,8 @@ def main() -> None:
     figures = {name: read_bytes(METRICS / "figures" / name) for name in FIGURES}
 
     network = Candidate(predictions, params.train.replicas, replica_stds(evaluation.replicas))
-    rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
+    with waiting("comparing"):
+        rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
     packages = list(differing_packages(Path(), PINS))
     page = report_page(
         Facts(params, schema, evaluation, predictions, scores, rivals, explanation, packages)

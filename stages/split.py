@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vintage.base import console
 from vintage.base.params import load_params
+from vintage.base.waiting import waiting
 from vintage.table.store import store_split
 
 TENSORS = Path("data/tensors")
@@ -21,7 +22,9 @@ SCRATCH = Path("data/scratch")
 def main() -> None:
     params = load_params()
     streaming = params.compute.streaming
-    for line in store_split(params.data, params.split, streaming, TENSORS, SCRATCH):
+    with waiting("splitting"):
+        lines = list(store_split(params.data, params.split, streaming, TENSORS, SCRATCH))
+    for line in lines:
         console.say(line)
 
 

@@ -20,6 +20,7 @@ from vintage.base.files import write_json
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import ModelParams, TrainParams, load_params
 from vintage.base.tensors import Features
+from vintage.base.waiting import waiting
 from vintage.network.ensemble import Ensemble
 from vintage.scores.rows import Floats
 from vintage.scores.splits import Splits, SplitScores
@@ -42,14 +43,16 @@ def main() -> None:
         console.say(f"no other splits: {reason}")
         return
 
-    data = load_dataset(params.data, params.split)
+    with waiting("reading the table"):
+        data = load_dataset(params.data, params.split)
     splits = other_splits(data, params.data, params.split, n_splits)
     size = max(1, HELD_ROWS // len(data.labels))
     scores: dict[str, SplitScores] = {}
     while held := list(itertools.islice(splits, size)):
         console.say(f"training {params.train.replicas} replicas on each of {len(held)} splits")
-        trainings = [prepared(params.model, params.train, split) for split in held]
-        train_all(trainings)
+        with waiting("training"):
+            trainings = [prepared(params.model, params.train, split) for split in held]
+            train_all(trainings)
         for split, training in zip(held, trainings, strict=True):
             predicted = predict_mean(training.ensemble, split.parts["test"].features)
             scores[str(split.seed)] = SplitScores.of(split.parts, split.schema.classes, predicted)

@@ -21,6 +21,7 @@ import torch
 from vintage.base import console
 from vintage.base.params import ModelParams, TrainParams, load_params
 from vintage.base.tensors import Examples, PartFile, is_large, read_examples, read_schema
+from vintage.base.waiting import waiting
 from vintage.network import workers
 from vintage.training.blocks import CALIBRATED_ROWS, FITTED_ROWS
 from vintage.training.prepare import prepare
@@ -56,17 +57,19 @@ def train_as_one() -> None:
     parts: list[PartFile] | list[Examples]
     if is_large(schema.rows.train, schema):
         parts = files = [PartFile(path, schema) for path in paths]
-        training = prepare(params.model, params.train, schema, files[0], files[1])
+        with waiting("preparing"):
+            training = prepare(params.model, params.train, schema, files[0], files[1])
         console.say(
             f"{schema.rows.train} train rows are read in blocks; columns are normalized by up "
             f"to {FITTED_ROWS} of them, and the temperature is that of up to {CALIBRATED_ROWS} "
             "validation rows"
         )
     else:
-        parts = examples = [read_examples(path, schema) for path in paths]
-        train_rows, val_rows = ((part.features, part.labels) for part in examples)
-        folds = examples[0].folds
-        training = prepare(params.model, params.train, schema, train_rows, val_rows, folds)
+        with waiting("preparing"):
+            parts = examples = [read_examples(path, schema) for path in paths]
+            train_rows, val_rows = ((part.features, part.labels) for part in examples)
+            folds = examples[0].folds
+            training = prepare(params.model, params.train, schema, train_rows, val_rows, folds)
     if workers.rank():
         training.run()
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vintage.base import console, numerics
-from vintage.repository.waiting import waiting
+from vintage.base.waiting import waiting
 
 CHECKPOINT = "data/checkpoint"
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"

@@ -11,7 +11,7 @@ from tests.conftest import ROOT, environment
 
 WAITS = """
 import time
-from vintage.repository import waiting
+from vintage.base import waiting
 waiting.SILENT = 0.05
 with waiting.waiting("comparing"):
     time.sleep(0.5)

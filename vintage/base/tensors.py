@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple, Self
 
@@ -19,8 +19,9 @@ import safetensors
 import safetensors.numpy
 from pydantic import Field, model_validator
 
-from vintage.base.console import InputError, one_line
+from vintage.base.console import InputError, one_line, say
 from vintage.base.files import Strict, check_regular, read_json, write_bytes, write_json
+from vintage.base.waiting import waiting
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lists others
 
@@ -335,10 +336,18 @@ def read_or_sample(path: Path, schema: Schema) -> Examples:
     return PartFile(path, schema).sample(SAMPLED_ROWS)
 
 
-def sampled_counts(parts: Mapping[str, Examples], schema: Schema) -> dict[str, int]:
-    """By part, how many rows there are in all, of those that `read_or_sample` has not all of."""
-    all_rows = {name: int(getattr(schema.rows, name)) for name in parts}
-    return {name: n for name, n in all_rows.items() if n != len(parts[name].labels)}
+def read_parts(folder: Path, schema: Schema) -> tuple[dict[str, Examples], dict[str, int]]:
+    """Train, validation and test rows; and of each part that is a sample, see `read_or_sample`, the
+    number of all its rows, which is said, too."""
+    parts, sampled = {}, {}
+    for name in ("train", "val", "test"):
+        with waiting(f"reading {name} rows"):
+            parts[name] = read_or_sample(folder / f"{name}.safetensors", schema)
+        n_read, n_rows = len(parts[name].rows), int(getattr(schema.rows, name))
+        if n_read != n_rows:
+            sampled[name] = n_rows
+            say(f"of {n_rows} {name} rows, {n_read} are used, by their ids")
+    return parts, sampled
 
 
 def read_safetensors(path: Path) -> Tensors:

@@ -8,6 +8,7 @@ from typing import Any
 from vintage.base.console import InputError, one_line, say
 from vintage.base.files import write_bytes
 from vintage.base.params import PARAMS_PATH, load_params
+from vintage.base.waiting import waiting
 from vintage.repository.params_file import Key, with_values
 from vintage.repository.propose import (
     Column,
@@ -18,7 +19,6 @@ from vintage.repository.propose import (
     propose_target,
     propose_time,
 )
-from vintage.repository.waiting import waiting
 
 NONE = "none"
 # what said something of the table before

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from vintage.base.console import InputError, one_line, say
 from vintage.base.files import write_json
+from vintage.base.waiting import waiting
 from vintage.repository.cache import md5_of
 from vintage.repository.git import find_commit
 from vintage.repository.lock_file import LOCK_FILE
 from vintage.repository.rerun import Rerun, Result
-from vintage.repository.waiting import waiting
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
 
