@@ -35,14 +35,15 @@ from stages.splits import predict_mean, prepared
 from vintage.base.params import DataParams, Params, load_params
 from vintage.report.differences import Candidate, paired_differences
 from vintage.report.pairing import pair_rows
-from vintage.report.recipes import Settings, recipe_differences
+from vintage.report.recipes import Settings, common_splits, recipe_differences
 from vintage.scores.evaluation import replica_scores, replica_stds
 from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions
-from vintage.scores.splits import SplitScores
+from vintage.scores.splits import Splits, SplitScores
 from vintage.table.dataset import Dataset, load_dataset
 from vintage.table.resplit import OtherSplit
 from vintage.table.sharing import examples_of, schema_of, share_out
+from vintage.table.split import n_turns
 from vintage.training.pack import train_all
 from vintage.training.prepare import Training
 
@@ -65,7 +66,7 @@ class Side(NamedTuple):
     """What one training of the recipe leaves."""
 
     model: Candidate
-    splits: list[SplitScores]
+    splits: Splits
 
 
 def load(table: str, params: Params) -> tuple[Dataset, DataParams]:
@@ -83,11 +84,15 @@ def load(table: str, params: Params) -> tuple[Dataset, DataParams]:
 def splits_of(
     dataset: Dataset, data: DataParams, params: Params, pair: int
 ) -> Iterator[OtherSplit]:
-    """One, and `evaluate.splits` others, that no other pair has."""
-    n_splits = params.evaluate.splits + 1
-    for seed in range(pair * n_splits, (pair + 1) * n_splits):
-        shared = share_out(dataset, data.kinds, params.split.model_copy(update={"seed": seed}))
-        yield OtherSplit(seed, examples_of(dataset, shared), schema_of(dataset, shared, data))
+    """One, and `evaluate.splits` others, of seeds that no other pair has."""
+    n_splits, n_of_seed = params.evaluate.splits, n_turns(len(dataset.labels), params.split)
+    first = pair * (n_splits + 1)
+    turns = [(first, 0), *((first + 1 + n // n_of_seed, n % n_of_seed) for n in range(n_splits))]
+    for number, (seed, turn) in enumerate(turns):
+        split = params.split.model_copy(update={"seed": seed})
+        shared = share_out(dataset, data.kinds, split, turn)
+        schema = schema_of(dataset, shared, data)
+        yield OtherSplit(seed, number, examples_of(dataset, shared), schema)
 
 
 def trainings_of(splits: list[OtherSplit], params: Params, seed: int) -> list[Training]:
@@ -97,19 +102,16 @@ def trainings_of(splits: list[OtherSplit], params: Params, seed: int) -> list[Tr
 
 def side_of(splits: list[OtherSplit], trainings: list[Training]) -> Side:
     """The model of the first split, and the recipe's scores on the others."""
-    scores = [
-        SplitScores.of(
-            split.parts,
-            split.schema.classes,
-            predict_mean(training.ensemble, split.parts["test"].features),
-        )
-        for split, training in zip(splits[1:], trainings[1:], strict=True)
-    ]
+    by_seed: dict[str, list[SplitScores]] = {}
+    for split, training in zip(splits[1:], trainings[1:], strict=True):
+        predicted = predict_mean(training.ensemble, split.parts["test"].features)
+        scores = SplitScores.of(split.parts, split.schema.classes, predicted)
+        by_seed.setdefault(str(split.seed), []).append(scores)
     test = splits[0].parts["test"]
     by_replica = trainings[0].ensemble.predict_proba(torch.from_numpy(test.features)).numpy()
     stds = replica_stds(replica_scores(test.labels, by_replica)) if len(by_replica) > 1 else {}
     predictions = Predictions.of(test, splits[0].schema.classes, by_replica.mean(axis=0))
-    return Side(Candidate(predictions, len(by_replica), stds), scores)
+    return Side(Candidate(predictions, len(by_replica), stds), Splits(splits=by_seed))
 
 
 def wrong_metrics(a: Side, b: Side, params: Params) -> tuple[list[str], list[str]]:
@@ -121,7 +123,7 @@ def wrong_metrics(a: Side, b: Side, params: Params) -> tuple[list[str], list[str
         Candidate(pairing.b, b.model.replicas, b.model.stds),
         settings,
     )
-    both = list(zip(a.splits, b.splits, strict=True))
+    both = common_splits(a.splits, b.splits)
     recipes = recipe_differences(both, Settings(settings.confidence, settings.margin))
     of_models, of_recipes = (
         [name for name, each in found.items() if each.verdict != "no difference"]

@@ -47,7 +47,7 @@ def main() -> None:
         data = load_dataset(params.data, params.split)
     splits = other_splits(data, params.data, params.split, n_splits)
     size = max(1, HELD_ROWS // len(data.labels))
-    scores: dict[str, SplitScores] = {}
+    by_seed: dict[str, list[SplitScores]] = {}
     while held := list(itertools.islice(splits, size)):
         console.say(f"training {params.train.replicas} replicas on each of {len(held)} splits")
         with waiting("training"):
@@ -55,15 +55,17 @@ def main() -> None:
             train_all(trainings)
         for split, training in zip(held, trainings, strict=True):
             predicted = predict_mean(training.ensemble, split.parts["test"].features)
-            scores[str(split.seed)] = SplitScores.of(split.parts, split.schema.classes, predicted)
-    write_json(SCORES, Splits(splits=scores).model_dump())
-    losses = [each.scores["log_loss"] or 0.0 for each in scores.values()]
+            scores = SplitScores.of(split.parts, split.schema.classes, predicted)
+            by_seed.setdefault(str(split.seed), []).append(scores)
+    found = Splits(splits=by_seed)
+    write_json(SCORES, found.model_dump())
+    losses = [each.scores["log_loss"] or 0.0 for each in found.all_splits]
     console.say(f"log loss from {min(losses):.4f} to {max(losses):.4f}; see {SCORES}")
 
 
 def prepared(model: ModelParams, train: TrainParams, split: OtherSplit) -> Training:
     """The training of a split, with seeds that no other split has."""
-    seed = (train.seed + (split.seed + 1) * train.replicas) % 2**32
+    seed = (train.seed + (split.number + 1) * train.replicas) % 2**32
     rows, val = split.parts["train"], split.parts["val"]
     return prepare(
         model,

@@ -1,6 +1,7 @@
-"""The corrected resampled t-test, against numbers that are worked out in another way."""
+"""The test of recipes over splits, against numbers that are worked out in another way."""
 
-from itertools import pairwise
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -18,46 +19,66 @@ from benchmarks.simulate_retrainings import (
 )
 from tests.conftest import PARAMS
 from vintage.base.params import load_params
-from vintage.report.recipes import Settings, common_splits, detectable, recipe_differences
+from vintage.report.recipes import (
+    RecipeDifference,
+    Settings,
+    common_splits,
+    detectable,
+    recipe_differences,
+)
 from vintage.scores.metrics import METRICS, compared_metrics
 from vintage.scores.splits import Splits, SplitScores
 from vintage.training.pack import train_all
 
 SETTINGS = Settings(confidence=0.95, margin=0.01)
+COMPARED = compared_metrics()
 DRAW = np.random.default_rng(4)
 DIFFERENCES = DRAW.normal(0.02, 0.02, 10).round(6)
 
 
-def splits(values: list[float | None], n_test: int = 100, n_train: int = 400) -> Splits:
-    found = {
-        str(seed): SplitScores(
-            test_rows=n_test,
-            train_rows=n_train,
-            test_digest=f"{seed}",
+def splits(values: Sequence[float | None], n_turns: int = 1) -> Splits:
+    found: dict[str, list[SplitScores]] = {}
+    for number, value in enumerate(values):
+        scores = SplitScores(
+            test_rows=100,
+            train_rows=400,
+            test_digest=f"{number}",
             scores=dict.fromkeys(METRICS, value),
         )
-        for seed, value in enumerate(values)
-    }
+        found.setdefault(str(number // n_turns), []).append(scores)
     return Splits(splits=found)
 
 
-def compare(values: list[float | None], others: list[float | None] | None = None) -> dict:  # type: ignore[type-arg]
-    pairs = common_splits(splits(others or [0.5] * len(values)), splits(values))
+def compare(values: Sequence[float | None], n_turns: int = 1) -> dict[str, RecipeDifference]:
+    pairs = common_splits(splits([0.5] * len(values), n_turns), splits(values, n_turns))
     return recipe_differences(pairs, SETTINGS)
 
 
-def test_it_is_the_test_of_nadeau_and_bengio() -> None:
-    found = compare([0.5 + float(each) for each in DIFFERENCES])
-    error = np.sqrt((1 / 10 + 100 / 400) * DIFFERENCES.var(ddof=1))
-    p_value = 2 * stats.t.sf(abs(DIFFERENCES.mean()) / error, 9)
-    n_metrics = len(compared_metrics())
+@pytest.mark.parametrize(
+    ("n_turns", "variance", "freedom"),
+    [
+        (1, (1 / 10 + 100 / 400) * DIFFERENCES.var(ddof=1), 9),  # Nadeau and Bengio's
+        (5, 10 * DIFFERENCES.var() / 8 / 5, 8),  # of all rows, from four free numbers of each seed
+        (10, DIFFERENCES.var(ddof=1) / 10, 9),  # as if independent
+    ],
+)
+def test_the_fewer_rows_splits_share_the_more_they_show(
+    n_turns: int, variance: float, freedom: float
+) -> None:
+    found = compare([0.5 + float(each) for each in DIFFERENCES], n_turns)
+    error = np.sqrt(variance)
+    p_value = 2 * stats.t.sf(abs(DIFFERENCES.mean()) / error, freedom)
+    n_metrics = len(COMPARED)
     for metric in found.values():
+        assert metric.low is not None
+        assert metric.high is not None
         assert metric.difference == pytest.approx(DIFFERENCES.mean())
         assert metric.p_value == pytest.approx(min(1, n_metrics * p_value))
-        half_width = stats.t.isf(0.05 / n_metrics / 2, 9) * error
+        half_width = stats.t.isf(0.05 / n_metrics / 2, freedom) * error
         assert metric.low == pytest.approx(DIFFERENCES.mean() - half_width)
         assert metric.high == pytest.approx(DIFFERENCES.mean() + half_width)
-        assert (metric.verdict == "no difference") == (metric.low <= 0 <= metric.high)
+        excludes_zero = metric.low > 0 or metric.high < 0
+        assert (metric.verdict != "no difference") == excludes_zero
 
 
 def test_the_probabilities_are_areas_of_a_student_distribution() -> None:
@@ -65,7 +86,9 @@ def test_the_probabilities_are_areas_of_a_student_distribution() -> None:
     error = np.sqrt((1 / 10 + 100 / 400) * DIFFERENCES.var(ddof=1))
     density = stats.t(9, DIFFERENCES.mean(), error).pdf
     edges = [-1, -0.01, 0.01, 1]
-    areas = [quad(density, *ends, points=[0.02], limit=200)[0] for ends in pairwise(edges)]
+    areas = [
+        quad(density, *ends, points=[0.02], limit=200)[0] for ends in itertools.pairwise(edges)
+    ]
     accuracy, log_loss = found["accuracy"], found["log_loss"]
     shares = [accuracy.worse, accuracy.equal, accuracy.better]
     assert shares == pytest.approx(areas, abs=1e-5)
@@ -75,25 +98,41 @@ def test_the_probabilities_are_areas_of_a_student_distribution() -> None:
 def test_what_cannot_be_judged_is_not() -> None:
     assert compare([0.5, 0.5])["accuracy"].equal == 1
     for values in ([0.7, 0.7], [0.7], [None, 0.7]):
-        metric = compare(values)["accuracy"]  # type: ignore[arg-type]
+        metric = compare(values)["accuracy"]
         assert metric.difference == pytest.approx(0.2)
         assert (metric.p_value, metric.verdict) == (None, "no difference")
     assert compare([None, None])["accuracy"].difference is None
 
 
-def test_the_detectable_difference_is_found_with_the_probability_that_it_promises() -> None:
-    """On splits whose differences are correlated as the test takes them to be."""
-    n_splits, share, level = 10, 0.25, 0.01
-    effect = detectable(0.02, n_splits, share, level)
+@pytest.mark.parametrize("n_turns", [1, 3, 5])
+def test_the_detectable_difference_is_found_with_the_probability_that_it_promises(
+    n_turns: int,
+) -> None:
+    """On ten splits, each of which tests a fifth of the rows of one table."""
+    n_tables, n_rows, level = 400, 100, 0.05
+    sizes = [n_turns] * (10 // n_turns) + [1] * (10 % n_turns)
+    effect = detectable(1 / np.sqrt(n_rows / 5), sizes, 0.2, level)
     draw = np.random.default_rng(1)
-    common = draw.normal(0, 0.02 * np.sqrt(share / (1 + share)), (20_000, 1))
-    own = draw.normal(0, 0.02 / np.sqrt(1 + share), (20_000, n_splits))
+    tables = draw.normal(size=(n_tables, n_rows))
+    parts = [draw.permuted(tables, axis=1).reshape(n_tables, 5, -1).mean(axis=2) for _ in sizes]
+    by_split = np.hstack([means[:, :size] for means, size in zip(parts, sizes, strict=True)])
+    a = splits([0.5] * 10).all_splits
     for true, expected in ((effect, 0.8), (0.0, level)):
-        differences = true + common + own
-        error = np.sqrt((1 / n_splits + share) * differences.var(axis=1, ddof=1))
-        statistic = np.abs(differences.mean(axis=1)) / error
-        found = np.mean(statistic > stats.t.isf(level / 2, n_splits - 1))
-        assert found == pytest.approx(expected, abs=0.06 if true else 0.004)
+        n_found = 0
+        for differences in by_split + true:
+            b = splits((0.5 + 0.01 * differences).tolist()).all_splits
+            pairs = iter(zip(a, b, strict=True))
+            by_seed = [list(itertools.islice(pairs, size)) for size in sizes]
+            found = recipe_differences(by_seed, SETTINGS)["accuracy"]
+            n_found += found.p_value is not None and found.p_value <= level * len(COMPARED)
+        assert n_found / n_tables == pytest.approx(expected, abs=0.06 if true else 0.03)
+
+
+def test_an_earlier_release_had_one_split_of_each_seed() -> None:
+    now = splits([0.6, 0.7])
+    earlier = {"splits": {seed: one.model_dump() for seed, (one,) in now.splits.items()}}
+    assert Splits.model_validate(earlier) == now
+    assert [len(pairs) for pairs in common_splits(now, splits([0.6, 0.7], n_turns=2))] == [1]
 
 
 def verdicts(

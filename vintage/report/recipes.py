@@ -1,9 +1,14 @@
 """Whether one recipe is better than another on tables such as this one, from many splits of it.
 
-The differences of two recipes on J splits are no J independent numbers: the splits share rows. The
-variance of their mean is therefore taken to be (1 / J + n_test / n_train) times their variance, and
-their t-statistic has J - 1 degrees of freedom. Source: the corrected resampled t-test of Nadeau and
-Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
+The differences of two recipes on J splits are no J independent numbers: the splits share rows. Two
+splits of different seeds are taken to be correlated by n_test / n, the share of test rows that
+they have in common on average; two splits of one seed, which have none in common, by 0. If each
+seed has one split, this is the corrected resampled t-test of Nadeau and Bengio, Inference for the
+Generalization Error, Machine Learning 52, 2003. If those of each seed test every row once, the
+variance of the mean is that of all rows of the table. To take all splits for independent would be
+wrong too often: Dietterich, Approximate Statistical Tests for Comparing Supervised Classification
+Learning Algorithms, Neural Computation 10, 1998. The degrees of freedom are Satterthwaite's (An
+Approximate Distribution of Estimates of Variance Components, 1946).
 
 The p-values are corrected by Holm, and each interval is at the level at which that tested its
 metric, as in `vintage.report.differences`.
@@ -58,12 +63,11 @@ class RecipeDifference:
 
 
 class _Test(NamedTuple):
-    """A corrected resampled t-test: the mean difference, its standard error and the latter's
-    degrees of freedom."""
+    """A t-test: the mean difference, its standard error and the latter's degrees of freedom."""
 
     mean: float
     error: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
 
     @property
     def p_value(self) -> float:
@@ -73,25 +77,26 @@ class _Test(NamedTuple):
         return float(t.isf(level / 2, self.degrees_of_freedom)) * self.error
 
 
-def common_splits(a: Splits, b: Splits) -> list[tuple[SplitScores, SplitScores]]:
-    """Both scores of each split that has the same test rows and as many train rows in both."""
-    pairs = [(a.splits[seed], b.splits[seed]) for seed in a.splits if seed in b.splits]
-    return [
-        (of_a, of_b)
-        for of_a, of_b in pairs
-        if (of_a.test_digest, of_a.train_rows) == (of_b.test_digest, of_b.train_rows)
-    ]
+Pair = tuple[SplitScores, SplitScores]  # of A and B on the same split
 
 
-def recipe_differences(
-    pairs: list[tuple[SplitScores, SplitScores]], settings: Settings
-) -> dict[str, RecipeDifference]:
-    """B - A for each compared metric, over splits that both have."""
+def common_splits(a: Splits, b: Splits) -> list[list[Pair]]:
+    """By seed, both scores of each split with the same test rows and as many train rows in both."""
+    by_seed = []
+    for seed in [each for each in a.splits if each in b.splits]:
+        of_b = {(each.test_digest, each.train_rows): each for each in b.splits[seed]}
+        of_a = {(each.test_digest, each.train_rows): each for each in a.splits[seed]}
+        by_seed.append([(of_a[split], of_b[split]) for split in of_a if split in of_b])
+    return [pairs for pairs in by_seed if pairs]
+
+
+def recipe_differences(pairs: list[list[Pair]], settings: Settings) -> dict[str, RecipeDifference]:
+    """B - A for each compared metric, over splits that both have, by seed."""
     return differences_of_recipes([pairs], settings)[0]
 
 
 def differences_of_recipes(
-    recipes: Sequence[list[tuple[SplitScores, SplitScores]]], settings: Settings
+    recipes: Sequence[list[list[Pair]]], settings: Settings
 ) -> list[dict[str, RecipeDifference]]:
     """The same for several pairs of recipes, with p-values corrected for all metrics of all."""
     judged: list[dict[str, RecipeDifference]] = []
@@ -108,15 +113,21 @@ def differences_of_recipes(
 
 
 def _untested(
-    pairs: list[tuple[SplitScores, SplitScores]],
+    by_seed: list[list[Pair]],
 ) -> tuple[dict[str, RecipeDifference], dict[str, _Test]]:
     """By metric the means and their difference, and the tests that are due."""
     judged: dict[str, RecipeDifference] = {}
     tests: dict[str, _Test] = {}
-    share = overlap([of_a for of_a, _ in pairs])
+    shared = shared_rows([of_a for pairs in by_seed for of_a, _ in pairs])
     for name in compared_metrics():
-        both = [(of_a.scores.get(name), of_b.scores.get(name)) for of_a, of_b in pairs]
-        known = np.array([pair for pair in both if None not in pair], dtype=np.float64)
+        scores = [
+            np.array([pair for pair in both if None not in pair], dtype=np.float64).reshape(-1, 2)
+            for both in (
+                [(of_a.scores.get(name), of_b.scores.get(name)) for of_a, of_b in pairs]
+                for pairs in by_seed
+            )
+        ]
+        known = np.concatenate([np.empty((0, 2)), *scores])
         if not len(known):
             judged[name] = RecipeDifference(None, None)
             continue
@@ -125,7 +136,7 @@ def _untested(
         judged[name] = RecipeDifference(mean_a, mean_b, round(float(differences.mean()), DIGITS))
         if not differences.any():
             judged[name] = replace(judged[name], **_NOTHING)
-        elif test := _test_of(differences, share):
+        elif test := _test_of(differences, [len(each) for each in scores if len(each)], shared):
             tests[name] = test
     return judged, tests
 
@@ -135,31 +146,65 @@ _NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def overlap(splits: list[SplitScores]) -> float:
-    """n_test / n_train, which stands for how much two splits have in common."""
-    return sum(each.test_rows for each in splits) / sum(each.train_rows for each in splits)
+def shared_rows(splits: list[SplitScores]) -> float:
+    """What share of its test rows a split has in common with one of another seed: n_test / n."""
+    n_test = sum(each.test_rows for each in splits)
+    return n_test / (n_test + sum(each.train_rows for each in splits))
 
 
-def detectable(error: float, n_splits: int, share: float, level: float) -> float:
+class _Spread(NamedTuple):
+    """What differences on splits tell of their mean.
+
+    Attributes:
+        squares: the sum of their squared deviations, and
+        variance: the variance of their mean, both divided by the variance of one.
+        degrees_of_freedom: of the sum.
+    """
+
+    squares: float
+    variance: float
+    degrees_of_freedom: float
+
+
+def _spread(sizes: Sequence[int], shared: float) -> _Spread:
+    """Args:
+    sizes: how many splits each seed has.
+    shared: see `shared_rows`.
+    """
+    n_splits, n_seeds = sum(sizes), len(sizes)
+    within = n_splits - n_seeds
+    between = (n_seeds - 1) * max(0.0, 1 - shared * n_splits / n_seeds)
+    freedom = within + (between**2 / (n_seeds - 1) if between else 0)
+    of_one_seed = sum(size**2 for size in sizes) / n_splits**2
+    return _Spread(
+        squares=within + between,
+        variance=1 / n_splits + shared * (1 - of_one_seed),
+        degrees_of_freedom=(within + between) ** 2 / freedom if freedom else 0.0,
+    )
+
+
+def detectable(error: float, sizes: Sequence[int], shared: float, level: float) -> float:
     """The true mean difference that a test at `level` finds with a probability of 80 %.
 
     Args:
-        error: the standard error of the difference on one split. Splits of one table differ less
-            among themselves, because their correlation is share / (1 + share).
-        share: see `overlap`.
+        error: the standard error of the difference on one split.
+        sizes: how many splits each seed has, two or more in all.
+        shared: see `shared_rows`.
     """
-    freedom = n_splits - 1
+    spread = _spread(sizes, shared)
+    freedom = spread.degrees_of_freedom
     factor = float(t.isf(level / 2, freedom) + t.ppf(POWER, freedom))
-    return factor * error * float(np.sqrt((1 / n_splits + share) / (1 + share)))
+    return factor * error * float(np.sqrt(spread.variance))
 
 
-def _test_of(differences: Floats, share: float) -> _Test | None:
+def _test_of(differences: Floats, sizes: Sequence[int], shared: float) -> _Test | None:
     """None where there is no spread to judge by."""
-    n_splits = len(differences)
-    if n_splits < 2 or np.ptp(differences) < 10**-DIGITS:
+    if len(differences) < 2 or np.ptp(differences) < 10**-DIGITS:
         return None
-    variance = (1 / n_splits + share) * differences.var(ddof=1)
-    return _Test(float(differences.mean()), float(np.sqrt(variance)), n_splits - 1)
+    spread = _spread(sizes, shared)
+    squares = len(differences) * differences.var()
+    error = float(np.sqrt(spread.variance * squares / spread.squares))
+    return _Test(float(differences.mean()), error, spread.degrees_of_freedom)
 
 
 def _judged(

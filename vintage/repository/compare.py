@@ -9,6 +9,7 @@ from vintage.base.params import IntervalParams
 from vintage.report.differences import Difference, differences_of_pairs, unpaired_differences
 from vintage.report.pairing import Pairing, pair_rows
 from vintage.report.recipes import (
+    Pair,
     RecipeDifference,
     Settings,
     common_splits,
@@ -18,7 +19,6 @@ from vintage.repository.looks import looks_in_words
 from vintage.repository.revisions import SPLITS_PATH, Revision
 from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
-from vintage.scores.splits import SplitScores
 
 TARGET = "data.target"
 LEFT_OUT = {
@@ -187,7 +187,7 @@ def _twins(a: Revision, b: Revision) -> Iterator[str]:
 def _recipes(first: Revision, others: Sequence[Revision], settings: Settings) -> list[Recipes]:
     """The second block: the recipes over the splits that both revisions have."""
     found: dict[int, Recipes] = {}
-    pairs: dict[int, list[tuple[SplitScores, SplitScores]]] = {}
+    pairs: dict[int, list[list[Pair]]] = {}
     for index, b in enumerate(others):
         common = _common(first, b)
         if isinstance(common, str):
@@ -197,16 +197,17 @@ def _recipes(first: Revision, others: Sequence[Revision], settings: Settings) ->
             pairs[index] = common
     judged = differences_of_recipes(list(pairs.values()), settings)
     for (index, common), metrics in zip(pairs.items(), judged, strict=True):
+        n_splits = sum(map(len, common))
         title = (
-            f"the recipes over {len(common)} other splits; equal in practice is a difference of "
+            f"the recipes over {n_splits} other splits; equal in practice is a difference of "
             f"up to {settings.margin:g}"
         )
-        found[index] = Recipes(title, len(common), metrics, settings.margin)
+        found[index] = Recipes(title, n_splits, metrics, settings.margin)
     return [found[index] for index in range(len(others))]
 
 
-def _common(a: Revision, b: Revision) -> list[tuple[SplitScores, SplitScores]] | str:
-    """The splits that both have, or why the recipes cannot be compared."""
+def _common(a: Revision, b: Revision) -> list[list[Pair]] | str:
+    """By seed, the splits that both have; or why the recipes cannot be compared."""
     reasons = [
         f"{side} has no {SPLITS_PATH.name}; run `dvc repro`"
         if revision.splits is None
@@ -217,7 +218,8 @@ def _common(a: Revision, b: Revision) -> list[tuple[SplitScores, SplitScores]] |
     if reasons or not a.splits or not b.splits:
         return "; ".join(reasons)
     pairs = common_splits(a.splits, b.splits)
-    return pairs if len(pairs) > 1 else "fewer than two splits have the same rows in both"
+    is_enough = sum(map(len, pairs)) > 1
+    return pairs if is_enough else "fewer than two splits have the same rows in both"
 
 
 def _summary(metrics: Mapping[str, Difference], recipe: Recipes) -> str:

@@ -10,7 +10,7 @@ from vintage.base.files import read_json
 from vintage.base.params import IntervalParams
 from vintage.report.differences import Candidate, Difference, paired_differences
 from vintage.report.pairing import pair_rows
-from vintage.report.recipes import detectable, overlap
+from vintage.report.recipes import detectable, shared_rows
 from vintage.report.tables import aligned, wrapped
 from vintage.report.verdict import best_rival, model_in_words
 from vintage.repository.revisions import WORKSPACE, Revision, read_revision
@@ -66,7 +66,7 @@ def power_lines() -> Iterator[str]:
         "are, the smaller it is"
     )
     yield ""
-    n_splits = len(last.splits.splits) if last.splits else 0
+    n_splits = len(last.splits.all_splits) if last.splits else 0
     header = ("", f"{n_rows} test rows", f"{n_splits} splits", "test rows for half")
     yield from aligned(header, [(METRICS[n].title, *_cells(power)) for n, power in powers.items()])
     for note in _notes(last.splits, powers, n_rows):
@@ -81,9 +81,9 @@ def power_of(
     if not error:
         return Power(None, None, None)
     by_splits = None
-    if last.splits and len(last.splits.splits) > 1:
-        splits = list(last.splits.splits.values())
-        by_splits = detectable(error, len(splits), overlap(splits), level)
+    if last.splits and len(last.splits.all_splits) > 1:
+        sizes = [len(of_seed) for of_seed in last.splits.splits.values()]
+        by_splits = detectable(error, sizes, shared_rows(last.splits.all_splits), level)
         by_splits = by_splits if by_splits <= METRICS[name].max_difference else None
     of_seeds = last.model.stds.get(name, 0.0) ** 2 / last.model.replicas
     rest = error**2 / 4 - of_seeds
@@ -106,11 +106,11 @@ def _rounded_up(value: float | None) -> str:
 
 
 def _notes(splits: Splits | None, powers: dict[str, Power], n_rows: int) -> Iterator[str]:
-    if splits is None or len(splits.splits) < 2:
+    if splits is None or len(splits.all_splits) < 2:
         reason = (splits.reason if splits else None) or "there is no metrics/splits.json"
         yield f"Splits show nothing here: {reason}."
     else:
-        found = list(splits.splits.values())
+        found = splits.all_splits
         share = sum(each.test_rows for each in found) / len(found)
         yield (
             f"The table has {found[0].test_rows + found[0].train_rows} rows, of which a split "

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vintage.base.files import Strict
 from vintage.base.tensors import Examples
@@ -40,11 +40,25 @@ class SplitScores(Strict):
         )
 
 
-class Splits(Strict):
-    """`splits.json`: by the seed of the split; without any, the reason."""
+def _as_list(found: object) -> object:
+    """An earlier release had one split of each seed, and no list."""
+    return [found] if isinstance(found, dict) else found
 
-    splits: dict[Seed, SplitScores]
+
+class Splits(Strict):
+    """`splits.json`.
+
+    Attributes:
+        splits: by the seed of the split; those of one seed have no test row in common.
+        reason: why there are none.
+    """
+
+    splits: dict[Seed, Annotated[list[SplitScores], BeforeValidator(_as_list)]]
     reason: str | None = None
+
+    @property
+    def all_splits(self) -> list[SplitScores]:
+        return [each for of_seed in self.splits.values() for each in of_seed]
 
 
 def _digest(rows: Examples, classes: list[str]) -> str:

@@ -54,11 +54,16 @@ class Shared:
     folds: Ids | None = None
 
 
-def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> Shared:
+def share_out(
+    data: Dataset, kinds: Mapping[str, str], params: SplitParams, turn: int = 0
+) -> Shared:
     """Split the rows, fit the features on the train rows, and encode all rows.
 
     Where twins are to stay together, groups that turn out to hold twins of each other are joined,
     and the rows shared out again, until no twins are on two sides.
+
+    Args:
+        turn: see `split_rows`.
 
     Raises:
         InputError: the split is impossible, or a column cannot be a feature.
@@ -67,7 +72,7 @@ def share_out(data: Dataset, kinds: Mapping[str, str], params: SplitParams) -> S
     groups, n_draws = data.groups, 0
     while True:
         n_draws += 1
-        split = split_rows(replace(data, groups=groups), params)
+        split = split_rows(replace(data, groups=groups), params, turn)
         features, dropped = fit_features(data.columns, split.train, kinds, data.place)
         values = encode_features(data.columns, features, data.place)
         known = is_known(values, features)

@@ -54,8 +54,11 @@ class Rows:
         return int(self.groups.max()) + 1
 
 
-def split_rows(rows: Rows, params: SplitParams) -> Split:
+def split_rows(rows: Rows, params: SplitParams, turn: int = 0) -> Split:
     """Share out whole groups; `val_size` and `test_size` are shares of all groups.
+
+    Args:
+        turn: below `n_turns`; the test parts of a seed's turns have no group in common.
 
     Raises:
         InputError: the parameters leave a part empty, or a class without a train row.
@@ -67,10 +70,15 @@ def split_rows(rows: Rows, params: SplitParams) -> Split:
             "params.yaml: split.val_size: found folds, which does not go with split.order_by; set "
             "a share, such as 0.1"
         )
-    part = RULES[rule](rows, params)
+    part = RULES[rule](rows, params, turn)
     counts = np.bincount(part * len(rows.classes) + rows.labels, minlength=3 * len(rows.classes))
     check_parts(counts.reshape(3, -1), rows.classes, params)
     return Split(*(np.flatnonzero(part == index) for index in range(3)))
+
+
+def n_turns(n_rows: int, params: SplitParams) -> int:
+    """How many test parts fit into a table of so many rows side by side."""
+    return max(1, int(1 / _shares(n_rows, params)[0] + 1e-9))
 
 
 def check_parts(counts: Ids, classes: list[str], params: SplitParams) -> None:
@@ -169,8 +177,8 @@ def auto_test_size(n_rows: int) -> float:
     return 100_000 / n_rows
 
 
-def _shuffled(rows: Rows, params: SplitParams) -> Ids:
-    """At random, with scikit-learn's `train_test_split`.
+def _shuffled(rows: Rows, params: SplitParams, turn: int) -> Ids:
+    """At random, with scikit-learn's `train_test_split`; for a turn from what those before it left.
 
     Stratified by a group's most frequent label, if asked for. Then a class with a single group
     cannot be in two parts and goes to train. Of a class that the draw leaves none of in train, the
@@ -178,7 +186,13 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     """
     n_test, n_val = _sizes(rows, params)
     group_labels = majority_labels(rows.labels, rows.groups)
-    rest, test = hold_out("test_size", np.arange(rows.n_groups), group_labels, n_test, params)
+    left, test = hold_out("test_size", np.arange(rows.n_groups), group_labels, n_test, params)
+    earlier = [np.empty(0, np.int64)]
+    for _ in range(turn):
+        earlier.append(test)
+        # the last turn may have some groups less, since each size is rounded up
+        left, test = hold_out("test_size", left, group_labels, min(n_test, len(left) - 1), params)
+    rest = np.concatenate([left, *earlier])
     part = np.zeros(rows.n_groups, dtype=np.int64)
     part[test] = 2
     if n_val:
@@ -190,20 +204,21 @@ def _shuffled(rows: Rows, params: SplitParams) -> Ids:
     return part[rows.groups]
 
 
-def _hashed(rows: Rows, params: SplitParams) -> Ids:
+def _hashed(rows: Rows, params: SplitParams, turn: int) -> Ids:
     """A group's part follows from its smallest key and the seed: rows that come move no other."""
     key = _smallest_keys(rows)
-    return parts_of_keys(key, len(rows.labels), params)[rows.groups]
+    return parts_of_keys(key, len(rows.labels), params, turn)[rows.groups]
 
 
-def parts_of_keys(keys: Hashes, n_rows: int, params: SplitParams) -> Ids:
+def parts_of_keys(keys: Hashes, n_rows: int, params: SplitParams, turn: int = 0) -> Ids:
     """The part of each group by its smallest key, by hash: int64 `[n_groups]`.
 
     Args:
         n_rows: of the table, with a target.
+        turn: as of `split_rows`.
     """
-    place = _places(keys, params.seed)
     test, val = _shares(n_rows, params)
+    place = (_places(keys, params.seed) - turn * test) % 1.0
     return np.where(place < test, 2, np.where(place < test + val, 1, 0))
 
 
@@ -221,7 +236,7 @@ def _places(keys: Hashes, seed: int) -> npt.NDArray[np.float64]:
     return (seeded >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _ordered(rows: Rows, params: SplitParams) -> Ids:
+def _ordered(rows: Rows, params: SplitParams, turn: int) -> Ids:  # noqa: ARG001
     """The latest groups are the test part, and those before them the validation part.
 
     A group is as late as its latest row. Groups of equal times share a part, which begins at the
@@ -249,13 +264,13 @@ def _ordered(rows: Rows, params: SplitParams) -> Ids:
     return part[np.searchsorted(times, latest)][rows.groups]
 
 
-def _ready_made(rows: Rows, params: SplitParams) -> Ids:  # noqa: ARG001
+def _ready_made(rows: Rows, params: SplitParams, turn: int) -> Ids:  # noqa: ARG001
     """As a column of the table says."""
     assert rows.parts is not None
     return rows.parts
 
 
-RULES: dict[str, Callable[[Rows, SplitParams], Ids]] = {
+RULES: dict[str, Callable[[Rows, SplitParams, int], Ids]] = {
     "shuffle": _shuffled,
     "hash": _hashed,
     "order_by": _ordered,
