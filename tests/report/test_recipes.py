@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from benchmarks.simulate_comparisons import recipe_pairs
+from benchmarks.simulate_comparisons import Made, recipe_pairs
 from benchmarks.simulate_retrainings import (
     load,
     retrain,
@@ -139,7 +139,7 @@ def verdicts(
     kind: str, replicas: int, gain: float, n_pairs: int
 ) -> tuple[list[set[str]], list[set[str]]]:
     """Of each pair, the verdicts in all metrics: by one test set, and by splits."""
-    pairs = recipe_pairs(kind, replicas, gain, n_splits=10, n_pairs=n_pairs)
+    pairs = recipe_pairs(Made(), kind, replicas, gain, n_splits=10, n_pairs=n_pairs)
     one, many = zip(*pairs, strict=True)
     return [{m.verdict for m in each.values()} for each in one], [
         {m.verdict for m in each.values()} for each in many
