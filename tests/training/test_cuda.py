@@ -45,5 +45,6 @@ def test_it_agrees_with_the_cpu(fresh: Project, case: str) -> None:
 def test_auto_takes_the_gpu_with_fast_numerics_only() -> None:
     from vintage.network.ensemble import choose_device
 
-    assert choose_device("auto", "fast").type == "cuda"
     assert choose_device("auto", "exact").type == "cpu"
+    assert choose_device("auto", "fast").type == "cuda"
+    assert torch.get_float32_matmul_precision() == "high"
