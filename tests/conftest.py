@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ GIT_USER = {
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
+
+
+HAS_RAY = find_spec("ray") is not None
+on_a_cluster = pytest.mark.skipif(not HAS_RAY, reason="bash .ci/ray installs Ray")
+NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,17 @@ def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> 
 
     make = partial(prepare_training, _reproduced)
     return Training.of(_made_once("training", tmp_path_factory, make))
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Of a Ray cluster of two nodes with a processor each, both on this machine."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
 
 
 SHORT = {

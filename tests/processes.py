@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import Project, environment
@@ -111,6 +112,26 @@ def start(project: Project, *command: str, **env: str) -> Group:
             start_new_session=True,
         )
     return Group(leader, out, err)
+
+
+def running(project: Project, module: str, variable: str = "PATH") -> list[psutil.Process]:
+    """Those that run `python -m MODULE` in the project's folder, with a variable in their
+    environment, whoever has started them."""
+    return [each for each in psutil.process_iter() if _runs(each, project, module, variable)]
+
+
+def _runs(process: psutil.Process, project: Project, module: str, variable: str) -> bool:
+    try:
+        is_here = Path(process.cwd()) == project.root and variable in process.environ()
+        return is_here and process.cmdline()[-2:] == ["-m", module]
+    except psutil.Error:
+        return False
+
+
+def assert_ended(processes: Sequence[psutil.Process]) -> None:
+    """Wait until they have; one that nobody has reaped yet counts as ended."""
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 Command = tuple[str, ...]

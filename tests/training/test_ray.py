@@ -1,45 +1,21 @@
 """Workers on a Ray cluster train to the bytes of one process, also if they are killed."""
 
-import importlib.util
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.conftest import Project, only_error
-from tests.processes import REPRO, TRAIN, Training, start
+from tests.conftest import HAS_RAY, NO_CLUSTER, Project, on_a_cluster, only_error
+from tests.processes import REPRO, TRAIN, Training, assert_ended, running, start
 from tests.training.test_resume import CONTINUING, STATE, assert_trained, leftovers
-
-HAS_RAY = importlib.util.find_spec("ray") is not None
-on_a_cluster = pytest.mark.skipif(not HAS_RAY, reason="bash .ci/ray installs Ray")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a cluster of two nodes with a processor each."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
-
-
 def workers_in(project: Project) -> list[psutil.Process]:
     """The processes that train, wherever Ray has started them."""
-    return [each for each in psutil.process_iter() if _is_worker(each, project)]
-
-
-def _is_worker(process: psutil.Process, project: Project) -> bool:
-    try:
-        is_stage = process.cmdline()[-2:] == ["-m", "stages.train"]
-        return is_stage and Path(process.cwd()) == project.root and "RANK" in process.environ()
-    except psutil.Error:
-        return False
+    return running(project, "stages.train", "RANK")
 
 
 @on_a_cluster
@@ -75,8 +51,7 @@ def test_the_launcher_killed_and_then_one_process_alone(
     assert group.until_written(project.root / STATE)
     found = workers_in(project)
     group.kill()
-    _, alive = psutil.wait_procs(found, timeout=30)
-    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert_ended(found)
     project.set_params(**{"compute.workers": 1})
     again = start(project, *TRAIN)
     assert again.end() == 0
@@ -97,8 +72,7 @@ def test_a_signal_ends_all_workers_with_one_line(
     group.send(signal.SIGINT)
     assert group.end() == 130
     assert group.complained == "interrupted; run the same command again to continue\n"
-    _, alive = psutil.wait_procs(found, timeout=30)
-    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert_ended(found)
 
 
 @on_a_cluster
@@ -112,13 +86,15 @@ def test_a_cluster_that_is_too_small_or_not_there_is_told_in_a_line(
         "error: params.yaml: compute.workers: 9 need 8 processors of the Ray cluster beside this "
         "process, and it has 2"
     )
-    gone = {"RAY_ADDRESS": "127.0.0.1:1"}
-    said = only_error(reproduced.run(*train, check=False, env=gone))
-    assert said.startswith("error: compute.launcher is ray, but there is no Ray cluster; start one")
+    assert only_error(reproduced.run(*train, check=False, env=NO_CLUSTER)) == (
+        "error: compute.launcher: ray needs a Ray cluster, and there is none; start one with `ray "
+        "start --head`, or set RAY_ADDRESS (127.0.0.1:1: Connection refused)"
+    )
 
 
 @pytest.mark.skipif(HAS_RAY, reason="Ray is installed")
 def test_without_ray_it_says_how_to_install_it(reproduced: Project) -> None:
     reproduced.set_params(**{"compute.workers": 2, "compute.launcher": "ray"})
-    said = only_error(reproduced.run("python", "-m", "stages.train", check=False))
-    assert said.startswith("error: compute.launcher is ray, which is not installed; run `pip ")
+    assert only_error(reproduced.stage("train")) == (
+        "error: compute.launcher: ray needs Ray; run `pip install -e '.[ray]'`"
+    )

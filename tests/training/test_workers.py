@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, environment
-from tests.processes import REPRO, TRAIN, Group, Training, start
+from tests.processes import REPRO, TRAIN, Group, Training, assert_ended, start
 from tests.training.sharing import printed_lines
 from tests.training.test_resume import CONTINUING, STATE, assert_trained, leftovers
 
@@ -24,11 +24,6 @@ def workers_of(group: Group) -> list[psutil.Process]:
     stages = [each for each in found if each.cmdline()[-2:] == ["-m", "stages.train"]]
     parents = {each.ppid() for each in stages}
     return sorted((each for each in stages if each.pid not in parents), key=lambda each: each.pid)
-
-
-def assert_ended(workers: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(workers, timeout=20)
-    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_four_workers_train_every_kind_of_network_to_the_same_bits() -> None:

@@ -32,9 +32,9 @@ def launch(compute: ComputeParams, module: str) -> None:
     """
     os.environ[LAUNCHER] = str(os.getpid())
     if compute.launcher == "ray":
-        from vintage.training.ray_cluster import connect, run_on_cluster
+        from vintage.training.ray_cluster import connect_workers, run_on_cluster
 
-        connect(compute.workers)
+        connect_workers(compute.workers)
         run_once = run_on_cluster
     else:
         run_once = run_here

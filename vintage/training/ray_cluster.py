@@ -11,43 +11,77 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from vintage.base import console
 from vintage.base.console import InputError, one_line, say
 
+TIME_TO_ANSWER = 5.0  # seconds
 TIME_TO_END = 30.0  # seconds, for the others to notice that one has ended
 
 
-def connect(n_workers: int) -> None:
+class Cluster(NamedTuple):
+    """What a cluster has, as it was when this process joined it."""
+
+    n_nodes: int
+    n_processors: int
+
+
+def connect(asked_by: str) -> Cluster:
     """Join the cluster of RAY_ADDRESS, or the one that runs on this machine.
 
+    Args:
+        asked_by: the parameter or option that needs it.
+
     Raises:
-        InputError: Ray is not installed, or there is no cluster of as many processors.
+        InputError: Ray is not installed, or there is no cluster.
     """
     try:
         import ray
     except ModuleNotFoundError:
-        raise InputError(
-            "compute.launcher is ray, which is not installed; run `pip install -e '.[ray]'`"
-        ) from None
+        raise InputError(f"{asked_by} needs Ray; run `pip install -e '.[ray]'`") from None
+    address = os.environ.get("RAY_ADDRESS", "auto")
     terminate = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _check_answers(address)
+        ray.init(address=address, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            "compute.launcher is ray, but there is no Ray cluster; start one with `ray start "
+            f"{asked_by} needs a Ray cluster, and there is none; start one with `ray start "
             f"--head`, or set RAY_ADDRESS ({one_line(error)[:200]})"
         ) from None
     signal.signal(signal.SIGTERM, terminate)  # which Ray answers in its own way
-    n_cores = int(ray.cluster_resources().get("CPU", 0))
-    if n_workers - 1 > n_cores:
+    n_nodes = sum(node["Alive"] for node in ray.nodes())
+    return Cluster(n_nodes, int(ray.cluster_resources().get("CPU", 0)))
+
+
+def _check_answers(address: str) -> None:
+    """OSError if nothing answers at HOST:PORT, which Ray itself would try for a quarter of an hour.
+
+    Others, such as `auto`, Ray finds out by itself.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), TIME_TO_ANSWER).close()
+        except OSError as error:
+            raise ConnectionError(f"{address}: {error.strerror or error}") from None
+
+
+def connect_workers(n_workers: int) -> None:
+    """Join the cluster for a training; see `connect`.
+
+    Raises:
+        InputError: there is no cluster of as many processors.
+    """
+    cluster = connect("compute.launcher: ray")
+    if n_workers - 1 > cluster.n_processors:
         raise InputError(
             f"params.yaml: compute.workers: {n_workers} need {n_workers - 1} processors of the Ray "
-            f"cluster beside this process, and it has {n_cores}"
+            f"cluster beside this process, and it has {cluster.n_processors}"
         )
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    say(f"{n_workers} workers on a Ray cluster of {nodes} nodes")
+    say(f"{n_workers} workers on a Ray cluster of {cluster.n_nodes} nodes")
 
 
 def run_on_cluster(n_workers: int, module: str) -> dict[int, int]:
@@ -57,17 +91,14 @@ def run_on_cluster(n_workers: int, module: str) -> dict[int, int]:
     """
     import ray
 
-    environment = os.environ | {
+    elsewhere = environment_of_task() | {
         "WORLD_SIZE": str(n_workers),
         "MASTER_ADDR": ray.util.get_node_ip_address(),
         "MASTER_PORT": str(_free_port()),
-        # as one that a launcher started, each ends with its parent
-        "TORCHELASTIC_RUN_ID": ray.get_runtime_context().get_job_id(),
     }
-    environment.setdefault("OMP_NUM_THREADS", "1")
+    here = elsewhere | {console.LAUNCHER: os.environ[console.LAUNCHER], "RANK": "0"}
     command = [sys.executable, "-m", module]
-    first = subprocess.Popen(command, env=environment | {"RANK": "0"})
-    elsewhere = {name: value for name, value in environment.items() if name != console.LAUNCHER}
+    first = subprocess.Popen(command, env=here)
     run = ray.remote(subprocess.call).options(
         num_cpus=1, max_retries=0, scheduling_strategy="SPREAD"
     )
@@ -83,6 +114,16 @@ def run_on_cluster(n_workers: int, module: str) -> dict[int, int]:
             ray.cancel(task, force=True)
         first.wait()
     return {rank: code for rank, code in codes.items() if code}
+
+
+def environment_of_task() -> dict[str, str]:
+    """That of this process, for one that a task starts on any node, and that ends with it."""
+    import ray
+
+    environment = {name: value for name, value in os.environ.items() if name != console.LAUNCHER}
+    environment["TORCHELASTIC_RUN_ID"] = ray.get_runtime_context().get_job_id()  # see STARTERS
+    environment.setdefault("OMP_NUM_THREADS", "1")
+    return environment
 
 
 def _wait(first: "subprocess.Popen[bytes]", tasks: dict[Any, int]) -> dict[int, int]:
