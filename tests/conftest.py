@@ -20,6 +20,8 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
     from tests.processes import Training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -216,14 +218,20 @@ def training(_reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """Of a Ray cluster of two nodes with a processor each, both on this machine."""
+def cluster() -> Iterator["Cluster"]:
+    """A Ray cluster of two nodes with a processor each, both on this machine."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    found.add_node(num_cpus=1)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
+def address(cluster: "Cluster") -> str:
+    """What RAY_ADDRESS must be for a command to find it."""
+    return str(cluster.address)
 
 
 SHORT = {

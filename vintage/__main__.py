@@ -138,8 +138,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         raise console.InputError(
             "write parameters with their values, such as train.learning_rate=0.003,0.01; or --show"
         )
-    if arguments.show and arguments.trials is not None:
-        raise console.InputError("--show trains nothing; leave --trials out")
+    if arguments.show and (arguments.trials is not None or arguments.ray):
+        raise console.InputError("--show trains nothing; leave --trials and --ray out")
     if arguments.figure and arguments.figure.suffix != ".svg":
         raise console.InputError(
             f"{arguments.figure}: a figure is SVG; write a name that ends in .svg"
@@ -149,7 +149,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     from vintage.repository.sweep_table import rank, table_lines
 
     if arguments.settings:
-        sweep(Path(), arguments.settings, arguments.trials)
+        sweep(Path(), arguments.settings, arguments.trials, arguments.ray)
         console.say()
     ranking = rank(Path())
     for line in table_lines(ranking):
@@ -314,6 +314,11 @@ def parser() -> argparse.ArgumentParser:
         help="VALUE,VALUE, or LOW..HIGH with --trials",
     )
     add("--trials", metavar="N", type=int, help="settings that Optuna proposes, instead of a grid")
+    add(
+        "--ray",
+        action="store_true",
+        help="train on the Ray cluster of RAY_ADDRESS, or the local one",
+    )
     add("--show", action="store_true", help="only compare the experiments of HEAD")
     add("--figure", metavar="FILE", type=Path, help="draw the log loss by each parameter, as SVG")
 

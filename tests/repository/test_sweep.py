@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from benchmarks.sweep import grid_of
-from tests.conftest import GIT_USER, PARAMS, ROOT, Project, Run, environment, only_error
+from tests.conftest import GIT_USER, HAS_RAY, PARAMS, ROOT, Project, Run, environment, only_error
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
 from vintage.network.checkpoint import read_checkpoint
@@ -26,6 +27,8 @@ from vintage.repository.experiments import write_experiment
 from vintage.repository.git import find_commit
 from vintage.repository.grid import Range, Values, parse_grid, parse_space
 from vintage.repository.lock_file import parse_lock_file
+from vintage.repository.pack import digests_of
+from vintage.repository.pack_process import request, response
 from vintage.repository.revisions import read_revision
 from vintage.repository.search import Search, check_committed, stages_after_train
 from vintage.repository.show_revision import revision_lines
@@ -373,7 +376,8 @@ def test_without_a_name_for_git_nothing_is_trained(
     ("arguments", "reason"),
     [
         (("train.epochs=1", "--figure", "a.png"), "a.png: a figure is SVG; write a name that"),
-        (("--show", "--trials", "9"), "--show trains nothing; leave --trials out"),
+        (("--show", "--trials", "9"), "--show trains nothing; leave --trials and --ray out"),
+        (("--show", "--ray"), "--show trains nothing; leave --trials and --ray out"),
     ],
 )
 def test_impossible_arguments_are_refused_before_a_search(
@@ -381,6 +385,51 @@ def test_impossible_arguments_are_refused_before_a_search(
 ) -> None:
     done = fresh.run(*SWEEP, *arguments, check=False)
     assert only_error(done).startswith(f"error: {reason}")
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_makes_the_same_bytes(swept: Swept, tmp_path: Path) -> None:
+    """As on a node of a Ray cluster, which the tests of .ci/ray have."""
+    name = swept.names["model.hidden=[4] train.learning_rate=0.03 model.dropout=0.1"]
+
+    def of_experiment(path: str) -> str:
+        ref = f"refs/exps/*/*/{name}"
+        oid = swept.project.run("git", "for-each-ref", "--format=%(objectname)", ref).stdout.strip()
+        return swept.project.run("git", "show", f"{oid}:{path}").stdout
+
+    digests = digests_of(swept.project.root)
+    texts = [of_experiment("params.yaml")]
+    done = train_in_a_process(swept.project, request(texts, digests))
+    assert done.returncode == 0, done.stderr
+    (files,) = response(done.stdout)
+    assert isinstance(files, dict)
+    for path in ("metrics/losses.json", "metrics/evaluation.json"):
+        assert files.pop(path).decode() == of_experiment(path)
+    lock = parse_lock_file(of_experiment("dvc.lock").encode(), "dvc.lock")
+    checkpoint = {path.removeprefix("data/checkpoint/"): files[path] for path in files}
+    expected = lock.stages["train"].md5_of("data/checkpoint")
+    assert store(tmp_path / "cache", checkpoint)["md5"] == expected
+
+    other = digests | {"data/tensors/val.safetensors": ""}
+    done = train_in_a_process(swept.project, request(texts, other))
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        f"error: {platform.node()} has another data/tensors/val.safetensors than the machine that "
+        "searches; give all nodes the same files and packages, such as a folder that all share\n"
+    )
+
+
+def train_in_a_process(project: Project, asked: bytes) -> subprocess.CompletedProcess[bytes]:
+    command = ("python", "-m", "vintage.repository.pack_process")
+    return subprocess.run(
+        command, input=asked, cwd=project.root, env=environment(), capture_output=True, check=False
+    )
+
+
+@pytest.mark.skipif(HAS_RAY, reason="Ray is installed")
+def test_without_ray_one_line_says_how_to_get_it(fresh: Project) -> None:
+    done = fresh.run(*SWEEP, "train.epochs=1,2", "--ray", check=False)
+    assert only_error(done) == "error: --ray needs Ray; run `pip install -e '.[ray]'`"
 
 
 class Overtaken(Search):
@@ -420,7 +469,8 @@ def test_who_cannot_be_read_is_left_out_and_told(
     assert md5 is not None
     (project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
     without = lock.replace(b"path: data/checkpoint", b"path: data/network")
-    foreign = store(project.root / ".dvc/cache", project.root / "data/tensors")["md5"]
+    schema = {"schema.json": (project.root / "data/tensors/schema.json").read_bytes()}
+    foreign = store(project.root / ".dvc/cache", schema)["md5"]
     for said, text in {
         "cut": lock[:99],
         "without": without,

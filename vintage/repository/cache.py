@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,12 @@ def _copy(cache: Path, md5: str, target: Path) -> None:
         _copy(cache, file["md5"], target / file["relpath"])
 
 
-def store(cache: Path, folder: Path) -> dict[str, Any]:
-    """Copy the files of a folder into the cache; returns how `dvc.lock` describes the folder."""
+def store(cache: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Write files by their names into the cache; returns how `dvc.lock` describes their folder."""
     listed, size = [], 0
-    for path in sorted(folder.iterdir()):
-        file = _stored(cache, path.read_bytes())
-        listed.append({"md5": file["md5"], "relpath": path.name})
+    for name, content in sorted(files.items()):
+        file = _stored(cache, content)
+        listed.append({"md5": file["md5"], "relpath": name})
         size += file["size"]
     md5 = _stored(cache, json.dumps(listed).encode(), ".dir")["md5"]
     return {"hash": "md5", "md5": md5, "size": size, "nfiles": len(listed)}

@@ -9,10 +9,11 @@ import copy
 import hashlib
 import io
 import json
+import math
 import os
-import tempfile
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,9 +21,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from vintage.base.console import InputError, one_line, say
-from vintage.base.files import parse_yaml, write_json
+from vintage.base.files import parse_yaml
 from vintage.base.params import PARAMS_PATH, Params, parse_params
-from vintage.network.checkpoint import read_checkpoint
 from vintage.repository.cache import cache_folder, described, holds, store
 from vintage.repository.declared import read_stages
 from vintage.repository.dvc_command import run_dvc
@@ -30,18 +30,23 @@ from vintage.repository.experiments import experiments_of, write_experiment
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.grid import SECTIONS, Values, said
 from vintage.repository.lock_file import LOCK_FILE, parse_lock_file, read_lock_file
+from vintage.repository.pack import (
+    CHECKPOINT,
+    EVALUATION,
+    LOSSES,
+    Files,
+    digests_of,
+    prepared,
+    train_pack,
+)
 from vintage.repository.params_file import with_values
 from vintage.repository.revisions import read_file
 from vintage.repository.status import stale_stages
-from vintage.repository.validation import NAMES, TENSORS, read_tensors, validate
-from vintage.scores.evaluation import best_epoch, followed, plain_scores
-from vintage.training.fit import History
-from vintage.training.pack import largest_pack, train_all
-from vintage.training.prepare import Training, prepare
-from vintage.training.results import write_results
+from vintage.repository.validation import NAMES, TENSORS, read_tensors
+from vintage.training.pack import largest_pack
+from vintage.training.ray_cluster import Cluster
 
 HELD_ROWS = 100_000  # of all trainings that are in memory at once
-CHECKPOINT, LOSSES, EVALUATION = "data/checkpoint", "metrics/losses.json", "metrics/evaluation.json"
 # parameters in which trainings that share their steps may differ
 OF_ONE_PACK = {
     ("model", "dropout"),
@@ -74,13 +79,16 @@ class Setting:
 class Search:
     """Trains settings, and makes an experiment of each."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, cluster: Cluster | None = None) -> None:
         """Read what all settings have in common.
+
+        Args:
+            cluster: of Ray, on which to train; None: in this process.
 
         Raises:
             InputError: the experiments would not start from what Git has; or no row validates.
         """
-        self.root = root
+        self.root, self.cluster = root, cluster
         self.base = find_commit("HEAD")
         _check_start(root)
         if not all((root / TENSORS / name).exists() for name in NAMES):
@@ -105,12 +113,13 @@ class Search:
         due = {each.name: each for each in settings if each.name not in known}
         if n_known := sum(each.name in known for each in settings):
             say(f"{n_known} of {len(settings)} settings were trained before")
-        for alike in _alike(list(due.values())):
-            size = self._size_of_pack(alike[0])
-            for start in range(0, len(alike), size):
-                pack = alike[start : start + size]
-                say(f"training {len(pack)} setting{'s together' if len(pack) > 1 else ''}")
-                self._train_together(pack)
+        with closing(self._trained(self._packs(list(due.values())))) as trained:
+            for pack, results in trained:
+                for setting, result in zip(pack, results, strict=True):
+                    if isinstance(result, str):
+                        say(f"{said(setting.values)}: not trained: {result}")
+                    else:
+                        self._keep(setting, result)
         commits = self._commits(settings)
         return [_log_loss_of(commits.get(each.name)) for each in settings]
 
@@ -145,68 +154,51 @@ class Search:
             entry["params"][str(PARAMS_PATH)][section][key] = value
         return Setting(_name_of(entry), values, text, params, entry)
 
-    def _prepared(self, setting: Setting) -> Training:
-        schema, train, val = self.tensors
-        rows, val_rows = (train.features, train.labels), (val.features, val.labels)
-        params = setting.params
-        return prepare(params.model, params.train, schema, rows, val_rows, train.folds)
+    def _packs(self, settings: Sequence[Setting]) -> list[list[Setting]]:
+        """Those to train together: on a cluster, so few that every processor has some."""
+        n_processors = self.cluster.n_processors if self.cluster else 1
+        packs = []
+        for alike in _alike(settings):
+            size = min(self._largest_pack(alike[0]), math.ceil(len(settings) / n_processors))
+            n_packs = math.ceil(len(alike) / size)
+            packs += [alike[number::n_packs] for number in range(n_packs)]
+        return packs
 
-    def _size_of_pack(self, setting: Setting) -> int:
-        """How many settings such as this one are trained together, and held in memory."""
+    def _largest_pack(self, setting: Setting) -> int:
+        """How many settings such as this one gain by being trained together, and fit in memory."""
         in_memory = max(1, HELD_ROWS // len(self.tensors.train.labels))
         try:
-            return min(in_memory, largest_pack(self._prepared(setting)))
+            return min(in_memory, largest_pack(prepared(setting.params, self.tensors)))
         except InputError:  # which is told when it is trained
             return 1
 
-    def _train_together(self, settings: Sequence[Setting]) -> None:
-        """Train and keep each; in halves, if one of them cannot be trained."""
-        try:
-            trainings = [self._prepared(setting) for setting in settings]
-            histories = train_all(trainings)
-        except InputError as error:
-            if len(settings) == 1:
-                say(f"{said(settings[0].values)}: not trained: {error}")
-                return
-            middle = len(settings) // 2
-            self._train_together(settings[:middle])
-            self._train_together(settings[middle:])
+    def _trained(
+        self, packs: Sequence[Sequence[Setting]]
+    ) -> Generator[tuple[Sequence[Setting], Iterable[Files | str]]]:
+        """Each pack with what its settings leave, or why one could not be trained."""
+        if self.cluster is None:
+            for pack in _told(packs):
+                yield pack, train_pack([setting.params for setting in pack], self.tensors)
             return
-        for each in zip(settings, trainings, histories, strict=True):
-            self._keep(*each)
+        from vintage.repository.pack_tasks import train_on_cluster
 
-    def _keep(self, setting: Setting, training: Training, history: History) -> None:
+        texts = ([setting.text for setting in pack] for pack in _told(packs))
+        digests = digests_of(self.root)
+        for place, results in train_on_cluster(texts, digests, self.cluster.n_processors):
+            yield packs[place], results
+
+    def _keep(self, setting: Setting, files: Files) -> None:
         """Make an experiment of what was trained."""
-        with tempfile.TemporaryDirectory(prefix="vintage-") as name:
-            folder = Path(name)
-            files = self._results(folder, setting, training, history)
-            outs = {
-                CHECKPOINT: store(self.cache, folder / "checkpoint"),
-                LOSSES: described(files[LOSSES]),
-            }
-        files |= {
+        tracked = {LOSSES: files[LOSSES], EVALUATION: files[EVALUATION]}
+        checkpoint = {PurePosixPath(p).name: files[p] for p in files.keys() - tracked.keys()}
+        outs = {CHECKPOINT: store(self.cache, checkpoint), LOSSES: described(files[LOSSES])}
+        tracked |= {
             str(PARAMS_PATH): setting.text.encode(),
             LOCK_FILE: self._lock_text(setting.lock, outs),
         }
         removed = [out for outs in self.after.values() for out in outs]
         message = f"vintage sweep: {said(setting.values)}"
-        write_experiment(self.base, setting.name, message, files, removed)
-
-    def _results(
-        self, folder: Path, setting: Setting, training: Training, history: History
-    ) -> dict[str, bytes]:
-        """Write the checkpoint into `folder`; returns the small results by path."""
-        schema, train, val = self.tensors
-        params = setting.params.train
-        checkpoint, losses = folder / "checkpoint", folder / "losses.json"
-        rows = train, val
-        write_results(checkpoint, losses, training, history, schema, rows, params.numerics)
-        validation = validate(read_checkpoint(checkpoint, params.device), self.tensors)
-        scores = plain_scores(validation.rows.labels, validation.probabilities)
-        epochs = {"trained": len(history.train_losses), "best": best_epoch(history.records())}
-        evaluation = folder / "evaluation.json"
-        write_json(evaluation, {"val": followed(scores), "epochs": epochs})
-        return {LOSSES: losses.read_bytes(), EVALUATION: evaluation.read_bytes()}
+        write_experiment(self.base, setting.name, message, tracked, removed)
 
     def _lock_text(self, entry: dict[str, Any], outs: Mapping[str, Any]) -> bytes:
         """`dvc.lock` as DVC writes it, without the stages whose outputs are of another model."""
@@ -297,6 +289,13 @@ def _alike(settings: Sequence[Setting]) -> list[list[Setting]]:
             del params[section][key]
         groups[repr(params)].append(setting)
     return list(groups.values())
+
+
+def _told(packs: Iterable[Sequence[Setting]]) -> Iterator[Sequence[Setting]]:
+    """Say of each that it is trained, when it is taken."""
+    for pack in packs:
+        say(f"training {len(pack)} setting{'s together' if len(pack) > 1 else ''}")
+        yield pack
 
 
 def _log_loss_of(commit: str | None) -> float | None:

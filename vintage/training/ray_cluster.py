@@ -28,11 +28,12 @@ class Cluster(NamedTuple):
     n_processors: int
 
 
-def connect(asked_by: str) -> Cluster:
+def connect(asked_by: str, shows_tasks: bool) -> Cluster:
     """Join the cluster of RAY_ADDRESS, or the one that runs on this machine.
 
     Args:
         asked_by: the parameter or option that needs it.
+        shows_tasks: whether what tasks print is printed here.
 
     Raises:
         InputError: Ray is not installed, or there is no cluster.
@@ -45,7 +46,7 @@ def connect(asked_by: str) -> Cluster:
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         _check_answers(address)
-        ray.init(address=address, logging_level="ERROR")
+        ray.init(address=address, logging_level="ERROR", log_to_driver=shows_tasks)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{asked_by} needs a Ray cluster, and there is none; start one with `ray start "
@@ -75,7 +76,7 @@ def connect_workers(n_workers: int) -> None:
     Raises:
         InputError: there is no cluster of as many processors.
     """
-    cluster = connect("compute.launcher: ray")
+    cluster = connect("compute.launcher: ray", shows_tasks=True)
     if n_workers - 1 > cluster.n_processors:
         raise InputError(
             f"params.yaml: compute.workers: {n_workers} need {n_workers - 1} processors of the Ray "
