@@ -1,6 +1,8 @@
 """Real clones of the project, in which the tests run the real `dvc`, and processes to run it."""
 
+import contextlib
 import fcntl
+import io
 import os
 import random
 import re
@@ -121,6 +123,44 @@ def environment() -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     return inherited | GIT_USER | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `vintage` in a folder, in this process, which spares the imports of a process of its own.
+
+    What a process does beside is left out: pinned kernels, signals, a traceback or a full disk.
+    """
+    from vintage.__main__ import parser
+    from vintage.base import numerics
+    from vintage.base.console import InputError, one_line
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(root),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(numerics, "pin", lambda: None)  # which comes too late here
+        try:
+            parsed = parser().parse_args(arguments)
+            code = parsed.command(parsed)
+        except SystemExit as end:
+            code = end.code
+        except InputError as error:
+            code = 2
+            err.writelines(f"error: {one_line(each)}\n" for each in error.args)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def refused_here(root: Path, stage: str) -> str:
+    """What a stage that must refuse its inputs says; it runs in this process."""
+    from vintage.base.console import InputError, one_line
+
+    with contextlib.chdir(root), pytest.raises(InputError) as caught:
+        import_module(f"stages.{stage}").main()
+    (line,) = caught.value.args
+    return one_line(line)
 
 
 def copy_working_tree(folder: Path) -> Project:

@@ -1,7 +1,7 @@
 """What the property tests share: how many cases, from which seed, and damage to bytes.
 
 FUZZ_EXAMPLES is the number of cases of all property tests together (3,000 if it is not set), of
-which some forty each start a process; FUZZ_SEED draws them, and is printed when a test fails. A
+which some thirty each start a process; FUZZ_SEED draws them, and is printed when a test fails. A
 long run:
 
     FUZZ_EXAMPLES=50000 python -m pytest tests/test_{fuzz,artifacts,hostile}.py

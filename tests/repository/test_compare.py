@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import PARAMS, ROOT
+from tests.conftest import PARAMS, ROOT, run_here
 from vintage.report.differences import Difference
 from vintage.repository.compare import Comparison, compare_revisions
 from vintage.repository.looks import looks_in_words
@@ -48,7 +48,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def compare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "vintage", "compare", *arguments)
+    return run_here(root, "compare", *arguments)
 
 
 def compared(root: Path, *arguments: str) -> Any:

@@ -5,7 +5,7 @@ import re
 import pytest
 import safetensors.numpy
 
-from tests.conftest import Edit, Project
+from tests.conftest import Edit, Project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,6 @@ def test_a_lock_that_names_what_was_never_run_is_found(reproduced: Project, lie:
     reproduced.run("dvc", "commit", "--force", stage)  # as DVC does after the command has run
     status = reproduced.run("dvc", "status", stage).stdout
     assert "up to date" in status
-    done = reproduced.run("python", "-m", "vintage", "check", check=False)
+    done = run_here(reproduced.root, "check")
     assert done.returncode == 1
     assert re.search(rf"^wrong: {expected}", done.stdout, re.M), done.stdout
