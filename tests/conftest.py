@@ -134,7 +134,7 @@ def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     from vintage.base import numerics
     from vintage.base.console import InputError, one_line
 
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.chdir(root),
@@ -150,15 +150,26 @@ def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         except InputError as error:
             code = 2
             err.writelines(f"error: {one_line(each)}\n" for each in error.args)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        said = []
+        for stream in (out, err):
+            stream.flush()
+            said.append(stream.buffer.getvalue().decode())
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def stage_here(root: Path, *stages: str) -> None:
+    """Run stages in a folder, in this process."""
+    with contextlib.chdir(root):
+        for stage in stages:
+            import_module(f"stages.{stage}").main()
 
 
 def refused_here(root: Path, stage: str) -> str:
     """What a stage that must refuse its inputs says; it runs in this process."""
     from vintage.base.console import InputError, one_line
 
-    with contextlib.chdir(root), pytest.raises(InputError) as caught:
-        import_module(f"stages.{stage}").main()
+    with pytest.raises(InputError) as caught:
+        stage_here(root, stage)
     (line,) = caught.value.args
     return one_line(line)
 
@@ -224,6 +235,29 @@ def _reproduced(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     return Project(_made_once("reproduced", tmp_path_factory, make))
 
 
+QUICK_ROWS = 301
+QUICK = {
+    "epochs: 10": "epochs: 4",
+    "replicas: 4": "replicas: 1",
+    "splits: 2": "splits: 1",
+    "val_size: auto": "val_size: 0.1",
+}
+
+
+@pytest.fixture(scope="session")
+def _quick(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    def make(folder: Path) -> None:
+        project = _fresh.copy_to(tmp_path_factory.mktemp("quick") / "project")
+        table = project.root / "data/wine.csv"
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:QUICK_ROWS]))
+        for old, new in QUICK.items():
+            project.edit("params.yaml", old, new)
+        project.commit("a small table")
+        _with_results(project, folder)
+
+    return Project(_made_once("quick", tmp_path_factory, make))
+
+
 @pytest.fixture(scope="session")
 def _default_reproduced(_default: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     make = partial(_with_results, _default)
@@ -240,6 +274,12 @@ def fresh(_fresh: Project, tmp_path: Path) -> Project:
 def reproduced(_reproduced: Project, tmp_path: Path) -> Project:
     """A clone with the results of `dvc repro` in Git, and all that it made in DVC's cache."""
     return _reproduced.copy_to(tmp_path / "project")
+
+
+@pytest.fixture
+def quick(_quick: Project, tmp_path: Path) -> Project:
+    """The same of a small table and a network whose stages take little more than their imports."""
+    return _quick.copy_to(tmp_path / "project")
 
 
 @pytest.fixture

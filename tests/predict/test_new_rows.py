@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from tests import tables
-from tests.conftest import ROOT, Project, environment, only_error
+from tests.conftest import ROOT, Project, environment, only_error, run_here
 from tests.processes import start
 from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features, RowCounts, Schema
@@ -65,6 +65,11 @@ def penguins(_fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 
 def predict(project: Project, *arguments: str, stdin: bytes = b"") -> str:
     """What the command prints; its messages go to the test's own."""
+    if not stdin:
+        here = run_here(project.root, "predict", *arguments)
+        sys.stderr.write(here.stderr)
+        assert here.returncode == 0, here.stderr
+        return here.stdout
     done = subprocess.run(
         [*PREDICT, *arguments],
         cwd=project.root,
@@ -214,7 +219,7 @@ def test_a_column_is_carried_over_as_id(wine: Project, tmp_path: Path) -> None:
     assert [line.split(",")[2:] for line in by_feature.splitlines()] == [
         line.split(",")[1:] for line in plain.splitlines()
     ]
-    done = wine.run(*PREDICT, str(path), "--id", "whom", check=False)
+    done = run_here(wine.root, "predict", str(path), "--id", "whom")
     assert f"{path}: has no column 'whom', which is needed; the columns are" in only_error(done)
 
 
@@ -244,7 +249,7 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     out.write_text("as before")
 
     def refused(*arguments: str) -> str:
-        done = wine.run(*PREDICT, *arguments, "-o", str(out), check=False)
+        done = run_here(wine.root, "predict", *arguments, "-o", str(out))
         assert out.read_text() == "as before"
         assert not list(tmp_path.glob(".*"))
         return only_error(done)
@@ -265,7 +270,7 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     path.write_text("".join(text))
     assert f"{path}: cannot be read as a table: row 5000 has 2 cells, not 12" in refused(str(path))
     assert "is the table itself" in only_error(
-        wine.run(*PREDICT, str(path), "-o", str(path), check=False)
+        run_here(wine.root, "predict", str(path), "-o", str(path))
     )
 
 
@@ -361,10 +366,10 @@ def test_the_model_of_a_revision(wine: Project, tmp_path: Path) -> None:
         "HEAD~0:": "no such Git revision",
         "params.yaml": "no such Git revision or DVC experiment; there is no folder of this name",
     }.items():
-        done = project.run(*PREDICT, "data/wine.csv", "--model", model, check=False)
+        done = run_here(project.root, "predict", "data/wine.csv", "--model", model)
         assert problem in only_error(done)
     shutil.rmtree(project.root / ".dvc/cache")
-    error = only_error(project.run(*PREDICT, "data/wine.csv", "--model", "HEAD", check=False))
+    error = only_error(run_here(project.root, "predict", "data/wine.csv", "--model", "HEAD"))
     assert "[Errno 2]" in error
     assert "try `dvc fetch`" in error
 

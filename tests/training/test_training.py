@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks import plain_loop
 from benchmarks.numeric import numeric_schema, plain_network
-from tests.conftest import Project, only_error
+from tests.conftest import Project, only_error, run_here, stage_here
 from vintage.base.files import read_json
 from vintage.base.losses import LossRecord
 from vintage.base.recipe import Recipe
@@ -49,7 +49,7 @@ def losses_of(project: Project) -> list[dict[str, Any]]:
 
 def train(project: Project, **changes: Any) -> list[dict[str, Any]]:
     project.set_params(**changes)
-    project.stage("train", check=True)
+    stage_here(project.root, "train")
     return losses_of(project)
 
 
@@ -75,7 +75,7 @@ def test_it_agrees_with_the_plain_recipe(fresh: Project) -> None:
 
     # the stages do the same
     fresh.set_params(**PLAIN_SPLIT, **PLAIN_MODEL, **PLAIN_TRAIN, **{"model.hidden": hidden})
-    fresh.stage("split", check=True)
+    stage_here(fresh.root, "split")
     tensors = fresh.root / "data/tensors"
     rows = read_examples(tensors / "train.safetensors", read_schema(tensors / "schema.json")).rows
     assert rows.tolist() == table_rows
@@ -88,7 +88,7 @@ def test_a_replica_alone_has_the_same_curve(split_only: Project) -> None:
     """The mean curve of three replicas is the mean of three single runs, to 1e-5 for 50 epochs."""
     same = {"train.epochs": 50, "train.batch_size": "all", "train.patience": 0}
     split_only.set_params(**{"split.val_size": 0.1, "model.dropout": 0.0})
-    split_only.stage("split", check=True)
+    stage_here(split_only.root, "split")
     together = train(split_only, **same)
     alone = [
         train(split_only, **same, **{"train.replicas": 1, "train.seed": 42 + replica})
@@ -145,8 +145,8 @@ def test_the_kept_weights_are_those_of_the_best_validation_epoch(split_only: Pro
     manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
     assert manifest["best_epochs"] == [int(np.argmin(val_losses)) + 1]
     split_only.set_params(**{"train.calibration": "none"})
-    split_only.stage("train", check=True)
-    split_only.stage("evaluate", check=True)
+    stage_here(split_only.root, "train")
+    stage_here(split_only.root, "evaluate")
     evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert evaluation["val"]["log_loss"] == pytest.approx(min(val_losses), abs=2e-6)
 
@@ -168,12 +168,12 @@ def test_patience_stops_early(split_only: Project) -> None:
 
 def test_without_validation_rows_the_last_epoch_counts(split_only: Project) -> None:
     split_only.set_params(**{"split.val_size": 0})
-    split_only.stage("split", check=True)
+    stage_here(split_only.root, "split")
     losses = train(split_only)
     assert [record["val_loss"] for record in losses] == [None] * 8
     manifest = json.loads((split_only.root / "data/checkpoint/model.json").read_text())
     assert manifest["best_epochs"] == [8, 8, 8]
-    split_only.stage("evaluate", check=True)
+    stage_here(split_only.root, "evaluate")
     evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert set(evaluation["val"].values()) == {None}
 
@@ -209,18 +209,18 @@ def test_the_normalization_is_fitted_on_train_rows_only(split_only: Project) -> 
 
     tensors = split_only.root / "data/tensors"
     split_only.set_params(**{"split.group_by": "none"})
-    split_only.stage("split", check=True)
+    stage_here(split_only.root, "split")
     schema = read_schema(tensors / "schema.json")
     rows = read_examples(tensors / "test.safetensors", schema).rows.tolist()
-    split_only.stage("train", check=True)
+    stage_here(split_only.root, "train")
     before = checkpoint(split_only.root)
     table = (split_only.root / "data/wine.csv").read_text().splitlines()
     for row in rows:
         *cells, grade = table[row + 1].split(",")
         table[row + 1] = ",".join([*(str(float(cell) * 3 + 1) for cell in cells), grade])
     (split_only.root / "data/wine.csv").write_text("\n".join(table) + "\n")
-    split_only.stage("split", check=True)
-    split_only.stage("train", check=True)
+    stage_here(split_only.root, "split")
+    stage_here(split_only.root, "train")
     after = checkpoint(split_only.root)
     assert after["model.safetensors"] == before["model.safetensors"]
     assert after["model.json"] == before["model.json"]
@@ -276,20 +276,20 @@ def test_every_place_tells_the_same_best_epoch(reproduced: Project) -> None:
         assert found["epochs"]["best"] == best
     words = f"est epoch {best} of 10"
     assert words in (reproduced.root / "metrics/report.md").read_text(encoding="utf-8")
-    shown = reproduced.run("python", "-m", "vintage", "show").stdout
+    shown = run_here(reproduced.root, "show").stdout
     assert words in shown
     assert "weight_decay 0.08" in shown
 
 
 def test_a_training_that_ends_too_early_is_told_of(split_only: Project) -> None:
     split_only.set_params(**{"train.epochs": 4, "train.batch_size": "all"})
-    split_only.stage("train", check=True)
-    split_only.stage("evaluate", check=True)
+    stage_here(split_only.root, "train")
+    stage_here(split_only.root, "evaluate")
     evaluation = json.loads((split_only.root / "metrics/details.json").read_text())
     assert evaluation["epochs"] == {
         "trained": 4, "best": 4, "still_falling": True,
     }  # fmt: skip
-    shown = split_only.run("python", "-m", "vintage", "show").stdout
+    shown = run_here(split_only.root, "show").stdout
     assert "the validation loss was still falling at the last of 4 epochs" in shown
 
 
@@ -298,8 +298,8 @@ def test_temperature_lowers_the_validation_loss_or_stays_one(split_only: Project
     for calibration in ("none", "temperature"):
         split_only.set_params(**{"train.calibration": calibration, "train.weight_decay": 0.0})
         split_only.set_params(**{"train.epochs": 100, "split.val_size": 0.2})
-        split_only.stage("train", check=True)
-        split_only.stage("evaluate", check=True)
+        stage_here(split_only.root, "train")
+        stage_here(split_only.root, "evaluate")
         scores[calibration] = json.loads((split_only.root / "metrics/details.json").read_text())
     assert scores["none"]["temperature"] == 1
     assert scores["temperature"]["val"]["log_loss"] <= scores["none"]["val"]["log_loss"]
