@@ -45,9 +45,9 @@ NETWORKS["linear"] = Linear
 for name in NETWORKS:
     for batch_size in (50, 200):
         ensemble = build(name, 7, 8, 9)
-        train(ensemble, recipe=RECIPE.model_copy(update={"batch_size": batch_size, "epochs": 4}))
+        train(ensemble, recipe=RECIPE.model_copy(update={"batch_size": batch_size, "epochs": 2}))
         in_folds = build(name, 7, 8, 9)
-        train(in_folds, recipe=RECIPE.model_copy(update={"epochs": 2}), n_folds=2)
+        train(in_folds, recipe=RECIPE.model_copy(update={"epochs": 1}), n_folds=2)
         predicted = ensemble.predict_proba(torch.from_numpy(rows(300)))
         tensors = [*ensemble.state_dict().values(), *in_folds.state_dict().values(), predicted]
         content = b"".join(t.contiguous().numpy().tobytes() for t in tensors)
