@@ -13,7 +13,6 @@ from vintage.repository.status import stale_stages
 pytestmark = pytest.mark.slow
 
 EVERYTHING = ["split", "baseline", "train", "evaluate", "splits", "explain", "report"]
-TRAINED = ["train", "evaluate", "splits", "explain", "report"]
 
 
 def edit(path: str, old: str, new: str) -> Edit:
@@ -42,34 +41,27 @@ def leave_stray_files(project: Project) -> None:
             path.write_text("stray")
 
 
+NO_RERUN: list[Edit] = [
+    edit("params.yaml", "# of Adam", "# Adam's"),
+    edit("params.yaml", "workers: 1", "workers: 2"),
+    edit("params.yaml", "streaming: auto", "streaming: false"),
+    edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'),
+    leave_stray_files,
+]
 CHANGES: dict[str, tuple[Edit, list[str]]] = {
-    "a comment in params.yaml": (edit("params.yaml", "# of Adam", "# Adam's"), []),
-    "train.learning_rate": (
-        edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02"),
-        TRAINED,
-    ),
     "an evaluate key": (
         edit("params.yaml", "confidence: 0.95", "confidence: 0.9"),
         ["baseline", "evaluate", "explain", "report"],
     ),
     "the gate": (edit("params.yaml", "require: {}", "require: {log_loss: 1.2}"), ["report"]),
-    "compute.workers": (edit("params.yaml", "workers: 1", "workers: 2"), []),
-    "compute.streaming": (edit("params.yaml", "streaming: auto", "streaming: false"), []),
-    "evaluate.splits": (edit("params.yaml", "splits: 2", "splits: 1"), ["splits", "report"]),
-    "split.seed": (edit("params.yaml", "42 # of the random", "7 # of the random"), EVERYTHING),
+    "evaluate.splits": (edit("params.yaml", "splits: 1", "splits: 0"), ["splits", "report"]),
     "one cell of the table": (edit("data/wine.csv", "\n7.4,0.7,", "\n7.4,0.71,"), EVERYTHING),
     "numbers written as other text": (rewrite_numbers, ["split", "splits"]),
-    "a template of dvc plots": (edit(".dvc/plots/curves.json", '"width": 400', '"width": 500'), []),
-    "a sentence of evaluate": (
-        edit("stages/evaluate.py", 'f"scored {', 'f"has scored {'),
-        ["evaluate"],
-    ),
     "a figure": (said_otherwise("vintage/report/figures.py"), ["evaluate", "report"]),
     "a template": (edit("vintage/report/page.html.jinja", "<main ", "<main  "), ["report"]),
     "a rule of slices": (said_otherwise("vintage/explain/slices.py"), ["explain"]),
     "a reader of tables": (said_otherwise("vintage/table/read.py"), ["split", "splits"]),
     "a rule of auto": (said_otherwise("vintage/training/auto.py"), ["train", "explain", "splits"]),
-    "stray files": (leave_stray_files, []),
 }
 
 
@@ -84,16 +76,25 @@ VERSIONS = [
 ]
 
 
-def test_nothing_changed(reproduced: Project) -> None:
-    assert reproduced.repro() == []
+def test_what_no_result_depends_on_reruns_nothing(quick: Project) -> None:
+    assert quick.repro() == []
+    for apply in NO_RERUN:
+        apply(quick)
+    assert quick.repro() == []
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_reruns_only(reproduced: Project, change: str) -> None:
+def test_a_change_reruns_only(quick: Project, change: str) -> None:
     apply, expected = CHANGES[change]
-    apply(reproduced)
-    assert sorted(reproduced.repro()) == sorted(expected)
-    assert reproduced.repro() == []
+    apply(quick)
+    assert sorted(quick.repro()) == sorted(expected)
+    assert quick.repro() == []
+
+
+def test_another_split_makes_stale_what_splits_and_what_shows_it(quick: Project) -> None:
+    """And what it leaves, which is another table's as well, makes all else stale, see above."""
+    quick.edit("params.yaml", "42 # of the random", "7 # of the random")
+    assert stale_stages(quick.root) == ["split", "splits", "report"]
 
 
 def test_a_new_version_makes_stale_what_loads_the_package(reproduced: Project) -> None:
@@ -106,48 +107,37 @@ def test_a_new_version_makes_stale_what_loads_the_package(reproduced: Project) -
         file.write_text(pinned, encoding="utf-8")
 
 
-def test_the_scores_do_not_wait_for_other_splits(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
-    assert reproduced.repro("evaluate") == ["train", "evaluate"]
-
-
-@pytest.mark.parametrize("group", ["scores", "explain", "report", "repository", "predict"])
-def test_no_edit_of_what_comes_after_trains_again(reproduced: Project, group: str) -> None:
-    for path in (reproduced.root / "vintage" / group).glob("*.py"):
-        path.write_text(f"{path.read_text()}\n# another line\n")
-    ran = reproduced.repro()
+@pytest.mark.parametrize(
+    ("groups", "rerun"),
+    [(("scores", "explain", "report"), True), (("repository", "predict"), False)],
+)
+def test_no_edit_of_what_comes_after_trains_again(
+    quick: Project, groups: tuple[str, ...], rerun: bool
+) -> None:
+    for group in groups:
+        for path in (quick.root / "vintage" / group).glob("*.py"):
+            path.write_text(f"{path.read_text()}\n# another line\n")
+    ran = quick.repro()
     assert not {"split", "train"} & set(ran)
-    assert bool(ran) == (group in ("scores", "explain", "report"))
+    assert bool(ran) == rerun
 
 
-def test_a_setting_used_before_is_restored_from_the_run_cache(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "epochs: 10", "epochs: 5")
-    assert reproduced.repro() == TRAINED
-    before = reproduced.outputs()
-    reproduced.edit("params.yaml", "epochs: 5", "epochs: 6")
-    assert reproduced.repro() == TRAINED
-    assert reproduced.outputs() != before
-    reproduced.edit("params.yaml", "epochs: 6", "epochs: 5")
-    assert reproduced.repro() == ["report"]
-    assert reproduced.outputs() == before
+def test_the_scores_wait_for_nothing_else_and_a_setting_used_before_is_restored(
+    quick: Project,
+) -> None:
+    before = quick.outputs()
+    quick.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    assert quick.repro("evaluate") == ["train", "evaluate"]
+    assert quick.repro() == ["splits", "explain", "report"]
+    assert quick.repro() == []
+    assert quick.outputs() != before
+    quick.edit("params.yaml", "learning_rate: 0.02", "learning_rate: auto")
+    assert quick.repro() == ["report"]  # all else is in DVC's run cache
+    assert quick.outputs() == before
 
 
-def test_nothing_but_the_report_waits_for_the_explanation(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "epochs: 10", "epochs: 5")
-    assert reproduced.repro("evaluate") == ["train", "evaluate"]
-    assert reproduced.repro() == ["splits", "explain", "report"]
-
-
-def test_an_experiment_runs_and_metrics_diff_shows_the_difference(reproduced: Project) -> None:
-    reproduced.run("dvc", "exp", "run", "-S", "train.learning_rate=0.003")
-    assert "learning_rate: 0.003" in (reproduced.root / "params.yaml").read_text(encoding="utf-8")
-    shown = json.loads(reproduced.run("dvc", "metrics", "diff", "--json").stdout)
-    assert list(shown) == ["metrics/evaluation.json"]
-    assert shown["metrics/evaluation.json"]["test.log_loss"]["diff"] != 0
-
-
-def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
-    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json").stdout)
+def test_what_dvc_shows_as_metrics_is_for_people(quick: Project) -> None:
+    shown = json.loads(quick.run("dvc", "metrics", "show", "--json").stdout)
     (file, found), *others = next(iter(shown.values()))["data"].items()
     assert not others
     numbers = [value for part in found["data"].values() for value in part.values()]
@@ -156,12 +146,17 @@ def test_what_dvc_shows_as_metrics_is_for_people(reproduced: Project) -> None:
     assert {type(number) for number in numbers} <= {int, float}
 
 
-def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced: Project) -> None:
-    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
-    reproduced.repro()
+def test_an_experiment_shows_in_the_metrics_and_plots_what_is_meant_and_nothing_else(
+    quick: Project,
+) -> None:
+    quick.run("dvc", "exp", "run", "-S", "train.learning_rate=0.003")
+    assert "learning_rate: 0.003" in (quick.root / "params.yaml").read_text(encoding="utf-8")
+    shown = json.loads(quick.run("dvc", "metrics", "diff", "--json").stdout)
+    assert list(shown) == ["metrics/evaluation.json"]
+    assert shown["metrics/evaluation.json"]["test.log_loss"]["diff"] != 0
     revisions = ["workspace"], ["workspace", "HEAD"]
     for command, expected in zip((["show"], ["diff", "HEAD"]), revisions, strict=True):
-        done = reproduced.run("dvc", "plots", *command, "--json")
+        done = quick.run("dvc", "plots", *command, "--json")
         assert "failed" not in done.stderr
         listed = json.loads(done.stdout)["data"]
         drawn = {name: plots for name, plots in listed.items() if plots}
@@ -179,9 +174,9 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         axes = drawn["metrics/predictions.csv"][0]["content"]["spec"]["encoding"]
         assert [axes[axis]["field"] for axis in "xy"] == ["predicted", "actual"]
         assert [axes[axis]["title"] for axis in "xy"] == ["Predicted", "Actual"]
-        page = reproduced.run("dvc", "plots", *command, "--out", "shown")
+        page = quick.run("dvc", "plots", *command, "--out", "shown")
         assert "failed" not in page.stderr
-        text = (reproduced.root / "shown/index.html").read_text(encoding="utf-8")
+        text = (quick.root / "shown/index.html").read_text(encoding="utf-8")
         for said in (
             "Cross entropy by epoch",
             "train_loss",
@@ -196,29 +191,32 @@ def test_dvc_plots_show_and_diff_draw_what_is_meant_and_nothing_else(reproduced:
         assert hidden
         empty = {f"#{re.sub('[/.]', '_', name)}" for name in listed.keys() - drawn.keys()}
         assert set(hidden[1].split(", ")) == empty
-        shutil.rmtree(reproduced.root / "shown")
+        shutil.rmtree(quick.root / "shown")
 
 
-def test_a_clone_runs_its_own_code(reproduced: Project) -> None:
-    reproduced.edit("stages/evaluate.py", 'f"scored {', 'f"this clone scored {')
-    assert "this clone scored" in reproduced.run("dvc", "repro").stdout
+def test_a_clone_runs_its_own_code(quick: Project) -> None:
+    """And DVC stops where a stage leaves what it left before."""
+    quick.edit("stages/evaluate.py", 'f"scored {', 'f"this clone scored {')
+    shown = quick.run("dvc", "repro").stdout
+    assert "this clone scored" in shown
+    assert re.findall(r"^Running stage '(\w+)'", shown, re.M) == ["evaluate"]
 
 
-def test_a_failed_run_loses_nothing(reproduced: Project) -> None:
+def test_a_failed_run_loses_nothing(quick: Project) -> None:
     """DVC removes a stage's outputs before it runs; both ways back restore every byte."""
-    before = reproduced.outputs()
+    before = quick.outputs()
     for way_back in (
         ["git checkout -q .", "dvc checkout"],
         ["git checkout -q params.yaml", "dvc repro"],
     ):
-        reproduced.edit("params.yaml", "target: quality", "target: colour")
-        failed = reproduced.run("dvc", "repro", check=False)
+        quick.edit("params.yaml", "target: quality", "target: colour")
+        failed = quick.run("dvc", "repro", check=False)
         assert failed.returncode != 0
         assert "error: data/wine.csv: data.target names 'colour'" in failed.stderr
-        assert reproduced.outputs() != before
+        assert quick.outputs() != before
         for command in way_back:
-            reproduced.run(*command.split())
-        assert reproduced.outputs() == before
+            quick.run(*command.split())
+        assert quick.outputs() == before
 
 
 def test_the_tensors_are_what_the_table_says(reproduced: Project) -> None:
