@@ -171,7 +171,7 @@ class Training:
 def prepare_training(reproduced: Project, folder: Path) -> None:
     project = reproduced.copy_to(folder / "due")
     long = {"train.epochs": 150, "train.batch_size": 512, "train.patience": 0}
-    project.set_params(**{"train.replicas": 4, **long})
+    project.set_params(**{"train.replicas": 4, "evaluate.splits": 0, **long})
     uninterrupted = project.copy_to(folder / "uninterrupted")
     uninterrupted.repro()
     shutil.rmtree(project.root / ".dvc/cache")
