@@ -13,18 +13,15 @@ import pytest
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
-from tests.conftest import Project, only_error
+from tests.conftest import Project, only_error, run_here
 from tests.processes import REPRO, TRAIN, Training, start
 from tests.training.test_resume import CONTINUING, LOSSES, STATE, assert_trained, finish
 from vintage.base.console import InputError
-from vintage.repository.cache import check_cache
 from vintage.repository.lock_file import read_lock_file
-from vintage.repository.status import check_status
 
 pytestmark = pytest.mark.slow
 
 MAKE_REPRO = ("make", "-o", ".venv/installed", "repro")  # without installing
-MEND = ("python", "-m", "vintage", "mend")
 RWLOCK = ".dvc/tmp/rwlock"
 
 # a file system of its own needs a mount, which is gone when the last process in it ends
@@ -42,7 +39,7 @@ needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="this user may not mount"
 
 
 def check(project: Project, code: int) -> list[str]:
-    done = project.run("python", "-m", "vintage", "check", check=False)
+    done = run_here(project.root, "check")
     assert done.returncode == code, done.stdout + done.stderr
     return re.sub(r"^(V\d|  ).*\n", "", done.stdout, flags=re.MULTILINE).splitlines()
 
@@ -117,45 +114,42 @@ def test_a_full_file_system(training: Training, tmp_path: Path) -> None:
 
 
 @needs_mount
-@pytest.mark.parametrize("folder", ["data", "metrics", "."])
-def test_a_read_only_folder(training: Training, folder: str, tmp_path: Path) -> None:
+def test_a_read_only_folder(training: Training, tmp_path: Path) -> None:
     project = training.copy_to(tmp_path / "project")
-    failed = project.run(*read_only(folder, *REPRO), check=False)
-    assert failed.returncode != 0
-    assert "Read-only file system" in failed.stderr
-    assert "Traceback" not in failed.stderr
+    for folder in ("data", "metrics", "."):
+        failed = project.run(*read_only(folder, *REPRO), check=False)
+        assert failed.returncode != 0
+        assert "Read-only file system" in failed.stderr
+        assert "Traceback" not in failed.stderr
     finish(project, training)
 
 
-def test_a_deleted_cache(reproduced: Project) -> None:
-    before = reproduced.outputs()
-    shutil.rmtree(reproduced.root / ".dvc/cache")
-    assert list(check_cache(reproduced.root)) == []
-    assert "data/checkpoint: is not in DVC's cache; run `dvc repro`" in check_status(
-        reproduced.root
-    )
-    reproduced.run(*MAKE_REPRO)
-    assert reproduced.outputs() == before
-    assert check(reproduced, 0) == ["the outputs are valid"]
-
-
-def test_two_runs_at_once(training: Training, tmp_path: Path) -> None:
+def test_while_dvc_runs_no_other_run_starts_and_nothing_is_mended(
+    training: Training, tmp_path: Path
+) -> None:
     project = training.copy_to(tmp_path / "project")
-    first = start(project, *REPRO)
-    assert first.until_shown("epoch ")
+    group = start(project, *REPRO)
+    assert group.until_shown("epoch ")
+    rwlock = project.root / RWLOCK
+    held = rwlock.read_bytes()
+    rwlock.write_bytes(b"")
+    assert run_here(project.root, "mend").stdout == "DVC is at work here, so nothing is mended\n"
+    assert rwlock.read_bytes() == b""
+    rwlock.write_bytes(held)
     second = project.run(*REPRO, check=False)
     assert second.returncode != 0
-    assert f"is busy, it is being blocked by:\n  (PID {first.leader.pid}): " in second.stderr
-    assert "DVC is at work here" in project.run(*MEND).stdout
-    assert first.end() == 0
-    assert project.outputs() == training.expected
+    assert f"is busy, it is being blocked by:\n  (PID {group.leader.pid}): " in second.stderr
+    group.kill()
+    rwlock.write_bytes(b"")
+    assert "is removed" in run_here(project.root, "mend").stdout
+    finish(project, training)
 
 
 def test_two_runs_that_start_together(training: Training, tmp_path: Path) -> None:
     project = training.copy_to(tmp_path / "project")
     other = Project(project.root)
     groups = [start(project, *REPRO), start(other, *REPRO, "--verbose")]
-    assert 0 in [group.end() for group in groups]
+    assert 0 in [group.end() for group in groups]  # a run that another one meets goes on
     assert "Traceback" not in groups[0].complained
     finish(project, training)
 
@@ -169,36 +163,29 @@ def test_a_stage_ends_with_its_dvc(training: Training, shell: str, tmp_path: Pat
     assert group.end() == -signal.SIGKILL
     assert group.complained == "terminated; run the same command again to continue\n"
     assert not (project.root / LOSSES).exists()
-    assert CONTINUING.search(finish(project, training))
+    if shell == "/bin/sh":
+        assert CONTINUING.search(finish(project, training))
 
 
-@pytest.mark.parametrize("content", [b"", b'{"write": {"/x": {"pi', b"\xff"], ids=repr)
-def test_a_damaged_rwlock(reproduced: Project, content: bytes) -> None:
+def test_a_damaged_rwlock(reproduced: Project) -> None:
     before = reproduced.outputs()
-    (reproduced.root / RWLOCK).write_bytes(content)
+    path = reproduced.root / RWLOCK
+    said = f"{RWLOCK}: was empty or cut and is removed\n"
+    for content in (b'{"write": {"/x": {"pi', b"\xff"):
+        path.write_bytes(content)
+        assert run_here(reproduced.root, "mend").stdout == said
+    path.write_bytes(b"")
     failed = reproduced.run(*REPRO, check=False)
     assert failed.returncode != 0
-    assert f"{RWLOCK}: was empty or cut and is removed\n" in reproduced.run(*MAKE_REPRO).stdout
+    assert said in reproduced.run(*MAKE_REPRO).stdout
     assert reproduced.outputs() == before
-
-
-def test_nothing_is_mended_while_dvc_runs(training: Training, tmp_path: Path) -> None:
-    project = training.copy_to(tmp_path / "project")
-    group = start(project, *REPRO)
-    assert group.until_shown("epoch ")
-    (project.root / RWLOCK).write_bytes(b"")
-    assert project.run(*MEND).stdout == "DVC is at work here, so nothing is mended\n"
-    assert (project.root / RWLOCK).read_bytes() == b""
-    group.kill()
-    assert "is removed" in project.run(*MEND).stdout
-    finish(project, training)
 
 
 def test_an_empty_folder_of_the_run_cache(reproduced: Project) -> None:
     """A kill between two steps of DVC leaves it, and `dvc repro` then fails for good."""
-    reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    reproduced.edit("stages/evaluate.py", 'f"scored {', 'f"has scored {')
     undisturbed = reproduced.copy_to(reproduced.root.parent / "undisturbed")
-    undisturbed.repro()
+    assert undisturbed.repro() == ["evaluate"]
     for run in (undisturbed.root / ".dvc/cache/runs").glob("*/*"):
         (reproduced.root / run.relative_to(undisturbed.root)).mkdir(parents=True, exist_ok=True)
     assert reproduced.run(*REPRO, check=False).returncode != 0
@@ -216,19 +203,23 @@ CUTS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("cut", CUTS)
-def test_a_damaged_dvc_lock(reproduced: Project, cut: str) -> None:
+def test_a_damaged_dvc_lock(reproduced: Project) -> None:
     before = reproduced.outputs()
     path = reproduced.root / "dvc.lock"
-    path.write_bytes(CUTS[cut](path.read_bytes()))
-    if cut == "in a word":
-        failed = reproduced.run(*REPRO, check=False)
-        assert failed.returncode != 0
-        assert "dvc.lock" in failed.stderr
-    assert "wrong: dvc.lock: empty or cut; `make repro` mends it" in check(reproduced, 1)
-    assert reproduced.run(*MEND).stdout == ("dvc.lock: was empty or cut; Git's is in its place\n")
-    reproduced.repro()
-    assert reproduced.outputs() == before
+    problem = "dvc.lock: empty or cut; `make repro` mends it"
+    for said, cut in CUTS.items():
+        path.write_bytes(cut(before["dvc.lock"]))
+        if said == "in a word":
+            failed = reproduced.run(*REPRO, check=False)
+            assert failed.returncode != 0
+            assert "dvc.lock" in failed.stderr
+            assert f"wrong: {problem}" in check(reproduced, 1)
+        with pytest.raises(InputError, match=problem):
+            read_lock_file(reproduced.root)
+        mended = run_here(reproduced.root, "mend").stdout
+        assert mended == "dvc.lock: was empty or cut; Git's is in its place\n", said
+        assert reproduced.outputs() == before
+    assert reproduced.repro() == []
 
 
 def test_a_dvc_lock_cut_between_lines_is_mended_or_made_whole(
@@ -246,29 +237,31 @@ def test_a_dvc_lock_cut_between_lines_is_mended_or_made_whole(
         except InputError:
             continue
         unnoticed.append(number)
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))  # DVC can read it as well
-    for number in rng.sample(unnoticed, 3):
-        print(f"cut before line {number + 1}")
-        path.write_bytes(b"".join(lines[:number]))
-        reproduced.repro()
-        assert reproduced.outputs() == before
+        COMPILED_LOCKFILE_SCHEMA(
+            yaml.load(path.read_bytes(), yaml.CSafeLoader)
+        )  # DVC can read it as well
+    number = rng.choice(unnoticed)
+    print(f"cut before line {number + 1}")
+    path.write_bytes(b"".join(lines[:number]))
+    reproduced.repro()
+    assert reproduced.outputs() == before
 
 
 def test_a_dvc_lock_that_only_a_person_can_mend(reproduced: Project) -> None:
     path = reproduced.root / "dvc.lock"
     path.write_bytes(conflict := b"schema: '2.0'\n<<<<<<< HEAD\nstages:\n")
-    done = reproduced.run(*MEND, check=False)
+    done = run_here(reproduced.root, "mend")
     assert (done.returncode, path.read_bytes()) == (2, conflict)
     assert done.stderr.startswith("error: dvc.lock: holds a merge conflict; take one side by ")
     reproduced.run("git", "rm", "-q", "--cached", "dvc.lock")
     reproduced.run("git", "commit", "-q", "-m", "no lock")
     path.write_bytes(b"")
-    done = reproduced.run(*MEND, check=False)
+    done = run_here(reproduced.root, "mend")
     assert (done.returncode, path.read_bytes()) == (2, b"")
     assert done.stderr == ("error: dvc.lock: empty or cut, and Git has no other one; delete it\n")
 
 
-PREDICT = ("vintage", "predict", "data/wine.csv")
+PREDICT = ("predict", "data/wine.csv")
 
 
 @needs_mount
@@ -300,28 +293,28 @@ def test_a_link_to_a_file_is_one(reproduced: Project) -> None:
     path = reproduced.root / "data/checkpoint/model.safetensors"
     path.replace(reproduced.root / "elsewhere")
     path.symlink_to(reproduced.root / "elsewhere")
-    reproduced.run("python", "-m", *PREDICT)
+    assert run_here(reproduced.root, *PREDICT).returncode == 0
 
 
 def cached(project: Project, md5: str) -> Path:
     return project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
-@pytest.mark.parametrize("out", ["data/tensors/train.safetensors", "data/checkpoint"])
-def test_a_truncated_file_in_the_cache(reproduced: Project, out: str) -> None:
+def test_a_truncated_file_in_the_cache(reproduced: Project) -> None:
     before = reproduced.outputs()
     locked = read_lock_file(reproduced.root)
-    md5 = next(o.md5 for s in locked.stages.values() for o in s.outs if o.path == out)
-    path = cached(reproduced, md5)
-    path.chmod(0o644)
-    os.truncate(path, path.stat().st_size // 2)
-    path.chmod(0o444)  # which is why DVC trusts it
-    shown = path.relative_to(reproduced.root)
-    expected = f"wrong: {shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
-    assert expected in check(reproduced, 1)
-    path.unlink()
-    reproduced.repro()
-    assert reproduced.outputs() == before
+    for out in ("data/tensors/train.safetensors", "data/checkpoint"):
+        md5 = next(o.md5 for s in locked.stages.values() for o in s.outs if o.path == out)
+        path = cached(reproduced, md5)
+        path.chmod(0o644)
+        os.truncate(path, path.stat().st_size // 2)
+        path.chmod(0o444)  # which is why DVC trusts it
+        shown = path.relative_to(reproduced.root)
+        expected = f"wrong: {shown}: damaged in DVC's cache; delete this file and run `dvc repro`"
+        assert expected in check(reproduced, 1)
+        path.unlink()
+        reproduced.repro()
+        assert reproduced.outputs() == before
     assert check(reproduced, 0) == ["the outputs are valid"]
 
 
@@ -335,7 +328,9 @@ def test_a_changed_file_of_the_same_size_and_time(reproduced: Project) -> None:
         path.chmod(0o644)
         path.write_bytes(content)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert f"wrong: {out}: is not what dvc.lock says; run `dvc repro`" in check(reproduced, 1)
+    found = check(reproduced, 1)
+    for out in ("data/checkpoint", "metrics/predictions.csv"):
+        assert f"wrong: {out}: is not what dvc.lock says; run `dvc repro`" in found
 
 
 @pytest.mark.parametrize(
@@ -364,5 +359,5 @@ def test_what_dvc_left_half_written_is_removed(reproduced: Project) -> None:
     )
     for path in (left, own):
         path.write_text("half")
-    assert "half written by DVC and is removed" in reproduced.run(*MEND).stdout
+    assert "half written by DVC and is removed" in run_here(reproduced.root, "mend").stdout
     assert (left.exists(), own.exists()) == (False, True)

@@ -1,11 +1,14 @@
 """A colleague's clone takes from a DVC remote what was computed elsewhere, and computes nothing."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project, only_error
+from tests.conftest import Project, only_error, run_here
+from vintage.repository.cache import check_cache
+from vintage.repository.status import check_status
 
 pytestmark = pytest.mark.slow
 MAKE = ("make", "-o", ".venv/installed", "repro")  # without installing
@@ -27,17 +30,23 @@ def test_without_a_key_it_is_told_in_a_line(reproduced: Project, url: str, tmp_p
     assert said.startswith("error: the remote 'storage' cannot be used, `dvc repro` computes")
 
 
-def test_without_access_it_says_so_and_computes(reproduced: Project) -> None:
+def test_without_a_cache_and_access_it_says_so_and_computes(reproduced: Project) -> None:
     reproduced.run("dvc", "remote", "add", "--default", "storage", "s3://storage")
     reproduced.commit("a remote")
-    colleague = cloned(reproduced)
-    done = colleague.run(*MAKE)
+    before = reproduced.outputs()
+    shutil.rmtree(reproduced.root / ".dvc/cache")
+    assert list(check_cache(reproduced.root)) == []
+    missing = "data/checkpoint: is not in DVC's cache; run `dvc repro`"
+    assert missing in check_status(reproduced.root)
+    done = reproduced.run(*MAKE)
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
     assert said[0].startswith("error: the remote 'storage' cannot be used, `dvc repro` computes")
     assert "requires 'dvc-s3' to be installed" in said[0]
     assert "Running stage 'train'" in done.stdout
-    assert colleague.run("git", "status", "--short").stdout == ""
+    assert reproduced.outputs() == before
+    assert reproduced.run("git", "status", "--short").stdout == ""
+    assert run_here(reproduced.root, "check").stdout.endswith("\nthe outputs are valid\n")
 
 
 def test_without_a_remote_there_is_nothing_to_pull(fresh: Project) -> None:
@@ -51,7 +60,7 @@ def share(project: Project, url: str) -> Project:
     project.run("dvc", "remote", "add", "--default", "storage", url)
     project.commit("a remote")
     project.run("git", "checkout", "-q", "-b", "faster")
-    project.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
+    project.set_params(**{"train.learning_rate": 0.02, "train.epochs": 2, "evaluate.splits": 0})
     assert "train" in project.repro()
     project.commit("a higher rate")
     project.run("git", "checkout", "-q", "main")
@@ -71,7 +80,7 @@ def takes_all(colleague: Project) -> None:
         colleague.run("git", "checkout", "-q", branch)
         shown = colleague.run(*MAKE).stdout
         assert "Running stage" not in shown
-        checked = colleague.run("python", "-m", "vintage", "check").stdout
+        checked = run_here(colleague.root, "check").stdout
         assert checked.endswith("the outputs are valid\n")
         assert colleague.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
         assert colleague.run("git", "status", "--short").stdout == ""
