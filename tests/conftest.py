@@ -134,7 +134,9 @@ def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     from vintage.base import numerics
     from vintage.base.console import InputError, one_line
 
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    code: Any
+    raw = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(each, "utf-8", newline="", write_through=True) for each in raw)
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.chdir(root),
@@ -142,6 +144,8 @@ def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         contextlib.redirect_stderr(err),
     ):
         patch.setattr(numerics, "pin", lambda: None)  # which comes too late here
+        for key in (*GIT_USER, "PATH"):
+            patch.setenv(key, environment()[key])
         try:
             parsed = parser().parse_args(arguments)
             code = parsed.command(parsed)
@@ -150,10 +154,7 @@ def run_here(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         except InputError as error:
             code = 2
             err.writelines(f"error: {one_line(each)}\n" for each in error.args)
-        said = []
-        for stream in (out, err):
-            stream.flush()
-            said.append(stream.buffer.getvalue().decode())
+    said = (each.getvalue().decode() for each in raw)
     return subprocess.CompletedProcess(arguments, code, *said)
 
 

@@ -18,7 +18,17 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from benchmarks.sweep import grid_of
-from tests.conftest import GIT_USER, HAS_RAY, PARAMS, ROOT, Project, Run, environment, only_error
+from tests.conftest import (
+    GIT_USER,
+    HAS_RAY,
+    PARAMS,
+    ROOT,
+    Project,
+    Run,
+    environment,
+    only_error,
+    run_here,
+)
 from vintage.base.console import InputError
 from vintage.base.files import parse_yaml, read_json
 from vintage.network.checkpoint import read_checkpoint
@@ -180,7 +190,7 @@ def trees(project: Project) -> dict[str, str]:
 @pytest.mark.slow
 def test_compare_says_that_one_has_no_evaluation(swept: Swept) -> None:
     name = next(iter(swept.names.values()))
-    done = swept.project.run("python", "-m", "vintage", "compare", "HEAD", name, check=False)
+    done = run_here(swept.project.root, "compare", "HEAD", name)
     assert only_error(done) == (
         f"error: {name}: has no evaluation, only a validation score; "
         f"`dvc exp apply {name} && dvc repro` makes it"
@@ -192,7 +202,7 @@ def test_what_git_does_not_have_is_no_start(swept: Swept, tmp_path: Path) -> Non
     project = swept.copy_to(tmp_path / "project")
 
     def refused(*arguments: str) -> str:
-        return only_error(project.run(*SWEEP, *arguments, check=False))
+        return only_error(run_here(project.root, "sweep", *arguments))
 
     project.edit("params.yaml", "epochs: 10", "epochs: 11")
     changed = refused("train.patience=3")
@@ -383,7 +393,7 @@ def test_without_a_name_for_git_nothing_is_trained(
 def test_impossible_arguments_are_refused_before_a_search(
     arguments: tuple[str, ...], reason: str, fresh: Project
 ) -> None:
-    done = fresh.run(*SWEEP, *arguments, check=False)
+    done = run_here(fresh.root, "sweep", *arguments)
     assert only_error(done).startswith(f"error: {reason}")
 
 

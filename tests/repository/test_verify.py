@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 import yaml
 
-from tests.conftest import Project, only_error
+from tests.conftest import Project, only_error, run_here
 from vintage.repository.first_difference import first_difference
 
 STAGES = ["split", "splits", "train", "baseline", "evaluate", "explain", "report"]
@@ -120,7 +120,7 @@ VOID = {
 def test_what_cannot_be_told_is_void(reproduced: Project, what: str) -> None:
     change, reason = VOID[what]
     change(reproduced)
-    done = verify(reproduced, "--stage", "baseline")
+    done = run_here(reproduced.root, "verify", "--stage", "baseline")
     assert done.returncode == 2
     assert done.stdout.splitlines()[:2] == ["baseline: void", f"  {reason}"]
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_told_is_void(reproduced: Project, what: str) -> None:
 def test_wrong_input_is_refused_in_one_line(
     reproduced: Project, options: list[str], named: str
 ) -> None:
-    assert named in only_error(verify(reproduced, *options))
+    assert named in only_error(run_here(reproduced.root, "verify", *options))
 
 
 TENSORS = {"a": np.zeros((2, 3), np.float32), "b": np.array([1.0, np.nan, 0.0])}
