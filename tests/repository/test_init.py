@@ -45,6 +45,7 @@ def comments(project: Project) -> list[str]:
 
 
 def test_one_command_leads_to_a_report(fresh: Project) -> None:
+    fresh.edit("params.yaml", "splits: 2", "splits: 0")
     before = comments(fresh)
     shown = fresh.run(*INIT, "data/penguins.csv", "--yes").stdout
     assert "proposed: species (named as a target is, 3 of them)" in shown
