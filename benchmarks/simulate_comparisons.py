@@ -357,6 +357,8 @@ def show_recipes(source: Made | Public, n_pairs: int) -> None:
     kinds += [(ANOTHER_RECIPE, 4)] if isinstance(source, Made) else []
     for kind, replicas in kinds:
         show_false_recipes(source, kind, replicas, 10, n_pairs)
+    for n_splits in (5, 20):
+        show_false_recipes(source, *kinds[-1], n_splits, n_pairs)
     console.say()
     console.say("the difference that 80 % of pairs show: by one test set, by splits, and the ratio")
     for n_splits in (5, 10, 20):

@@ -11,6 +11,7 @@ those of `exact`. Ctrl-C ends it, and shows what was found so far.
 
 import argparse
 import contextlib
+import itertools
 import os
 import signal
 import tempfile
@@ -41,9 +42,7 @@ from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions
 from vintage.scores.splits import Splits, SplitScores
 from vintage.table.dataset import Dataset, load_dataset
-from vintage.table.resplit import OtherSplit
-from vintage.table.sharing import examples_of, schema_of, share_out
-from vintage.table.split import n_turns
+from vintage.table.resplit import OtherSplit, splits_of_seed
 from vintage.training.pack import train_all
 from vintage.training.prepare import Training
 
@@ -85,14 +84,14 @@ def splits_of(
     dataset: Dataset, data: DataParams, params: Params, pair: int
 ) -> Iterator[OtherSplit]:
     """One, and `evaluate.splits` others, of seeds that no other pair has."""
-    n_splits, n_of_seed = params.evaluate.splits, n_turns(len(dataset.labels), params.split)
-    first = pair * (n_splits + 1)
-    turns = [(first, 0), *((first + 1 + n // n_of_seed, n % n_of_seed) for n in range(n_splits))]
-    for number, (seed, turn) in enumerate(turns):
-        split = params.split.model_copy(update={"seed": seed})
-        shared = share_out(dataset, data.kinds, split, turn)
-        schema = schema_of(dataset, shared, data)
-        yield OtherSplit(seed, number, examples_of(dataset, shared), schema)
+    n_splits = params.evaluate.splits
+    seeds = range(pair * (n_splits + 1), (pair + 1) * (n_splits + 1))
+    of_seeds = (
+        splits_of_seed(dataset, data, params.split.model_copy(update={"seed": seed}))
+        for seed in seeds
+    )
+    yield next(next(of_seeds))
+    yield from itertools.islice(itertools.chain.from_iterable(of_seeds), n_splits)
 
 
 def trainings_of(splits: list[OtherSplit], params: Params, seed: int) -> list[Training]:

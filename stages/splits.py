@@ -11,6 +11,7 @@ from vintage.base.stage import Stage
 STAGE = Stage("splits")  # ahead of NumPy and PyTorch
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ def main() -> None:
     splits = other_splits(data, params.data, params.split, n_splits)
     size = max(1, HELD_ROWS // len(data.labels))
     by_seed: dict[str, list[SplitScores]] = {}
-    while held := list(itertools.islice(splits, size)):
+    while held := _next(splits, size):
         console.say(f"training {params.train.replicas} replicas on each of {len(held)} splits")
         with waiting("training"):
             trainings = [prepared(params.model, params.train, split) for split in held]
@@ -61,6 +62,11 @@ def main() -> None:
     write_json(SCORES, found.model_dump())
     losses = [each.scores["log_loss"] or 0.0 for each in found.all_splits]
     console.say(f"log loss from {min(losses):.4f} to {max(losses):.4f}; see {SCORES}")
+
+
+def _next(splits: Iterator[OtherSplit], n_splits: int) -> list[OtherSplit]:
+    with waiting("splitting"):
+        return list(itertools.islice(splits, n_splits))
 
 
 def prepared(model: ModelParams, train: TrainParams, split: OtherSplit) -> Training:

@@ -13,7 +13,7 @@ SILENT = 2.0  # seconds
 def waiting(doing: str) -> Iterator[None]:
     """On a terminal, show from two seconds on what is done and for how long; it leaves no trace.
 
-    The cursor stays at the beginning of the line, so a warning may be printed meanwhile.
+    The cursor stays at the beginning of the line, so what is printed meanwhile takes its place.
     """
     if not sys.stderr.isatty():
         yield

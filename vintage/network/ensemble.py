@@ -187,8 +187,7 @@ def count_weights(network: type[Replicas], shape: Shape, fitted: Mapping[str, Te
 
 
 def choose_device(device: Device, numerics: Numerics) -> torch.device:
-    """The device of `train.device`; `auto` is CUDA where there is one and numerics is `fast`, which
-    then takes TF32 for its products.
+    """The device of `train.device`; `auto` is CUDA where there is one and numerics is `fast`.
 
     Raises:
         InputError: CUDA is asked for and not available.
@@ -198,8 +197,6 @@ def choose_device(device: Device, numerics: Numerics) -> torch.device:
     use_cuda = device == "cuda" or (
         device == "auto" and numerics == "fast" and torch.cuda.is_available()
     )
-    if use_cuda and numerics == "fast":
-        torch.set_float32_matmul_precision("high")
     return torch.device("cuda" if use_cuda else "cpu")
 
 

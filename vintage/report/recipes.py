@@ -5,10 +5,11 @@ splits of different seeds are taken to be correlated by n_test / n, the share of
 they have in common on average; two splits of one seed, which have none in common, by 0. If each
 seed has one split, this is the corrected resampled t-test of Nadeau and Bengio, Inference for the
 Generalization Error, Machine Learning 52, 2003. If those of each seed test every row once, the
-variance of the mean is that of all rows of the table. To take all splits for independent would be
-wrong too often: Dietterich, Approximate Statistical Tests for Comparing Supervised Classification
-Learning Algorithms, Neural Computation 10, 1998. The degrees of freedom are Satterthwaite's (An
-Approximate Distribution of Estimates of Variance Components, 1946).
+variance of the mean is that of all rows of the table. Those of a single seed are taken to be as
+alike as those of different ones, because a t-test on the folds of one cross-validation is wrong too
+often: Dietterich, Approximate Statistical Tests for Comparing Supervised Classification Learning
+Algorithms, Neural Computation 10, 1998. The degrees of freedom are Satterthwaite's (An Approximate
+Distribution of Estimates of Variance Components, 1946).
 
 The p-values are corrected by Holm, and each interval is at the level at which that tested its
 metric, as in `vintage.report.differences`.
@@ -172,13 +173,15 @@ def _spread(sizes: Sequence[int], shared: float) -> _Spread:
     shared: see `shared_rows`.
     """
     n_splits, n_seeds = sum(sizes), len(sizes)
+    of_one_seed = sum(size**2 for size in sizes) / n_splits
     within = n_splits - n_seeds
-    between = (n_seeds - 1) * max(0.0, 1 - shared * n_splits / n_seeds)
+    between = max(0.0, n_seeds - 1 - shared * (n_splits - of_one_seed))
     freedom = within + (between**2 / (n_seeds - 1) if between else 0)
-    of_one_seed = sum(size**2 for size in sizes) / n_splits**2
+    if n_seeds == 1:
+        of_one_seed = 1.0
     return _Spread(
         squares=within + between,
-        variance=1 / n_splits + shared * (1 - of_one_seed),
+        variance=1 / n_splits + shared * (1 - of_one_seed / n_splits),
         degrees_of_freedom=(within + between) ** 2 / freedom if freedom else 0.0,
     )
 

@@ -91,8 +91,8 @@ def _result(reference: Any) -> Done | str:
         ) from None
     except ray.exceptions.RayError:
         return "its task or its node has gone"
-    if done.returncode < 0 or done.returncode > SIGNALLED:
-        number = abs(done.returncode) % SIGNALLED
+    number = -done.returncode if done.returncode < 0 else done.returncode - SIGNALLED
+    if number in signal.valid_signals():
         return f"its process was ended by {signal.Signals(number).name}"
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]

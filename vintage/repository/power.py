@@ -107,7 +107,9 @@ def _rounded_up(value: float | None) -> str:
 
 def _notes(splits: Splits | None, powers: dict[str, Power], n_rows: int) -> Iterator[str]:
     if splits is None or len(splits.all_splits) < 2:
-        reason = (splits.reason if splits else None) or "there is no metrics/splits.json"
+        reason = "there is no metrics/splits.json"
+        if splits is not None:
+            reason = splits.reason or "evaluate.splits is 1"
         yield f"Splits show nothing here: {reason}."
     else:
         found = splits.all_splits

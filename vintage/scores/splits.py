@@ -45,6 +45,9 @@ def _as_list(found: object) -> object:
     return [found] if isinstance(found, dict) else found
 
 
+_OfSeed = Annotated[list[SplitScores], Field(min_length=1), BeforeValidator(_as_list)]
+
+
 class Splits(Strict):
     """`splits.json`.
 
@@ -53,7 +56,7 @@ class Splits(Strict):
         reason: why there are none.
     """
 
-    splits: dict[Seed, Annotated[list[SplitScores], BeforeValidator(_as_list)]]
+    splits: dict[Seed, _OfSeed]
     reason: str | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import Examples, Schema
 from vintage.table.dataset import Dataset
 from vintage.table.sharing import examples_of, schema_of, share_out
-from vintage.table.split import n_turns, rule_of
+from vintage.table.split import MOST_TURNS, n_turns, rule_of
 from vintage.table.streamed import is_large
 
 FIXED = {
@@ -44,34 +45,66 @@ def why_fixed(data: DataParams, params: SplitParams) -> str | None:
 def other_splits(
     dataset: Dataset, data: DataParams, split: SplitParams, n_splits: int
 ) -> Iterator[OtherSplit]:
-    """The first splits by the seeds 0, 1, 2, ..., without `split.seed`.
+    """The first splits by the seeds 0, 1, 2, ..., without the one that the stage `split` makes.
 
-    So two revisions have them in common, even if their own split has another seed. A seed has as
-    many splits as test parts fit into the table side by side: the first one is the split that
-    `split.seed` makes, and the others test rows that those before them do not. What is fitted, from
-    medians to categories, is fitted on the train rows of each.
+    So two revisions have them in common, even if their own split has another seed.
 
     Raises:
-        InputError: more than half of them cannot be made.
+        InputError: too many seeds make no split.
     """
-    n_of_seed = n_turns(len(dataset.labels), split)
-    seeds = (seed for seed in itertools.count() if seed != split.seed)
-    tries = ((seed, turn) for seed in seeds for turn in range(n_of_seed))
-    n_made, n_tries = 0, 2 * n_splits + 1
-    for seed, turn in itertools.islice(tries, n_tries):
-        if n_made == n_splits:
-            return
+    n_made = n_failed = 0
+    for seed in itertools.count():
+        of_seed = splits_of_seed(dataset, data, split.model_copy(update={"seed": seed}))
         try:
-            shared = share_out(dataset, data.kinds, split.model_copy(update={"seed": seed}), turn)
+            first = next(of_seed)
         except InputError as error:
-            reason = str(error)
+            n_failed += 1
+            if n_failed > n_splits:
+                raise InputError(
+                    f"params.yaml: evaluate.splits: of {seed + 1} seeds, {seed + 1 - n_failed} "
+                    f"make a split; the last reason was: {error}; set 0"
+                ) from None
             continue
-        n_made += 1
+        for each in itertools.chain([first], of_seed):
+            if each.number == split.seed * MOST_TURNS:
+                continue
+            yield each
+            n_made += 1
+            if n_made == n_splits:
+                return
+
+
+def splits_of_seed(dataset: Dataset, data: DataParams, split: SplitParams) -> Iterator[OtherSplit]:
+    """Splits of which each tests rows that no other does, as many as fit into the table.
+
+    The first one is that of the stage `split`, unless another one tears rows apart that are twins
+    to a model; such rows stay together in all of them. What is fitted, from medians to categories,
+    is fitted on the train rows of each.
+
+    Raises:
+        InputError: the seed makes no split.
+    """
+    dataset, n_made = _with_untorn_groups(dataset, data, split)
+    for turn in range(n_made):
+        shared = share_out(dataset, data.kinds, split, turn)
         schema = schema_of(dataset, shared, data)
-        number = seed * n_of_seed + turn
-        yield OtherSplit(seed, number, examples_of(dataset, shared), schema)
-    if n_made < n_splits:
-        raise InputError(
-            f"params.yaml: evaluate.splits: of {n_tries} splits, {n_made} can be made; the last "
-            f"reason was: {reason}; set 0"
-        )
+        number = split.seed * MOST_TURNS + turn
+        yield OtherSplit(split.seed, number, examples_of(dataset, shared), schema)
+
+
+def _with_untorn_groups(
+    dataset: Dataset, data: DataParams, split: SplitParams
+) -> tuple[Dataset, int]:
+    """The table with groups that are whole in every turn, and how many turns can be made."""
+    turn = 0
+    while turn < n_turns(dataset, split):
+        try:
+            shared = share_out(dataset, data.kinds, split, turn)
+        except InputError:
+            if not turn:
+                raise
+            break
+        turn += 1
+        if shared.n_draws > 1:  # with other groups, other rows are drawn
+            dataset, turn = replace(dataset, groups=shared.groups), 0
+    return dataset, turn

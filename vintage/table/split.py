@@ -19,6 +19,7 @@ from vintage.base.params import SplitParams
 from vintage.table.identity import Hashes, Ids, mixed
 
 N_FOLDS = 8
+MOST_TURNS = 10
 FOLDED_ROWS = 10_000  # of a table; a tenth of more validates well enough, at less cost
 
 
@@ -76,9 +77,13 @@ def split_rows(rows: Rows, params: SplitParams, turn: int = 0) -> Split:
     return Split(*(np.flatnonzero(part == index) for index in range(3)))
 
 
-def n_turns(n_rows: int, params: SplitParams) -> int:
-    """How many test parts fit into a table of so many rows side by side."""
-    return max(1, int(1 / _shares(n_rows, params)[0] + 1e-9))
+def n_turns(rows: Rows, params: SplitParams) -> int:
+    """How many test parts fit into a table side by side, at most `MOST_TURNS`."""
+    if rule_of(params) == "hash":
+        n_parts = 1 / _shares(len(rows.labels), params)[0] + 1e-9
+    else:  # sizes are rounded up, so the last one may have a little less
+        n_parts = rows.n_groups / _sizes(rows, params)[0] + 0.1
+    return max(1, int(min(n_parts, MOST_TURNS)))
 
 
 def check_parts(counts: Ids, classes: list[str], params: SplitParams) -> None:
@@ -190,8 +195,10 @@ def _shuffled(rows: Rows, params: SplitParams, turn: int) -> Ids:
     earlier = [np.empty(0, np.int64)]
     for _ in range(turn):
         earlier.append(test)
-        # the last turn may have some groups less, since each size is rounded up
-        left, test = hold_out("test_size", left, group_labels, min(n_test, len(left) - 1), params)
+        if len(left) > n_test:
+            left, test = hold_out("test_size", left, group_labels, n_test, params)
+        else:
+            left, test = left[:0], left
     rest = np.concatenate([left, *earlier])
     part = np.zeros(rows.n_groups, dtype=np.int64)
     part[test] = 2

@@ -82,6 +82,8 @@ def prepare(
         InputError: the parameters do not fit each other, the rows or the machine.
     """
     device = choose_device(train.device, train.numerics)
+    if device.type == "cuda" and train.numerics == "fast":
+        torch.set_float32_matmul_precision("high")  # products in TF32
     if isinstance(train_rows, PartFile):
         n_rows, features = (
             train_rows.n_rows,
