@@ -101,11 +101,11 @@ def trainings_of(splits: list[OtherSplit], params: Params, seed: int) -> list[Tr
 
 def side_of(splits: list[OtherSplit], trainings: list[Training]) -> Side:
     """The model of the first split, and the recipe's scores on the others."""
-    by_seed: dict[str, list[SplitScores]] = {}
+    by_seed: dict[str, dict[str, SplitScores]] = {}
     for split, training in zip(splits[1:], trainings[1:], strict=True):
         predicted = predict_mean(training.ensemble, split.parts["test"].features)
         scores = SplitScores.of(split.parts, split.schema.classes, predicted)
-        by_seed.setdefault(str(split.seed), []).append(scores)
+        by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
     test = splits[0].parts["test"]
     by_replica = trainings[0].ensemble.predict_proba(torch.from_numpy(test.features)).numpy()
     stds = replica_stds(replica_scores(test.labels, by_replica)) if len(by_replica) > 1 else {}

@@ -27,6 +27,7 @@ from vintage.scores.rows import Floats
 from vintage.scores.splits import Splits, SplitScores
 from vintage.table.dataset import load_dataset
 from vintage.table.resplit import OtherSplit, other_splits, why_fixed
+from vintage.table.split import MOST_TURNS
 from vintage.training.pack import train_all
 from vintage.training.prepare import Training, prepare
 
@@ -48,7 +49,7 @@ def main() -> None:
         data = load_dataset(params.data, params.split)
     splits = other_splits(data, params.data, params.split, n_splits)
     size = max(1, HELD_ROWS // len(data.labels))
-    by_seed: dict[str, list[SplitScores]] = {}
+    by_seed: dict[str, dict[str, SplitScores]] = {}
     while held := _next(splits, size):
         console.say(f"training {params.train.replicas} replicas on each of {len(held)} splits")
         with waiting("training"):
@@ -57,7 +58,7 @@ def main() -> None:
         for split, training in zip(held, trainings, strict=True):
             predicted = predict_mean(training.ensemble, split.parts["test"].features)
             scores = SplitScores.of(split.parts, split.schema.classes, predicted)
-            by_seed.setdefault(str(split.seed), []).append(scores)
+            by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
     found = Splits(splits=by_seed)
     write_json(SCORES, found.model_dump())
     losses = [each.scores["log_loss"] or 0.0 for each in found.all_splits]
@@ -71,7 +72,8 @@ def _next(splits: Iterator[OtherSplit], n_splits: int) -> list[OtherSplit]:
 
 def prepared(model: ModelParams, train: TrainParams, split: OtherSplit) -> Training:
     """The training of a split, with seeds that no other split has."""
-    seed = (train.seed + (split.number + 1) * train.replicas) % 2**32
+    number = split.seed * MOST_TURNS + split.turn
+    seed = (train.seed + (number + 1) * train.replicas) % 2**32
     rows, val = split.parts["train"], split.parts["val"]
     return prepare(
         model,

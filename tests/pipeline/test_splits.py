@@ -40,7 +40,8 @@ def test_a_split_has_the_scores_that_the_pipeline_has_with_its_seeds(
     # without the split that the pipeline has; three times 30 % of the rows fit side by side
     assert {seed: len(of_seed) for seed, of_seed in found.items()} == {"0": 3, "1": 2, "2": 1}
     del found["1"]
-    for seed, (split, *_) in found.items():
+    for seed, of_seed in found.items():
+        split = of_seed["0"]
         own = {"split.seed": int(seed), "train.seed": 50 + (10 * int(seed) + 1) * 2}
         folder = run(table(), "split", "train", "evaluate", **short | own)
         evaluation = json.loads((folder / "metrics/evaluation.json").read_text(encoding="utf-8"))
@@ -65,7 +66,7 @@ def test_splits_of_one_seed_test_other_rows(
     tmp_path: Path, val_size: float | str, by: str, size: float | str, n_of_seed: int
 ) -> None:
     found = splits_of(tmp_path, table(140), 2 * n_of_seed, by=by, val_size=val_size, test_size=size)
-    assert len({each.number for each in found}) == 2 * n_of_seed
+    assert [each.turn for each in found] == [*range(n_of_seed), *range(n_of_seed)]
     assert [each.seed for each in found] == [0] * n_of_seed + [1] * n_of_seed
     assert_side_by_side(found, n_rows=149)
     if by == "shuffle":
@@ -135,7 +136,10 @@ def test_the_same_test_rows_have_the_same_digest_in_whatever_order(run: Run) -> 
     again = "\n".join([header, *reversed(lines)]) + "\n"
     renamed = table().replace(",yes", ",maybe")
     first, second, other = (
-        [each["test_digest"] for each in stored(run(text, "splits", **changes))["splits"]["0"]]
+        [
+            each["test_digest"]
+            for each in stored(run(text, "splits", **changes))["splits"]["0"].values()
+        ]
         for text in (table(), again, renamed)
     )
     assert first == second

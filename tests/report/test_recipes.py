@@ -37,7 +37,7 @@ DIFFERENCES = DRAW.normal(0.02, 0.02, 10).round(6)
 
 
 def splits(values: Sequence[float | None], n_turns: int = 1) -> Splits:
-    found: dict[str, list[SplitScores]] = {}
+    found: dict[str, dict[str, SplitScores]] = {}
     for number, value in enumerate(values):
         scores = SplitScores(
             test_rows=100,
@@ -45,7 +45,7 @@ def splits(values: Sequence[float | None], n_turns: int = 1) -> Splits:
             test_digest=f"{number}",
             scores=dict.fromkeys(METRICS, value),
         )
-        found.setdefault(str(number // n_turns), []).append(scores)
+        found.setdefault(str(number // n_turns), {})[str(number % n_turns)] = scores
     return Splits(splits=found)
 
 
@@ -130,7 +130,7 @@ def test_the_detectable_difference_is_found_with_the_probability_that_it_promise
 
 def test_an_earlier_release_had_one_split_of_each_seed() -> None:
     now = splits([0.6, 0.7])
-    earlier = {"splits": {seed: one.model_dump() for seed, (one,) in now.splits.items()}}
+    earlier = {"splits": {seed: of_seed["0"].model_dump() for seed, of_seed in now.splits.items()}}
     assert Splits.model_validate(earlier) == now
     assert [len(pairs) for pairs in common_splits(now, splits([0.6, 0.7], n_turns=2))] == [1]
 

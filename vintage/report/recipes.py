@@ -85,8 +85,8 @@ def common_splits(a: Splits, b: Splits) -> list[list[Pair]]:
     """By seed, both scores of each split with the same test rows and as many train rows in both."""
     by_seed = []
     for seed in [each for each in a.splits if each in b.splits]:
-        of_b = {(each.test_digest, each.train_rows): each for each in b.splits[seed]}
-        of_a = {(each.test_digest, each.train_rows): each for each in a.splits[seed]}
+        of_b = {(each.test_digest, each.train_rows): each for each in b.splits[seed].values()}
+        of_a = {(each.test_digest, each.train_rows): each for each in a.splits[seed].values()}
         by_seed.append([(of_a[split], of_b[split]) for split in of_a if split in of_b])
     return [pairs for pairs in by_seed if pairs]
 

@@ -10,7 +10,7 @@ from vintage.base.tensors import Examples
 from vintage.scores.evaluation import Scores, plain_scores
 from vintage.scores.rows import Floats
 
-Seed = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
+Number = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
 
 
 class SplitScores(Strict):
@@ -40,28 +40,29 @@ class SplitScores(Strict):
         )
 
 
-def _as_list(found: object) -> object:
-    """An earlier release had one split of each seed, and no list."""
-    return [found] if isinstance(found, dict) else found
+def _by_turn(found: object) -> object:
+    """An earlier release had one split of each seed."""
+    return {"0": found} if isinstance(found, dict) and "scores" in found else found
 
 
-_OfSeed = Annotated[list[SplitScores], Field(min_length=1), BeforeValidator(_as_list)]
+_OfSeed = Annotated[dict[Number, SplitScores], Field(min_length=1), BeforeValidator(_by_turn)]
 
 
 class Splits(Strict):
     """`splits.json`.
 
     Attributes:
-        splits: by the seed of the split; those of one seed have no test row in common.
+        splits: by the seed of the split, then by a number; those of one seed have no test row in
+            common.
         reason: why there are none.
     """
 
-    splits: dict[Seed, _OfSeed]
+    splits: dict[Number, _OfSeed]
     reason: str | None = None
 
     @property
     def all_splits(self) -> list[SplitScores]:
-        return [each for of_seed in self.splits.values() for each in of_seed]
+        return [each for of_seed in self.splits.values() for each in of_seed.values()]
 
 
 def _digest(rows: Examples, classes: list[str]) -> str:

@@ -11,7 +11,7 @@ from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import Examples, Schema
 from vintage.table.dataset import Dataset
 from vintage.table.sharing import examples_of, schema_of, share_out
-from vintage.table.split import MOST_TURNS, n_turns, rule_of
+from vintage.table.split import n_turns, rule_of
 from vintage.table.streamed import is_large
 
 FIXED = {
@@ -24,12 +24,11 @@ class OtherSplit(NamedTuple):
     """The rows of each part, as the stage `split` stores them, and their schema.
 
     Attributes:
-        seed: of the split. Splits of one seed have no test row in common.
-        number: another one for each split.
+        seed, turn: of the split. Splits of one seed have no test row in common.
     """
 
     seed: int
-    number: int
+    turn: int
     parts: dict[str, Examples]
     schema: Schema
 
@@ -66,7 +65,7 @@ def other_splits(
                 ) from None
             continue
         for each in itertools.chain([first], of_seed):
-            if each.number == split.seed * MOST_TURNS:
+            if (each.seed, each.turn) == (split.seed, 0):
                 continue
             yield each
             n_made += 1
@@ -88,8 +87,7 @@ def splits_of_seed(dataset: Dataset, data: DataParams, split: SplitParams) -> It
     for turn in range(n_made):
         shared = share_out(dataset, data.kinds, split, turn)
         schema = schema_of(dataset, shared, data)
-        number = split.seed * MOST_TURNS + turn
-        yield OtherSplit(split.seed, number, examples_of(dataset, shared), schema)
+        yield OtherSplit(split.seed, turn, examples_of(dataset, shared), schema)
 
 
 def _with_untorn_groups(
