@@ -25,7 +25,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.optimize import brentq
+from scipy.stats import nct, t
 
 from vintage.report.differences import POWER, Verdict
 from vintage.report.resampling import DIGITS
@@ -196,8 +197,9 @@ def detectable(error: float, sizes: Sequence[int], shared: float, level: float) 
     """
     spread = _spread(sizes, shared)
     freedom = spread.degrees_of_freedom
-    factor = float(t.isf(level / 2, freedom) + t.ppf(POWER, freedom))
-    return factor * error * float(np.sqrt(spread.variance))
+    limit = float(t.isf(level / 2, freedom))
+    factor = brentq(lambda true: nct.sf(limit, freedom, true) - POWER, 0, 10 * limit)
+    return float(factor * error * np.sqrt(spread.variance))
 
 
 def _test_of(differences: Floats, sizes: Sequence[int], shared: float) -> _Test | None:
