@@ -55,10 +55,11 @@ def main() -> None:
         with waiting("training"):
             trainings = [prepared(params.model, params.train, split) for split in held]
             train_all(trainings)
-        for split, training in zip(held, trainings, strict=True):
-            predicted = predict_mean(training.ensemble, split.parts["test"].features)
-            scores = SplitScores.of(split.parts, split.schema.classes, predicted)
-            by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
+        with waiting("scoring"):
+            for split, training in zip(held, trainings, strict=True):
+                predicted = predict_mean(training.ensemble, split.parts["test"].features)
+                scores = SplitScores.of(split.parts, split.schema.classes, predicted)
+                by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
     found = Splits(splits=by_seed)
     write_json(SCORES, found.model_dump())
     losses = [each.scores["log_loss"] or 0.0 for each in found.all_splits]

@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import Project, environment
 
-PATIENCE = 300.0
+PATIENCE = 120.0
 PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
 
 

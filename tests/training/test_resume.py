@@ -20,7 +20,7 @@ from vintage.training.resume import SHORTEST_PAUSE, ResumeFile
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = int(os.environ.get("MOMENTS", "2"))
+MOMENTS = int(os.environ.get("MOMENTS", "3"))
 LOSSES = "metrics/losses.json"
 STATE = "data/resume/train.safetensors"
 CONTINUING = re.compile(r"^continuing after epoch \d+, from data/resume/train\.safetensors$", re.M)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vintage.base.console import InputError, one_line, warn
+from vintage.base.waiting import waiting
 from vintage.repository import pack_process
 from vintage.repository.pack import Files
 from vintage.training.ray_cluster import environment_of_task
@@ -50,7 +51,7 @@ def train_on_cluster(
     run = ray.remote(subprocess.run).options(
         num_cpus=1, max_retries=0, scheduling_strategy="SPREAD"
     )
-    waiting = enumerate(packs)
+    to_start = enumerate(packs)
     tasks: dict[Any, _Task] = {}
 
     def start(task: _Task) -> None:
@@ -60,13 +61,17 @@ def train_on_cluster(
     ended: list[tuple[int, list[Files | str]]] = []
     try:
         while True:
-            for place, texts in islice(waiting, n_at_once - len(tasks)):
+            for place, texts in islice(to_start, n_at_once - len(tasks)):
                 start(_Task(place, pack_process.request(texts, digests), 0))
             yield from ended  # while the next ones train
             if not tasks:
                 return
             ended = []
-            for reference in ray.wait(list(tasks), timeout=1.0)[0]:  # at most one
+            ready: list[Any] = []
+            with waiting("training"):
+                while not ready:  # at most one; a signal is answered in between
+                    ready = ray.wait(list(tasks), timeout=1.0)[0]
+            for reference in ready:
                 task = tasks.pop(reference)
                 done = _result(reference)
                 if isinstance(done, str):

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from vintage.base.console import InputError, one_line, say
 from vintage.base.files import parse_yaml
 from vintage.base.params import PARAMS_PATH, Params, parse_params
+from vintage.base.waiting import waiting
 from vintage.repository.cache import cache_folder, described, holds, store
 from vintage.repository.declared import read_stages
 from vintage.repository.dvc_command import run_dvc
@@ -178,7 +179,9 @@ class Search:
         """Each pack with what its settings leave, or why one could not be trained."""
         if self.cluster is None:
             for pack in _told(packs):
-                yield pack, train_pack([setting.params for setting in pack], self.tensors)
+                with waiting("training"):
+                    results = list(train_pack([each.params for each in pack], self.tensors))
+                yield pack, results
             return
         from vintage.repository.pack_tasks import train_on_cluster
 
