@@ -1,8 +1,8 @@
 """Report: scores, baselines, explanation and figures -> one page.        python -m stages.report
 
 Reads   metrics/details.json, metrics/predictions.csv, metrics/baseline.json, data/baseline/,
-        metrics/explanation.json, metrics/figures/, data/tensors/schema.json, the pinned packages;
-        params: all of them, to show them
+        metrics/explanation.json, metrics/figures/, data/tensors/schema.json; params: all of
+        them, to show them
 Writes  metrics/comparison.json (the network beside each baseline), metrics/report.md,
         metrics/report.html
 """
@@ -20,7 +20,6 @@ from vintage.base.tensors import read_schema
 from vintage.base.waiting import waiting
 from vintage.explain.explanation import Explanation
 from vintage.report.differences import Candidate
-from vintage.report.environment import differing_packages
 from vintage.report.figures import FIGURES
 from vintage.report.html import page_html
 from vintage.report.markdown import page_lines
@@ -32,7 +31,6 @@ from vintage.scores.predictions import read_predictions
 METRICS = Path("metrics")
 BASELINES = Path("data/baseline")
 SCHEMA = Path("data/tensors/schema.json")
-PINS = [Path(f"requirements/{name}.txt") for name in ("base", "figures", "network")]
 
 
 def main() -> None:
@@ -55,10 +53,7 @@ def main() -> None:
     network = Candidate(predictions, params.train.replicas, replica_stds(evaluation.replicas))
     with waiting("comparing"):
         rivals = compare_with_baselines(network, evaluation.test, baselines, params.evaluate)
-    packages = list(differing_packages(Path(), PINS))
-    page = report_page(
-        Facts(params, schema, evaluation, predictions, scores, rivals, explanation, packages)
-    )
+    page = report_page(Facts(params, schema, evaluation, predictions, scores, rivals, explanation))
 
     write_json(METRICS / "comparison.json", rivals.model_dump())
     write_bytes(METRICS / "report.md", ("\n".join(page_lines(page)) + "\n").encode("utf-8"))

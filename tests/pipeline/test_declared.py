@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import PARAMS, ROOT, Project, stage_here
 from vintage.base.params import NO_RESULT
-from vintage.report.environment import read_pins
 from vintage.repository.declared import check_declared, imported_modules, read_stages
+from vintage.repository.environment import read_pins
 from vintage.repository.requirements import declared_files, packages_of
 
 STAGES = read_stages(ROOT / "dvc.yaml")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WINE, Project, Run
+from vintage.report.differences import lead_by_chance
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Rivals
 from vintage.report.show import score_lines
@@ -46,6 +47,13 @@ def test_its_numbers_are_those_of_the_evaluation(reproduced: Project) -> None:
     for name, scores in evaluation["classes"].items():
         assert f"| {name} | {scores['support']} |" in page
     assert "Classes with fewer than 30 test rows: 3 (1), 4 (7), 7 (26), 8 (3)." in page
+    error = compared["models"]["logistic_regression"]["log_loss"]["error"]
+    lead = lead_by_chance(20, error)
+    said = (
+        "Of 20 equally good ones, as unlike each other as the network and logistic regression, the"
+    )
+    assert f"{said} best would lead their mean by about {lead:.3f} in log loss." in page
+    assert 0 < lead < compared["models"]["logistic_regression"]["log_loss"]["high"]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 from vintage.base.console import InputError
-from vintage.report.environment import read_pins
+from vintage.repository.environment import read_pins
 from vintage.repository.requirements import (
     FOLDER,
     OTHERS,

@@ -22,14 +22,12 @@ def checks(
     predictions: Predictions,
     rivals: Rivals | None,
     explanation: Explanation | None,
-    packages: Sequence[str],
 ) -> list[Check]:
-    """All checks in the order of their codes.
+    """The checks in the order of their codes.
 
     Args:
         rivals: `comparison.json`, if it exists.
         explanation: `explanation.json`, if it exists.
-        packages: one line for each that is not installed as pinned.
     """
     return [
         _twins(predictions),
@@ -37,7 +35,6 @@ def checks(
         _rare_classes(evaluation),
         _falling_loss(evaluation),
         _drift(explanation),
-        _environment(packages),
     ]
 
 
@@ -116,13 +113,6 @@ def _drift(explanation: Explanation | None) -> Check:
     columns = [quoted(each.column) for each in explanation.drift]
     said = f"Distributed otherwise in the test rows than in the train rows: {listed(columns)}."
     return Check("V005", "issue", said)
-
-
-def _environment(packages: Sequence[str]) -> Check:
-    if not packages:
-        return Check("V006", "passed", "The packages are installed as they are pinned.")
-    more = f", and {len(packages) - 1} more" if len(packages) > 1 else ""
-    return Check("V006", "issue", f"{packages[0]}{more}.")
 
 
 def _upper(text: str) -> str:

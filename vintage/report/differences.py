@@ -26,6 +26,7 @@ that is the least. Source: Connor, Sample Size for Testing Differences in Propor
 Paired-Sample Design, 1987.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
@@ -202,6 +203,16 @@ def _untested(a: Candidate, b: Candidate) -> dict[str, Difference]:
             difference = values_b[name] - values_a[name]
             judged[name] = replace(judged[name], difference=difference, **nothing)
     return judged
+
+
+def lead_by_chance(n_models: int, error: float) -> float:
+    """By how much the best of so many equally good models leads their mean score, as expected.
+
+    That is the largest of n normal numbers. Two scores differ by `error`, the standard error of
+    their difference, so each has a root of two less for itself. Source of the approximation: Blom,
+    Statistical Estimates and Transformed Beta Variables, 1958.
+    """
+    return float(norm.ppf((n_models - 0.375) / (n_models + 0.25))) / math.sqrt(2) * error
 
 
 def unpaired_differences(

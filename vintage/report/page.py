@@ -4,7 +4,7 @@ Its sections answer in this order: how good, how sure, against what, where it fa
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,18 @@ from vintage.report.blocks import (
     Table,
 )
 from vintage.report.checks import RARE, by_urgency, checks
+from vintage.report.differences import lead_by_chance
 from vintage.report.figures import FIGURES
 from vintage.report.rivals import Paired, Rivals
 from vintage.report.tables import interval, number, score_rows
-from vintage.report.verdict import curve_in_words, few_rows, listed, verdict
+from vintage.report.verdict import (
+    best_rival,
+    curve_in_words,
+    few_rows,
+    listed,
+    model_in_words,
+    verdict,
+)
 from vintage.scores.evaluation import Evaluation, Scores
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions
@@ -51,7 +59,6 @@ class Facts(NamedTuple):
     Attributes:
         baselines: `baseline.json`, scores by model.
         rivals: `comparison.json`.
-        packages: one line for each that is not installed as pinned.
     """
 
     params: Params
@@ -61,7 +68,6 @@ class Facts(NamedTuple):
     baselines: Mapping[str, Scores]
     rivals: Rivals
     explanation: Explanation
-    packages: Sequence[str]
 
     @property
     def bounds(self) -> str:
@@ -133,7 +139,7 @@ def _sureness(facts: Facts) -> Iterator[Block]:
     evaluation = facts.evaluation
     if few := few_rows(evaluation):
         yield Paragraph(f"{_capitalized(few)}.")
-    yield Items(list(_limits(evaluation)))
+    yield Items(list(_limits(facts)))
     calibration = _with_interval(evaluation.test, "calibration_error")
     yield Paragraph(
         f"Expected calibration error {calibration}; the logits are divided by "
@@ -141,7 +147,8 @@ def _sureness(facts: Facts) -> Iterator[Block]:
     )
 
 
-def _limits(evaluation: Evaluation) -> Iterator[str]:
+def _limits(facts: Facts) -> Iterator[str]:
+    evaluation = facts.evaluation
     low, high = evaluation.test["accuracy_low"], evaluation.test["accuracy_high"]
     if low is not None and high is not None:
         yield (
@@ -168,12 +175,29 @@ def _limits(evaluation: Evaluation) -> Iterator[str]:
         "The test rows come from the same table as the train rows. Nothing here tells how the "
         "model does on data from elsewhere."
     )
-    yield (
-        "The more often you look at these scores while you choose parameters, the more they "
-        "flatter; choose by the validation scores."
-    )
+    yield _looks_in_words(facts)
     if evaluation.numerics != "exact":
         yield f"The numerics were {evaluation.numerics}: another machine may give other digits."
+
+
+def _looks_in_words(facts: Facts) -> str:
+    """What choosing by these scores does to them. How often it was done, only Git knows, and the
+    page must not depend on the clone that made it."""
+    said = (
+        "The more often you look at these scores while you choose parameters, the more they "
+        "flatter; choose by the validation scores. The commands vintage show and vintage compare "
+        "count the models that were scored on these rows."
+    )
+    rival = best_rival(facts.baselines)
+    error = facts.rivals.models[rival]["log_loss"].error if rival else None
+    if not rival or not error:
+        return said
+    n_models = facts.params.evaluate.looks
+    return (
+        f"{said} Of {n_models} equally good ones, as unlike each other as the network and "
+        f"{model_in_words(rival)}, the best would lead their mean by about "
+        f"{lead_by_chance(n_models, error):.3f} in log loss."
+    )
 
 
 def _beside_baselines(facts: Facts) -> Iterator[Block]:
@@ -342,9 +366,7 @@ def _reasons(facts: Facts) -> Iterator[Block]:
 
 
 def _next_steps(facts: Facts) -> Iterator[Block]:
-    found = checks(
-        facts.evaluation, facts.predictions, facts.rivals, facts.explanation, facts.packages
-    )
+    found = checks(facts.evaluation, facts.predictions, facts.rivals, facts.explanation)
     yield Checks(by_urgency(found))
     if (curve := facts.explanation.curve) is None:
         yield Paragraph(

@@ -15,11 +15,16 @@ from vintage.scores.predictions import Predictions
 
 
 class Paired(Strict):
-    """The network minus a baseline in one metric, and the verdict on the network."""
+    """The network minus a baseline in one metric, and the verdict on the network.
+
+    Attributes:
+        error: the standard error of the difference, of rows and seeds.
+    """
 
     difference: Number
     low: Number
     high: Number
+    error: Number = None
     verdict: Literal["better", "worse", "no difference"]
 
 
@@ -41,6 +46,7 @@ def compare_with_baselines(
     Raises:
         InputError: a baseline predicts other rows or classes.
     """
+    numbers = [name for name in Paired.model_fields if name != "verdict"]
     models = {}
     for name, predictions in baselines.items():
         pairing = pair_rows(predictions, network.predictions)
@@ -53,7 +59,7 @@ def compare_with_baselines(
         models[name] = {
             metric: {
                 "verdict": each.verdict,
-                **{key: rounded(getattr(each, key)) for key in ("difference", "low", "high")},
+                **{key: rounded(getattr(each, key)) for key in numbers},
             }
             for metric, each in paired_differences(Candidate(pairing.a), beside, settings).items()
         }

@@ -6,7 +6,7 @@ The split is searched for leaks, and the test scores are computed once more. Wha
 compared with `dvc.lock`, and `dvc.lock` with a second split and with the checkpoint's own record.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +51,32 @@ def check(root: Path, params: Params) -> Iterator[str]:
 
 
 def check_result(root: Path) -> list[Check]:
-    """How far the scores can be relied on, as the report says it, for the packages of all stages.
+    """How far the scores can be relied on, as the report says it, and the packages.
 
     Raises:
         InputError: a file is missing, cut or foreign.
     """
     metrics = root / "metrics"
     comparison, explanation = metrics / "comparison.json", metrics / "explanation.json"
-    return checks(
+    of_report = checks(
         read_json(metrics / "details.json", Evaluation),
         read_predictions(metrics / "predictions.csv"),
         read_json(comparison, Rivals) if comparison.exists() else None,
         read_json(explanation, Explanation) if explanation.exists() else None,
-        list(check_requirements(root)),
     )
+    return [*of_report, environment_check(list(check_requirements(root)))]
+
+
+def environment_check(packages: Sequence[str]) -> Check:
+    """V006, which the report leaves out: a tracked page must not depend on where it was made.
+
+    Args:
+        packages: one line for each that is not installed as pinned.
+    """
+    if not packages:
+        return Check("V006", "passed", "The packages are installed as they are pinned.")
+    more = f", and {len(packages) - 1} more" if len(packages) > 1 else ""
+    return Check("V006", "issue", f"{packages[0]}{more}.")
 
 
 def check_outputs(root: Path, params: Params) -> Iterator[str]:

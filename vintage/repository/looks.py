@@ -6,15 +6,13 @@ Each look at a test score that is followed by a choice makes the chosen score be
 import csv
 import hashlib
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import norm
 
-from vintage.report.differences import Difference
+from vintage.report.differences import Difference, lead_by_chance
 from vintage.repository.git import run_git
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions
@@ -52,16 +50,13 @@ def count_each(models: Iterable[Predictions], path: Path) -> list[int]:
 def looks_in_words(n_models: int, warn_from: int, metrics: Mapping[str, Difference]) -> str | None:
     """What so many looks mean; None if they are no more than the two of a comparison.
 
-    Of n equally good models the best leads the mean by the expected largest of n normal numbers.
-    Two scores differ by the standard error of this comparison, so each has a root of two less for
-    itself. Source of the approximation: Blom, Statistical Estimates and Transformed Beta Variables,
-    1958.
+    Args:
+        metrics: of a comparison; the models are taken to differ as much as its two.
     """
     if n_models < FEWEST:
         return None
-    lead = float(norm.ppf((n_models - 0.375) / (n_models + 0.25))) / math.sqrt(2)
     leads = [
-        f"{lead * each.error:.3f} in {METRICS[name].title}"
+        f"{lead_by_chance(n_models, each.error):.3f} in {METRICS[name].title}"
         for name, each in metrics.items()
         if each.error
     ]

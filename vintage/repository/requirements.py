@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 from vintage.base import console
 from vintage.base.console import InputError
 from vintage.base.files import write_bytes
-from vintage.report.environment import differing_packages, installed
 from vintage.repository.declared import imports_from_elsewhere, read_stages, scripts_of
+from vintage.repository.environment import differing_packages, installed
 
 FOLDER = Path("requirements")
 OTHERS = {"dvc.txt": "vintage", "dev.txt": "vintage[dev]"}  # beside the stages' files
