@@ -41,7 +41,7 @@ def main() -> None:
     if sampled and len(np.unique(labels)) < 2:
         raise console.InputError(
             f"params.yaml: data.target: all {len(labels)} rows of the sample that the baselines "
-            "learn from are of one class; the others are too rare, so leave out rows of this one"
+            "learn from have the same class; take some rows of this class out of the table"
         )
     if len(np.unique(labels)) < 2:
         raise console.InputError(

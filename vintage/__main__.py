@@ -62,7 +62,7 @@ def check(_: argparse.Namespace) -> int:
     lines += [f"wrong: {console.one_line(problem)}" for problem in problems]
     for line in lines:
         console.say(line)
-    console.say(f"{len(problems)} problems found" if problems else "the outputs are valid")
+    console.say(f"problems found: {len(problems)}" if problems else "the outputs are valid")
     return 1 if problems else 0
 
 
@@ -103,7 +103,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
     revision, stage, receipt = arguments.revision, arguments.stage, arguments.receipt
     if receipt and arguments.control:
-        raise console.InputError("--receipt tells what is recorded, which --control changes")
+        raise console.InputError("--receipt and --control exclude each other")
     try:
         return control(revision, stage) if arguments.control else verify(revision, stage, receipt)
     except (OSError, MemoryError) as error:  # exit code 1 says that an output differs

@@ -104,7 +104,7 @@ def test_the_check_names_a_module_that_was_forgotten(reproduced: Project) -> Non
     assert done.returncode == 1
     assert done.stdout.endswith(
         "\nwrong: stage report imports vintage/foo.py, which dvc.yaml does not declare; "
-        "add it to its deps\n1 problems found\n"
+        "add it to its deps\nproblems found: 1\n"
     )
     graph = yaml.safe_load((reproduced.root / "dvc.yaml").read_text())
     graph["stages"]["report"]["deps"].append("vintage/foo.py")

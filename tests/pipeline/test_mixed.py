@@ -183,7 +183,7 @@ def test_rows_that_are_twins_without_a_dropped_column_share_a_side(
     sides = sides_of(folder)
     assert all(sides[row] == sides[row + 50] for row in range(50))
     assert "50 rows repeat an earlier one; kept together with their twins" in shown
-    assert "shared out 2 times" in shown
+    assert "split 2 times" in shown
 
 
 def test_no_seed_tears_twins_apart_by_dropping_a_column(run: Run) -> None:

@@ -170,7 +170,7 @@ def test_where_no_other_split_makes_sense_none_is_made(
 def test_a_table_that_can_hardly_be_split_is_refused_in_a_line(run: Run) -> None:
     rare = "a,kind\n" + "".join(f"{n},{'xyzuvw'[n % 6]}\n" for n in range(12))
     changes = {"split.by": "hash", "split.test_size": 0.8, "split.val_size": 0.1}
-    with pytest.raises(InputError, match=r"evaluate.splits: of . seeds, . make a split; the last"):
+    with pytest.raises(InputError, match=r"evaluate.splits: only . of . seeds give a valid split"):
         run(rare, "splits", **changes, **{"evaluate.splits": 3})
 
 
@@ -179,8 +179,8 @@ def test_splits_of_other_parameters_are_not_compared(reproduced: Project) -> Non
     reproduced.edit("params.yaml", "learning_rate: auto", "learning_rate: 0.02")
     assert reproduced.repro("evaluate") == ["train", "evaluate"]
     shown = " ".join(reproduced.run("python", "-m", "vintage", "compare").stdout.split())
-    assert "B: splits.json is of other parameters, code or rows than the model; run" in shown
-    assert "this recipe on such tables: cannot be told" in shown
+    assert "B: splits.json was made with other parameters, code or rows than the model;" in shown
+    assert "this recipe on such tables: not comparable" in shown
     assert reproduced.repro("splits") == ["splits"]
     shown = reproduced.run("python", "-m", "vintage", "compare").stdout
     assert "the recipes over 2 other splits" in shown

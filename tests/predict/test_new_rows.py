@@ -556,7 +556,7 @@ def test_blocks_of_whole_rows(rng: random.Random, monkeypatch: pytest.MonkeyPatc
         try:
             expected = rows_of(text)
         except csv.Error:
-            with pytest.raises(InputError, match="a cell in quotation marks goes wrong"):
+            with pytest.raises(InputError, match="a cell in quotation marks is invalid"):
                 list(csv_rules.whole_rows(Path("t"), file, file.read(size), ","))
             continue
         blocks = list(csv_rules.whole_rows(Path("t"), file, file.read(size), ","))

@@ -550,7 +550,7 @@ def test_it_says_why_there_are_no_splits(project: Path) -> None:
         "the recipes are not compared over other splits: A has no splits.json; run `dvc repro`; "
         "B: evaluate.splits is 0"
     ) in shown
-    assert "this recipe on such tables: cannot be told" in shown
+    assert "this recipe on such tables: not comparable" in shown
     for content in ("{", '{"splits": {"x": {}}}', json.dumps(splits()).replace("0.", "-9e999")):
         (project / "metrics/splits.json").write_text(content, encoding="utf-8")
         done = compare(project)

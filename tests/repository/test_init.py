@@ -48,7 +48,7 @@ def test_one_command_leads_to_a_report(fresh: Project) -> None:
     fresh.edit("params.yaml", "splits: 2", "splits: 0")
     before = comments(fresh)
     shown = fresh.run(*INIT, "data/penguins.csv", "--yes").stdout
-    assert "proposed: species (named as a target is, 3 of them)" in shown
+    assert "proposed: species (its name is typical of a target, 3 classes)" in shown
     assert "report: metrics/report.html" in shown
     assert (fresh.root / "metrics/report.html").exists()
     data = load_params(fresh.root / "params.yaml").data
@@ -60,7 +60,7 @@ def test_the_proposals_have_reasons(fresh: Project) -> None:
     write_visits(fresh)
     shown = fresh.run(*INIT, "data/visits.csv", "--yes", "--no-run").stdout
     assert "is ill (the last column that holds classes, 2 of them)" in shown
-    assert "visit_id: another number in each row; note: another text in each row" in shown
+    assert "visit_id: a different number in every row; note: a different text in every row" in shown
     assert "visited_at (it holds times; the latest rows would be the test rows)" in shown
     params = load_params(fresh.root / "params.yaml")
     assert (params.data.target, params.data.ignore) == ("is ill", ["visit_id", "note"])

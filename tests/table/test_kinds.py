@@ -361,7 +361,10 @@ def test_a_group_that_is_missing_is_refused(tmp_path: Path) -> None:
         table = pa.table({"n": [1, 2, 3], "g": groups, "kind": ["a", "b", "a"]})
         pyarrow.parquet.write_table(table, path)
         error = refusal(path, split=split_params(group_by="g"))
-        assert "column 'g', row 1: the cell is empty or NA; which group is it in?" in error
+        assert (
+            "column 'g', row 1: the cell is missing; split.group_by needs a group in every row"
+            in error
+        )
 
 
 @pytest.mark.parametrize(

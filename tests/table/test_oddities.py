@@ -72,8 +72,8 @@ def test_a_column_that_tells_the_target(said: Said, case: str, share: float) -> 
         kind = "x" if draw.random() < share else "y"
         rows.append([a, COPIES[case](draw, kind), b, kind])
     shown = said(text_of("a,copy,b,kind", rows))
-    assert "  column 'copy' alone tells 'kind' in nearly all of 1600 train rows" in shown
-    assert shown.count("alone tells") == 1
+    assert "  column 'copy' alone predicts 'kind' in nearly all of 1600 train rows" in shown
+    assert shown.count("alone predicts") == 1
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05])
@@ -83,7 +83,7 @@ def test_a_column_that_tells_much_is_no_copy(said: Said, share: float) -> None:
     for a, b, _ in rows_of(draw, 2000):
         kind = "x" if draw.random() < share else "y"
         rows.append([a, kind if draw.random() > 0.1 else "x", b, kind])
-    assert "alone tells" not in said(text_of("a,hint,b,kind", rows))
+    assert "alone predicts" not in said(text_of("a,hint,b,kind", rows))
 
 
 LOST: dict[str, tuple[Callable[[int], Any], str]] = {
@@ -122,7 +122,7 @@ def test_whole_numbers_of_64_bits(run: Run, capsys: pytest.CaptureFixture[str]) 
     run("", "split", **{"data.path": "t.parquet"})
     assert "column 'id' is dropped: constant in the train rows as 64-bit" in capsys.readouterr().out
     run("", "split", **{"data.path": "t.parquet", "data.kinds": {"id": "categorical"}})
-    assert "column 'id' is another one in each row" in capsys.readouterr().out
+    assert "column 'id' has a different value in every row" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("n_columns", [2, 6])
@@ -168,7 +168,8 @@ def test_an_identifier(said: Said, name: str) -> None:
         [a, name.format(7 * i), kind] for i, (a, _, kind) in enumerate(rows_of(random.Random(7)))
     ]
     settings: dict[str, Any] = {} if name == "{}" else {"data.kinds": {"id": "categorical"}}
-    line = "  column 'id' is another one in each row, as an identifier is: list it in data.ignore"
+    line = "  column 'id' has a different value in every row, like an identifier: list it in "
+    line += "data.ignore"
     assert line in odd(said(text_of("a,id,kind", rows), **settings))
     rows[5][1] = rows[6][1]
     rows[7][1] = rows[8][1]

@@ -181,7 +181,7 @@ def test_rows_that_are_twins_only_as_stored_are_shared_out_again(tmp_path: Path)
     table = {"far": far, "a": random.integers(0, 40, 400), "kind": random.integers(0, 2, 400)}
     pyarrow.parquet.write_table(pa.table(table), path := tmp_path / "table.parquet")
     lines = assert_same(tmp_path, path)
-    assert any("shared out 2 times" in line for line in lines)
+    assert any("split 2 times" in line for line in lines)
 
 
 def test_categories_that_no_train_row_has(tmp_path: Path) -> None:

@@ -105,13 +105,10 @@ def _drift(explanation: Explanation | None) -> Check:
     if explanation is None:
         return Check("V005", "does not apply", "The stage explain was not run.")
     if not explanation.drift:
-        said = (
-            f"None of {explanation.columns} columns is distributed otherwise in the test rows than "
-            "in the train rows."
-        )
+        said = f"None of {explanation.columns} columns has drifted from train to test rows."
         return Check("V005", "passed", said)
     columns = [quoted(each.column) for each in explanation.drift]
-    said = f"Distributed otherwise in the test rows than in the train rows: {listed(columns)}."
+    said = f"Drifted from train to test rows: {listed(columns)}."
     return Check("V005", "issue", said)
 
 

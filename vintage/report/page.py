@@ -153,7 +153,7 @@ def _limits(facts: Facts) -> Iterator[str]:
     if low is not None and high is not None:
         yield (
             f"{evaluation.n_rows} test rows give the accuracy to about ±{(high - low) / 2:.3f}: "
-            "by chance alone, another draw of as many rows would move it so far."
+            "another sample of as many rows could differ by that much by chance alone."
         )
     for name, n_rows in evaluation.sampled.items():
         yield (
@@ -358,9 +358,9 @@ def _reasons(facts: Facts) -> Iterator[Block]:
     more = f" {n_more} columns matter less and are left out here." if n_more else ""
     times = "once" if explanation.repeats == 1 else f"{explanation.repeats} times"
     yield Paragraph(
-        f"A column's cells were exchanged {times} among {explanation.importance_rows} test rows, "
-        "twins together. Where the interval holds 0, the model may as well do without the column. "
-        f"Columns that tell the same share the credit.{more}"
+        f"Each column was permuted {times} over {explanation.importance_rows} test rows, those of "
+        "a group together. Where the interval holds 0, the model may do as well without the "
+        f"column. Correlated columns share the importance.{more}"
     )
     yield Paragraph(f"{_capitalized(curve_in_words(facts.evaluation.epochs))}.")
 

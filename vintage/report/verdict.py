@@ -69,7 +69,7 @@ def curve_in_words(epochs: Epochs) -> str:
     if epochs.still_falling:
         return (
             f"the validation loss was still falling at the last of {epochs.trained} epochs; more "
-            "of them, or less model.dropout or train.weight_decay, may gain"
+            "of them, or lower model.dropout or train.weight_decay, may help"
         )
     return f"best epoch {epochs.best} of {epochs.trained}, where the mean validation loss is lowest"
 

@@ -238,7 +238,7 @@ def _in_words(verdicts: Mapping[str, str]) -> str:
     ]
     if found:
         return " and ".join(found)
-    return "no difference shown" if "no difference" in named else "cannot be told"
+    return "no difference shown" if "no difference" in named else "not comparable"
 
 
 def _verdict_notes(

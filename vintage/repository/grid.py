@@ -109,7 +109,7 @@ def _values(key: Key, text: str) -> list[Any]:
         return list({json.dumps(each, allow_nan=False): each for each in values}.values())
     except (TypeError, ValueError):  # a date, a set, .nan, .inf
         raise InputError(
-            f"{name}={text}: a value is no number, text, list or mapping, such as JSON can hold"
+            f"{name}={text}: a value must be a number, text, list or mapping, as in JSON"
         ) from None
 
 

@@ -55,13 +55,11 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
         ("data", "ignore"): list(ignored),
         ("data", "delimiter"): "auto",
     }
-    question = "Which column tells when a row came about, so that the latest rows test?"
+    question = "Which column holds the time of each row? The latest rows become the test rows."
     for name in ask(question, propose_time(columns, features), columns, 1, may_be_none=True):
         answers["split", "order_by"] = name
     if answers["split", "order_by"] == NONE:
-        question = (
-            "Of which column do rows of one value belong together, such as those of a patient?"
-        )
+        question = "Which column names the group that a row belongs to, such as its patient?"
         for name in ask(question, propose_groups(columns, features), columns, 1, may_be_none=True):
             answers["split", "group_by"] = name
     write_bytes(root / PARAMS_PATH, with_values(text, answers).encode("utf-8"))

@@ -67,7 +67,7 @@ def power_lines() -> Iterator[str]:
     )
     yield ""
     n_splits = len(last.splits.all_splits) if last.splits else 0
-    header = ("", f"{n_rows} test rows", f"{n_splits} splits", "test rows for half")
+    header = ("", f"{n_rows} test rows", f"{n_splits} splits", "rows to detect half")
     yield from aligned(header, [(METRICS[n].title, *_cells(power)) for n, power in powers.items()])
     for note in _notes(last.splits, powers, n_rows):
         yield from ("", *wrapped(note))

@@ -104,14 +104,14 @@ def propose_target(columns: Mapping[str, Column]) -> Proposal:
     able = [name for name, column in columns.items() if _holds_classes(column)]
     named = [name for name in able if name.strip().lower().removeprefix("is_") in TARGETS]
     if not able:
-        return Proposal((), "no column holds classes, each of several rows")
+        return Proposal((), "no column holds classes of several rows each")
     if named:
-        chosen, why = named[0], "named as a target is"
+        chosen, why = named[0], "its name is typical of a target"
     elif is_number(columns[able[-1]].cells.type) and not is_number(columns[able[0]].cells.type):
         chosen, why = able[0], "the first column that holds classes"
     else:
         chosen, why = able[-1], "the last column that holds classes"
-    return Proposal((chosen,), f"{why}, {columns[chosen].n_values} of them")
+    return Proposal((chosen,), f"{why}, {columns[chosen].n_values} classes")
 
 
 def propose_ignored(columns: Mapping[str, Column], target: str) -> Proposal:
@@ -136,7 +136,7 @@ def propose_groups(columns: Mapping[str, Column], features: list[str]) -> Propos
             return Proposal(
                 (name,), f"{column.n_values} values, each in {each:.1f} rows on average"
             )
-    return Proposal((), "no column looks like an owner of several rows")
+    return Proposal((), "no column looks like a group identifier")
 
 
 def propose_time(columns: Mapping[str, Column], features: list[str]) -> Proposal:
@@ -169,12 +169,12 @@ def _why_ignored(column: Column) -> str | None:
     cells = column.cells
     if is_text(cells.type) and column.days is None:
         if column.is_unique:
-            return "another text in each row"
+            return "a different text in every row"
         if column.n_values > max(MIN_CATEGORIES, len(cells) / FREE_TEXT_SHARE):
             return f"free text, {column.n_values} different ones"
     is_whole = is_number(cells.type) and column.is_unique and _counts_up(as_floats(cells))
     if is_whole or (column.is_unique and IDENTIFIER.search(column.name)):
-        return "another number in each row"
+        return "a different number in every row"
     return None
 
 

@@ -30,7 +30,10 @@ DETAILS_PATH = Path("metrics/details.json")
 SPLITS_PATH = Path("metrics/splits.json")
 MARGIN = 0.01
 LOOKS = 20
-OUTDATED = "splits.json is of other parameters, code or rows than the model; run `dvc repro splits`"
+OUTDATED = (
+    "splits.json was made with other parameters, code or rows than the model; run "
+    "`dvc repro splits`"
+)
 # the later a stage is listed here, the more it is the one that a parameter acts on
 STAGES = ("report", "baseline", "splits", "evaluate", "train", "split")
 

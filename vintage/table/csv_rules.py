@@ -66,7 +66,7 @@ def read_header(path: Path, start: bytes, delimiter: str) -> list[str]:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         names = next((line for line in lines if line), None)
     except csv.Error as error:
-        raise InputError(f"{path}: the header goes wrong: {error}") from None
+        raise InputError(f"{path}: the header cannot be parsed: {error}") from None
     if names is None:
         raise InputError(f"{path}: is empty; it needs a header and rows")
     for name in names:
@@ -123,7 +123,7 @@ def _end_of_rows(path: Path, block: bytes, delimiter: str, n_lines: int, is_last
         problem = f"{after!r} comes after its end" if closed else "it is left open"
         line = n_lines + block.count(b"\n", 0, outside if closed else cell.start())
         raise InputError(
-            f"{path}: line {line}: a cell in quotation marks goes wrong ({problem}); close it, and "
+            f"{path}: line {line}: a cell in quotation marks is invalid ({problem}); close it, and "
             "double the marks inside of it"
         )
     return max(end, _last_line_end(block, outside, len(block)))

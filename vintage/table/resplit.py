@@ -60,8 +60,8 @@ def other_splits(
             n_failed += 1
             if n_failed > n_splits:
                 raise InputError(
-                    f"params.yaml: evaluate.splits: of {seed + 1} seeds, {seed + 1 - n_failed} "
-                    f"make a split; the last reason was: {error}; set 0"
+                    f"params.yaml: evaluate.splits: only {seed + 1 - n_failed} of {seed + 1} seeds "
+                    f"give a valid split (the last error: {error}); set 0"
                 ) from None
             continue
         for each in itertools.chain([first], of_seed):

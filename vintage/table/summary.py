@@ -32,8 +32,8 @@ NEAR = 1e-6  # of a column's standard deviation
 
 Values = npt.NDArray[np.float32]
 NOT_LOOKED_AT = (
-    "split in parts: no column was looked at for whether it names rows, and no test row for "
-    "whether it is nearly equal to a train row"
+    "split in parts: not checked for identifier columns, nor for test rows nearly equal to a train "
+    "row"
 )
 
 
@@ -141,10 +141,7 @@ def _sharing(counts: Counts, schema: Schema, n_draws: int) -> Iterator[str]:
     )
     yield f"{schema.rows.repeated} rows repeat an earlier one; {together}"
     if n_draws > 1:
-        yield (
-            f"shared out {n_draws} times, until rows that differ in nothing that is stored "
-            "were on one side"
-        )
+        yield f"split {n_draws} times, until rows with equal stored features were on one side"
     for label in np.flatnonzero(counts.labels["test"] == 0):
         yield f"class {schema.classes[label]} has no test row: it has too few groups to share"
 
@@ -159,8 +156,8 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool)
         name = f"column {feature.name!r}"
         if _tells(values, data.labels[rows], feature):
             yield (
-                f"{name} alone tells {target!r} in nearly all of {len(rows)} train rows: list it "
-                "in data.ignore if it is a copy, or known only afterwards"
+                f"{name} alone predicts {target!r} in nearly all of {len(rows)} train rows: list "
+                "it in data.ignore if it copies the target, or is known only after it"
             )
         categories = [] if feature.name in params.kinds else feature.categories or []
         if form := form_of(pa.array(categories, pa.string())):
@@ -169,13 +166,16 @@ def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool)
             cells = data.columns[feature.name].take(pa.array(rows))
             yield from (f"{name} {loss}" for loss in _losses(cells, values))
         if is_whole and _is_identifier(data, feature, shared):
-            yield f"{name} is another one in each row, as an identifier is: list it in data.ignore"
+            yield (
+                f"{name} has a different value in every row, like an identifier: list it in "
+                "data.ignore"
+            )
     test = shared.split.test[:: -(-len(shared.split.test) // SAMPLE)]
     if is_whole and (n_near := _n_near(shared, rows, test)):
         yield (
-            f"{n_near} of {len(test)} test rows are equal to a train row but for less than a "
-            "millionth of each column's spread: if they are the same ones, round the columns, or "
-            "name what they share in split.group_by"
+            f"{n_near} of {len(test)} test rows differ from a train row by less than a millionth "
+            "of each column's standard deviation: if they are duplicates, round the columns, or "
+            "set split.group_by to a column that they share"
         )
 
 

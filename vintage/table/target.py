@@ -67,7 +67,7 @@ def group_hashes(column: pa.ChunkedArray, place: Place) -> Hashes:
     empty = is_missing(column)
     if empty.any():
         row = int(np.argmax(empty))
-        raise place.error(row, "the cell is empty or NA; which group is it in?")
+        raise place.error(row, "the cell is missing; split.group_by needs a group in every row")
     names, places = category_names(column)
     return name_hashes(names)[places]
 
@@ -81,7 +81,9 @@ def encode_order(column: pa.ChunkedArray, place: Place) -> npt.NDArray[np.float6
     order = as_floats(column if times is None else times)
     if not np.isfinite(order).all():
         row = int(np.argmin(np.isfinite(order)))
-        raise place.error(row, "the cell is empty or not finite; when was it?")
+        raise place.error(
+            row, "the cell is missing or not finite; split.order_by needs a value in every row"
+        )
     return order
 
 

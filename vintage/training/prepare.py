@@ -94,8 +94,8 @@ def prepare(
     n_features = features.shape[1]
     if workers.size() > n_rows:
         raise InputError(
-            f"there are {workers.size()} workers for {n_rows} train rows; use as many at most, and "
-            "rather one for some thousand rows"
+            f"there are {workers.size()} workers for {n_rows} train rows; use one worker a row at "
+            "most, and for a few thousand rows a single one"
         )
     architecture = resolve_architecture(model, n_rows, n_features)
     seeds = [train.seed + replica for replica in range(train.replicas)]
