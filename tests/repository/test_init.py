@@ -48,7 +48,7 @@ def test_one_command_leads_to_a_report(fresh: Project) -> None:
     fresh.edit("params.yaml", "splits: 2", "splits: 0")
     before = comments(fresh)
     shown = fresh.run(*INIT, "data/penguins.csv", "--yes").stdout
-    assert "proposed: species (its name is typical of a target, 3 classes)" in shown
+    assert "proposed: species (its name is typical of a target; 3 classes)" in shown
     assert "report: metrics/report.html" in shown
     assert (fresh.root / "metrics/report.html").exists()
     data = load_params(fresh.root / "params.yaml").data
@@ -59,7 +59,7 @@ def test_one_command_leads_to_a_report(fresh: Project) -> None:
 def test_the_proposals_have_reasons(fresh: Project) -> None:
     write_visits(fresh)
     shown = fresh.run(*INIT, "data/visits.csv", "--yes", "--no-run").stdout
-    assert "is ill (the last column that holds classes, 2 of them)" in shown
+    assert "is ill (the last column that holds classes; 2 classes)" in shown
     assert "visit_id: a different number in every row; note: a different text in every row" in shown
     assert "visited_at (it holds times; the latest rows would be the test rows)" in shown
     params = load_params(fresh.root / "params.yaml")
@@ -91,7 +91,7 @@ def test_what_was_said_of_the_table_before_goes(fresh: Project) -> None:
     [
         ("data/none.csv", None, "data/none.csv: no such file"),
         ("../table.csv", "a,b\n1,2\n", "../table.csv: lies outside of this repository; copy it"),
-        ("data/n.csv", "a,b\n1.5,2\n2,3\n", "no column holds classes, each of several rows"),
+        ("data/n.csv", "a,b\n1.5,2\n2,3\n", "no column holds classes of several rows each"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

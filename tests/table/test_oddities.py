@@ -133,9 +133,9 @@ def test_near_twins_on_two_sides(said: Said, n_columns: int) -> None:
     values[250:, 0] += 2e-7
     rows = [[*row, "xy"[i % 2]] for i, row in enumerate(values.tolist())]
     names = ",".join([*(f"c{i}" for i in range(n_columns)), "kind"])
-    line = next(line for line in odd(said(text_of(names, rows))) if "test rows are equal" in line)
+    line = next(line for line in odd(said(text_of(names, rows))) if "test rows differ" in line)
     assert 50 < int(line.split()[0]) < 100
-    assert "but for less than a millionth of each column's spread" in line
+    assert "by less than a millionth of each column's standard deviation" in line
 
 
 def test_neighbours_by_chance_are_no_near_twins(said: Said) -> None:

@@ -111,7 +111,7 @@ def propose_target(columns: Mapping[str, Column]) -> Proposal:
         chosen, why = able[0], "the first column that holds classes"
     else:
         chosen, why = able[-1], "the last column that holds classes"
-    return Proposal((chosen,), f"{why}, {columns[chosen].n_values} classes")
+    return Proposal((chosen,), f"{why}; {columns[chosen].n_values} classes")
 
 
 def propose_ignored(columns: Mapping[str, Column], target: str) -> Proposal:
