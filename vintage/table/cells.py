@@ -205,7 +205,10 @@ def category_names(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.i
 
 def first_failure(column: pa.ChunkedArray, works: Callable[[pa.ChunkedArray], bool]) -> int:
     """The first row that does not work together with those above it, of a column that does not."""
-    rows = range(len(column))
+    n_rows = 1  # mostly it is one of the first
+    while n_rows < len(column) and works(column.slice(0, n_rows)):
+        n_rows *= 2
+    rows = range(min(n_rows, len(column)))
     return bisect.bisect_left(rows, True, key=lambda row: not works(column.slice(0, row + 1)))
 
 

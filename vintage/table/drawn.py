@@ -19,10 +19,11 @@ from vintage.table.identity import (
 )
 from vintage.table.scratch import (
     Column,
+    Numbering,
     Scratch,
     by_hash,
     least_by_hash,
-    least_of,
+    padded,
 )
 from vintage.table.split import check_parts, parts_of_keys
 from vintage.table.target import PARTS
@@ -99,16 +100,19 @@ def liken(
                 tuple(part[field] for field in fields) for part in bucket.parts(of_a_bucket=True)
             )
 
-        alike, lowest, highest = least_of(
-            (twin, part.astype(np.int64), -part.astype(np.int64)) for twin, part in each("0", "2")
-        )
-        stored, in_test_alone = least_of((key, part == 2) for key, part in each("hash", "2"))
+        alike, stored = Numbering(), Numbering()
+        has_alike = has_stored = np.empty((len(PARTS), 0), np.bool_)  # rows, by part
+        for key, part, twin in each("hash", "2", "0"):
+            of_twins, of_stored = alike.of(twin), stored.of(key)
+            has_alike = padded(has_alike, len(alike), False)
+            has_stored = padded(has_stored, len(stored), False)
+            has_alike[part, of_twins] = True
+            has_stored[part, of_stored] = True
         n_different += len(alike)
-        is_torn |= bool((lowest < -highest).any())
+        is_torn |= bool((has_alike.sum(axis=0) > 1).any())
         for key, part, twin, place in each("hash", "2", "0", "place"):
-            has_train = lowest[np.searchsorted(alike, twin)] == 0
-            n_torn += int((has_train & (part == 2)).sum())
-            yield place, ~in_test_alone[np.searchsorted(stored, key)]
+            n_torn += int((has_alike[0, alike.of(twin)] & (part == 2)).sum())
+            yield place, (has_stored[0] | has_stored[1])[stored.of(key)]
         in_part = (
             (mixed(key + part.astype(np.uint64)), group)
             for key, group, part in each("hash", "1", "2")
@@ -132,11 +136,12 @@ def liken(
 
 def _shared(keys_and_groups: Iterable[tuple[Hashes, ...]]) -> Hashes:
     """The different pairs of a group and a key that several groups have."""
-    _, groups, keys = least_of(
-        (mixed(key + mixed(group)), group, key) for key, group in keys_and_groups
-    )
-    _, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    several = counts[index] > 1
+    known = np.empty((2, 0), np.uint64)
+    for both in keys_and_groups:
+        pairs = np.concatenate([known, np.stack(both)], axis=1)
+        known = pairs[:, ~pd.Series(mixed(pairs[0] + mixed(pairs[1]))).duplicated().to_numpy()]
+    keys, groups = known
+    several = pd.Series(keys).duplicated(keep=False).to_numpy()
     return np.stack([groups[several], keys[several]], axis=1)
 
 

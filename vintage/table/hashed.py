@@ -174,14 +174,15 @@ class Shown:
 
     def add(self, place: Place, cells: Cells) -> None:
         missing = is_missing(cells[self.source.data.target])
-        is_labelled = pa.array(~missing)
+        is_labelled, all_labelled = pa.array(~missing), not missing.any()
         for name, column in cells.items():
-            if name in self.labelled:
-                self.labelled[name].add(column.filter(is_labelled), place.rows[~missing])
-                others = column.filter(pa.array(missing))
-                self.others[name].add(others, place.rows[missing])
-            else:
+            if name not in self.labelled:
                 self.others[name].add(column, place.rows)
+            elif all_labelled:
+                self.labelled[name].add(column, place.rows)
+            else:
+                self.labelled[name].add(column.filter(is_labelled), place.rows[~missing])
+                self.others[name].add(column.filter(pa.array(missing)), place.rows[missing])
 
     def knowledge(self) -> Knowledge:
         of_all = {}
@@ -304,7 +305,7 @@ class _Copy:
     def append(self, cells: Cells) -> None:
         table = pa.table(cells)
         if table.schema == self.schema:
-            self.writer.write_table(table)
+            self.writer.write_table(table.combine_chunks())  # as few batches as chunks
 
 
 class _Targets:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from vintage.table.identity import Hashes, Ids, mixed
 
@@ -128,32 +129,36 @@ def by_hash(
     return column
 
 
-def least(hashes: Hashes, *values: Numbers) -> tuple[Numbers, ...]:
-    """The different hashes, ascending, and for each the least of each kind of its values."""
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]) != 0)
-    return ordered[starts], *(np.minimum.reduceat(value[order], starts) for value in values)
+class Numbering:
+    """Numbers hashes from 0, by the order in which they first come."""
 
+    def __init__(self) -> None:
+        self._known: Hashes = np.empty(0, np.uint64)
 
-def least_of(parts: Iterator[tuple[Numbers, ...]]) -> tuple[Numbers, ...]:
-    """As `least`, of hashes and values that come in parts."""
-    known = least(*next(parts))
-    for part in parts:
-        known = least(*(np.concatenate(both) for both in zip(known, part, strict=True)))
-    return known
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, hashes: Hashes) -> Ids:
+        codes, different = pd.factorize(hashes)
+        places: Ids = pd.Index(self._known).get_indexer(pd.Index(different))
+        is_new = places < 0
+        places[is_new] = len(self._known) + np.arange(is_new.sum())
+        self._known = np.concatenate([self._known, different[is_new]])
+        return places[codes]
 
 
 def least_by_hash(scratch: Scratch, hashes: Column, values: Column) -> Column:
     """For each row, the least value of those with its hash."""
+    largest = np.iinfo(values.dtype).max
 
     def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
-        if bucket.n_rows:
-            known, lowest = least_of(
-                (part["hash"], part["0"]) for part in bucket.parts(of_a_bucket=True)
-            )
-            for part in bucket.parts(of_a_bucket=True):
-                yield part["place"], lowest[np.searchsorted(known, part["hash"])]
+        numbering, lowest = Numbering(), np.empty(0, values.dtype)
+        for part in bucket.parts(of_a_bucket=True):
+            codes = numbering.of(part["hash"])
+            lowest = padded(lowest, len(numbering), largest)
+            np.minimum.at(lowest, codes, part["0"])
+        for part in bucket.parts(of_a_bucket=True):
+            yield part["place"], lowest[numbering.of(part["hash"])]
 
     return by_hash(scratch, hashes, [values], find, values.dtype)
 
@@ -162,20 +167,21 @@ def earlier_by_hash(scratch: Scratch, hashes: Column) -> Column:
     """For each row, how many of those above it have its hash: int64."""
 
     def find(bucket: Column) -> Iterator[tuple[Ids, Numbers]]:
-        known, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+        numbering, counts = Numbering(), np.empty(0, np.int64)
         for part in bucket.parts(of_a_bucket=True):
-            keys, found = part["hash"], np.empty(len(part), np.int64)
-            order = np.argsort(keys, kind="stable")
-            unique, starts, sizes = np.unique(keys[order], return_index=True, return_counts=True)
-            known = np.union1d(old := known, unique)
-            counts, before = np.zeros(len(known), np.int64), counts
-            counts[np.searchsorted(known, old)] = before
-            places = np.searchsorted(known, unique)
-            found[order] = np.arange(len(keys)) + np.repeat(counts[places] - starts, sizes)
-            counts[places] += sizes
-            yield part["place"], found
+            codes = numbering.of(part["hash"])
+            counts = padded(counts, len(numbering), 0)
+            yield part["place"], counts[codes] + pd.Series(codes).groupby(codes).cumcount()
+            counts += np.bincount(codes, minlength=len(counts))
 
     return by_hash(scratch, hashes, [], find, np.int64)
+
+
+def padded(values: Numbers, length: int, fill: Any) -> Numbers:
+    """The same numbers, and `fill` behind them along the last axis."""
+    n_more = length - values.shape[-1]
+    more = np.full((*values.shape[:-1], n_more), fill, values.dtype)
+    return np.concatenate([values, more], axis=-1)
 
 
 class Distinct:

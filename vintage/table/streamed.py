@@ -120,8 +120,9 @@ def fit(
     of_train = {name: Telling(_n_different(source, known, name)) for name in source.features}
     for place, cells, part in _with_parts(source, rows, drawn):
         in_train = part == 0
+        train_rows, of_chunk = place.rows[in_train], pa.array(in_train)
         for name, column in cells.items():
-            of_train[name].add(column.filter(pa.array(in_train)), place.rows[in_train])
+            of_train[name].add(column.filter(of_chunk), train_rows)
 
     def encode(features: Sequence[Feature]) -> None:
         problems = Problems()

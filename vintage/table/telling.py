@@ -57,7 +57,8 @@ def _are_times(cells: pa.ChunkedArray, kind: pa.DataType) -> bool:
     return cast_or_none(pc.ascii_trim_whitespace(text_of(cells)), kind) is not None
 
 
-TESTS: list[Callable[[pa.ChunkedArray], bool]] = [
+Test = Callable[[pa.ChunkedArray], bool]
+TESTS: list[Test] = [
     _is_utf8,
     _are_numbers,
     _are_truths,
@@ -72,6 +73,7 @@ class Telling:
 
     Attributes:
         n_different: how many different cells are kept; None: all.
+        failed: the place in `cells` of the first one that fails a test.
         cells: those that tell, in the order of the rows.
         rows: int64 `[n]`, the numbers of their rows.
         n_known: how many cells are not missing, of all.
@@ -82,7 +84,7 @@ class Telling:
         self.cells: pa.ChunkedArray = pa.chunked_array([], pa.null())
         self.rows: Ids = np.empty(0, np.int64)
         self.n_known = 0
-        self.n_cells = 0
+        self.failed: dict[Test, int] = {}
 
     def place(self, path: str, column: str) -> Place:
         return Place(path, self.rows, column)
@@ -91,28 +93,26 @@ class Telling:
         """Keep what is new in a part of the column."""
         if not len(cells):
             return
-        self.n_cells += len(cells)
         self.n_known += len(cells) - int(is_missing(cells).sum())
         old, new = _of_one_type(self.cells, cells)
         both = pa.chunked_array([*old.chunks, *new.chunks], new.type).combine_chunks()
-        both, n_old = pa.chunked_array([both]), len(old)
+        both = pa.chunked_array([both])
         missing = is_missing(both)
         places = {int(np.argmax(missing)), int(np.argmin(missing))} if len(both) else set()
-        passed = []
+        if not is_text(both.type) or not len(old):
+            self.failed = {}
         for test in TESTS if is_text(both.type) else ():
-            if not test(old):
-                places.add(first_failure(old, test))
-            elif not test(new):
-                places.add(n_old + first_failure(new, test))
-            else:
-                passed.append(test)
-        if not is_text(both.type) or any(test in passed for test in ORDERED):
+            if test not in self.failed and not test(new):
+                self.failed[test] = len(old) + first_failure(new, test)
+        places |= {*self.failed.values()}
+        if any(test not in self.failed for test in ORDERED):
             places |= _extremes(both, missing)
         kept = np.array(sorted(places), dtype=np.int64)
         kept = np.union1d(kept, _different(both, self.n_different))
         self.cells = both.take(pa.array(kept))
         # of one type, one side may be empty
-        self.rows = np.concatenate([self.rows[:n_old], rows[: len(new)]])[kept]
+        self.rows = np.concatenate([self.rows[: len(old)], rows[: len(new)]])[kept]
+        self.failed = {test: int(np.searchsorted(kept, at)) for test, at in self.failed.items()}
 
 
 def _of_one_type(
@@ -162,4 +162,6 @@ def _different(cells: pa.ChunkedArray, n_most: int | None) -> Ids:
     if is_text(cells.type) and _is_utf8(cells):
         cells = pc.ascii_trim_whitespace(text_of(cells))
     codes = pc.dictionary_encode(cells.combine_chunks()).indices.fill_null(-1).to_numpy()
-    return np.sort(np.unique(codes, return_index=True)[1])[:n_most]
+    first = np.full(codes.max(initial=-1) + 2, -1)
+    first[codes[::-1] + 1] = np.arange(len(codes))[::-1]
+    return np.sort(first[first >= 0])[:n_most]
