@@ -143,7 +143,7 @@ CELLS = {
 }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=4),

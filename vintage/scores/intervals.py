@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2, norm, t
+from scipy.special import gammaincinv, ndtri, stdtrit  # scipy.stats takes longer to import
 
 from vintage.scores.rows import Floats, Sample, Truths, log_losses, share_below
 
@@ -96,7 +96,7 @@ def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
         return UNKNOWN
     trials = n_rows / _design_effect(sample, residuals, np.ones(n_rows, dtype=np.bool_))
     deviation, skewness = np.sqrt(second), third / second**1.5
-    step = float(t.isf((1 - confidence) / 2, n_rows - 1)) / np.sqrt(trials)
+    step = float(-stdtrit(n_rows - 1, (1 - confidence) / 2)) / np.sqrt(trials)
     low, high = (observed.mean() - deviation * _skewed(s, skewness, trials) for s in (step, -step))
     return max(float(low), 0.0), float(high)
 
@@ -114,7 +114,7 @@ def recall_bounds(sample: Sample, confidence: float) -> tuple[Floats, Floats]:
 
     def widened(share: Floats, wilson: Floats) -> Floats:
         hits = share * trials
-        poisson = chi2.ppf(1 - confidence, 2 * hits) / (2 * trials)
+        poisson = gammaincinv(hits, 1 - confidence) / trials
         is_rare = (hits > 0) & (hits <= 3) & (share < 0.5)
         return np.where(is_rare, np.minimum(wilson, poisson), wilson)
 
@@ -234,7 +234,7 @@ def _stacked(shares: Sequence[_Share]) -> tuple[Floats, Floats]:
 
 
 def _quantile(confidence: float) -> float:
-    return float(norm.isf((1 - confidence) / 2))
+    return float(-ndtri((1 - confidence) / 2))
 
 
 def _of_two_classes(sample: Sample) -> float:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from vintage.scores import intervals
 from vintage.scores.rows import Floats, Labels, Truths, log_losses, share_below
@@ -72,7 +71,7 @@ def roc_auc_contributions(labels: Labels, a: Floats, b: Floats) -> Floats:
     parts = np.zeros(len(labels))
     classes = np.unique(labels)
     for label in classes:
-        rank_a, rank_b = rankdata(a[:, label]), rankdata(b[:, label])
+        rank_a, rank_b = (share_below(each, np.sort(each)) for each in (a[:, label], b[:, label]))
         positive = labels == label
         for rows, others, sign in ((positive, ~positive, 1), (~positive, positive, -1)):
             pool = np.sort(np.concatenate([rank_a[others], rank_b[others]]))
