@@ -1,14 +1,13 @@
 """Groups of dependent rows."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Ids = npt.NDArray[np.int64]
+from vintage.base.tensors import Integers
 
 
-def joined_groups(a: Ids, b: Ids) -> Ids:
+def joined_groups(a: Integers, b: Integers) -> Integers:
     """Join the rows that share a number in `a` or in `b`, directly or through other rows.
 
     All are int64 `[n]`. The result is `a` itself if it equals `b`, otherwise numbers from 0 without

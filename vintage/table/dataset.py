@@ -12,14 +12,7 @@ from vintage.base.console import InputError, one_line
 from vintage.base.params import DataParams, SplitParams
 from vintage.table.cells import Place, is_missing, is_text, typed, utf8_text, with_nulls
 from vintage.table.features import Columns, check_type
-from vintage.table.identity import (
-    Hashes,
-    Ids,
-    equal_rows,
-    ids_of_column,
-    row_ids,
-    table_hashes,
-)
+from vintage.table.identity import Hashes, Ids, equal_rows, ids_of_column, row_ids, table_hashes
 from vintage.table.kinds import KINDS, twin_keys
 from vintage.table.problems import Problems
 from vintage.table.read import column_hint, read_table

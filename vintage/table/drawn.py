@@ -12,19 +12,8 @@ from vintage.base.console import InputError
 from vintage.base.groups import joined_groups
 from vintage.base.params import SplitParams
 from vintage.table.hashed import Rows, Source
-from vintage.table.identity import (
-    Hashes,
-    Ids,
-    mixed,
-)
-from vintage.table.scratch import (
-    Column,
-    Numbering,
-    Scratch,
-    by_hash,
-    least_by_hash,
-    padded,
-)
+from vintage.table.identity import Hashes, Ids, mixed
+from vintage.table.scratch import Column, Numbering, Scratch, by_hash, least_by_hash, padded
 from vintage.table.split import check_parts, parts_of_keys
 from vintage.table.target import PARTS
 

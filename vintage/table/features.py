@@ -7,22 +7,21 @@ every table are encoded, today's test rows as well as those that come later.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from vintage.base.tensors import Feature, Features
 from vintage.table.cells import Place, is_missing, is_number, is_text, is_time, typed, utf8_text
+from vintage.table.identity import Ids
 from vintage.table.kinds import KINDS, kind_of
 from vintage.table.problems import Problems
 
 BLOCK_ROWS = 8192
 
 Columns = Mapping[str, pa.ChunkedArray]
-Indices = npt.NDArray[np.int64]
 
 
 def fit_features(
-    columns: Columns, train: Indices, kinds: Mapping[str, str], place: Place
+    columns: Columns, train: Ids, kinds: Mapping[str, str], place: Place
 ) -> tuple[list[Feature], dict[str, str]]:
     """Find each column's kind and categories in the train rows.
 

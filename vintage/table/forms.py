@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.compute import match_substring_regex as matches
 
 MOST = 0.9  # of the different texts
 SOME = 0.01
@@ -35,23 +36,19 @@ def form_of(texts: pa.Array) -> str | None:
         texts: string, without white space around and without nulls.
     """
     for pattern, form in FORMS.items():
-        if _share(found := _matches(texts, pattern)) >= MOST:
+        if _share(found := matches(texts, pattern)) >= MOST:
             return form.format(_first(texts, found))
     units = pc.replace_substring_regex(texts, rf"^{NUMBER}\s*", "")
-    found = _matches(texts, UNIT)
+    found = matches(texts, UNIT)
     if len(texts) >= FEW and _share(found) >= MOST and len(pc.unique(units)) <= MOST_UNITS:
         return f"numbers with a unit, such as {_first(texts, found)}; write the numbers alone"
-    odd = pc.or_(_matches(texts, WITH_COMMA), _matches(texts, WITH_THOUSANDS))
-    if _share(odd) < SOME or _share(pc.or_(odd, _matches(texts, PLAIN))) < MOST:
+    odd = pc.or_(matches(texts, WITH_COMMA), matches(texts, WITH_THOUSANDS))
+    if _share(odd) < SOME or _share(pc.or_(odd, matches(texts, PLAIN))) < MOST:
         return None
     return (
         f"numbers with decimal commas or separated thousands, such as {_first(texts, odd)}; write "
         "them with a decimal point and without separators"
     )
-
-
-def _matches(texts: pa.Array, pattern: str) -> pa.Array:
-    return pc.match_substring_regex(texts, pattern)
 
 
 def _share(mask: pa.Array) -> float:

@@ -13,14 +13,7 @@ import pandas as pd
 
 from vintage.base.groups import joined_groups
 from vintage.base.params import DataParams, SplitParams
-from vintage.base.tensors import (
-    Examples,
-    Feature,
-    Features,
-    RowCounts,
-    Schema,
-    is_known,
-)
+from vintage.base.tensors import Examples, Feature, Features, RowCounts, Schema, is_known
 from vintage.table.cells import is_missing
 from vintage.table.dataset import Dataset
 from vintage.table.features import encode_features, fit_features

@@ -6,6 +6,7 @@ look at whole columns, is true of all.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,7 @@ from vintage.table.cells import (
     text_of,
     typed,
 )
-
-Ids = npt.NDArray[np.int64]
+from vintage.table.identity import Ids
 
 
 def _is_utf8(cells: pa.ChunkedArray) -> bool:
@@ -43,14 +43,6 @@ def _are_truths(cells: pa.ChunkedArray) -> bool:
     return not len(known) or pa.types.is_boolean(typed(known).type)
 
 
-def _are_local_times(cells: pa.ChunkedArray) -> bool:
-    return _are_times(cells, pa.timestamp("us"))
-
-
-def _are_times_in_zones(cells: pa.ChunkedArray) -> bool:
-    return _are_times(cells, pa.timestamp("us", "UTC"))
-
-
 def _are_times(cells: pa.ChunkedArray, kind: pa.DataType) -> bool:
     if not _is_utf8(cells):
         return False
@@ -58,14 +50,12 @@ def _are_times(cells: pa.ChunkedArray, kind: pa.DataType) -> bool:
 
 
 Test = Callable[[pa.ChunkedArray], bool]
-TESTS: list[Test] = [
-    _is_utf8,
+ORDERED: list[Test] = [
     _are_numbers,
-    _are_truths,
-    _are_local_times,
-    _are_times_in_zones,
+    partial(_are_times, kind=pa.timestamp("us")),
+    partial(_are_times, kind=pa.timestamp("us", "UTC")),
 ]
-ORDERED = (_are_numbers, _are_local_times, _are_times_in_zones)
+TESTS = [_is_utf8, _are_truths, *ORDERED]
 
 
 class Telling:
