@@ -79,11 +79,12 @@ def make_checkpoint(folder: Path) -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(1000, N_COLUMNS)).astype(np.float32), rng.integers(0, 2, 1000)
     training = prepare(params.model, settings, schema, rows, (rows[0][:0], rows[1][:0]))
+    layers = training.ensemble.layers
     manifest = Manifest(
-        model=training.architecture,
+        model=layers.architecture,
         recipe=training.recipe,
-        seeds=training.seeds,
-        best_epochs=[1] * len(training.seeds),
+        seeds=layers.seeds.tolist(),
+        best_epochs=[1] * layers.n_replicas,
         n_epochs=1,
         numerics="exact",
     )

@@ -143,7 +143,7 @@ def load_ensemble(
     architecture: Architecture,
     schema: Schema,
     n_replicas: int,
-    arithmetic: Arithmetic = exact,
+    arithmetic: Arithmetic,
 ) -> Ensemble:
     """Read the state of an ensemble from safetensors.
 

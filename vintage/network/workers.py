@@ -116,10 +116,8 @@ def sums_of_all(sums: Sequence[Tensor]) -> list[Tensor]:
 def _reduced(tensors: Sequence[Tensor], operation: dist.ReduceOp.RedOpType) -> list[Tensor]:
     """All tensors in one message, which takes hardly longer than a small one."""
     message = torch.cat([tensor.flatten() for tensor in tensors])
-    try:
+    with _noticing_loss():
         dist.all_reduce(message, operation)
-    except RuntimeError as error:
-        raise _lost(error) from None
     parts = message.split([tensor.numel() for tensor in tensors])
     return [
         part.view(tensor.shape).to(tensor.dtype)
@@ -129,11 +127,9 @@ def _reduced(tensors: Sequence[Tensor], operation: dist.ReduceOp.RedOpType) -> l
 
 def copy_from_first(tensors: Mapping[str, Tensor]) -> None:
     """Overwrite the tensors of each worker with those of the first."""
-    try:
+    with _noticing_loss():
         for name in sorted(tensors if size() > 1 else ()):
             dist.broadcast(tensors[name], 0)
-    except RuntimeError as error:
-        raise _lost(error) from None
 
 
 def check_same(digests: Mapping[str, bytes]) -> None:
@@ -146,10 +142,8 @@ def check_same(digests: Mapping[str, bytes]) -> None:
         return
     own = torch.frombuffer(bytearray(b"".join(digests.values())), dtype=torch.uint8)
     found = [torch.empty_like(own) for _ in range(size())]
-    try:
+    with _noticing_loss():
         dist.all_gather(found, own)
-    except RuntimeError as error:
-        raise _lost(error) from None
     by_worker = [list(each.split(DIGEST_SIZE)) for each in found]
     for worker, others in enumerate(by_worker):
         for name, first, other in zip(digests, by_worker[0], others, strict=True):
@@ -160,5 +154,10 @@ def check_same(digests: Mapping[str, bytes]) -> None:
                 )
 
 
-def _lost(error: RuntimeError) -> WorkerLostError:
-    return WorkerLostError(f"another worker has ended ({one_line(error)[:100]})")
+@contextmanager
+def _noticing_loss() -> Iterator[None]:
+    """Turn what PyTorch raises when a message does not pass into a WorkerLostError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise WorkerLostError(f"another worker has ended ({one_line(error)[:100]})") from None

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vintage.base.console import InputError
 from vintage.base.params import ModelParams, TrainParams
-from vintage.base.recipe import Architecture, Recipe
+from vintage.base.recipe import Recipe
 from vintage.base.tensors import Features, Integers, PartFile, Schema
 from vintage.network import workers
 from vintage.network.arithmetic import ARITHMETIC
@@ -28,15 +28,12 @@ class Training:
 
     Attributes:
         ensemble: with initial weights until `run`.
-        seeds: of each replica's initial weights.
         train, val: on one device; None: there are no rows to validate by.
         class_weights: see `vintage.training.fit.fit`.
         is_calibrated: whether to fit the temperature on the validation rows.
     """
 
-    architecture: Architecture
     recipe: Recipe
-    seeds: list[int]
     ensemble: Ensemble
     train: Part | Blocks
     val: Part | Blocks | None
@@ -85,19 +82,16 @@ def prepare(
     if device.type == "cuda" and train.numerics == "fast":
         torch.set_float32_matmul_precision("high")  # products in TF32
     if isinstance(train_rows, PartFile):
-        n_rows, features = (
-            train_rows.n_rows,
-            train_rows.sample(FITTED_ROWS, with_extremes=True).features,
-        )
+        n_rows = train_rows.n_rows
+        features = train_rows.sample(FITTED_ROWS, with_extremes=True).features
     else:
         n_rows, features = len(train_rows[0]), train_rows[0]
-    n_features = features.shape[1]
     if workers.size() > n_rows:
         raise InputError(
             f"there are {workers.size()} workers for {n_rows} train rows; use one worker a row at "
             "most, and for a few thousand rows a single one"
         )
-    architecture = resolve_architecture(model, n_rows, n_features)
+    architecture = resolve_architecture(model, n_rows, features.shape[1])
     seeds = [train.seed + replica for replica in range(train.replicas)]
     arithmetic = ARITHMETIC[train.numerics]
     ensemble = build_ensemble(architecture, schema, seeds, features, arithmetic).to(device)
@@ -122,9 +116,7 @@ def prepare(
     if train.class_weight == "balanced":
         weights = balanced_weights(learned.class_counts(len(schema.classes))).to(device)
     return Training(
-        architecture=architecture,
         recipe=resolve_recipe(train, n_rows, int(learned.n_own().min())),
-        seeds=seeds,
         ensemble=ensemble,
         train=learned,
         val=val if val.n_rows else None,

@@ -25,10 +25,11 @@ def write_results(
     Args:
         rows: that it was trained and validated on.
     """
+    layers = training.ensemble.layers
     manifest = Manifest(
-        model=training.architecture,
+        model=layers.architecture,
         recipe=training.recipe,
-        seeds=training.seeds,
+        seeds=layers.seeds.tolist(),
         best_epochs=history.best_epochs.tolist(),
         n_epochs=len(history.train_losses),
         numerics=numerics,
