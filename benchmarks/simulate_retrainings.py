@@ -32,7 +32,7 @@ import torch
 from scipy.stats import binomtest
 from sklearn import datasets
 
-from stages.splits import predict_mean, prepared
+from stages.splits import prepared
 from vintage.base.params import DataParams, Params, load_params
 from vintage.report.differences import Candidate, paired_differences
 from vintage.report.pairing import pair_rows
@@ -103,11 +103,11 @@ def side_of(splits: list[OtherSplit], trainings: list[Training]) -> Side:
     """The model of the first split, and the recipe's scores on the others."""
     by_seed: dict[str, dict[str, SplitScores]] = {}
     for split, training in zip(splits[1:], trainings[1:], strict=True):
-        predicted = predict_mean(training.ensemble, split.parts["test"].features)
+        predicted = training.ensemble.predict_proba(split.parts["test"].features).mean(axis=0)
         scores = SplitScores.of(split.parts, split.schema.classes, predicted)
         by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
     test = splits[0].parts["test"]
-    by_replica = trainings[0].ensemble.predict_proba(torch.from_numpy(test.features)).numpy()
+    by_replica = trainings[0].ensemble.predict_proba(test.features)
     stds = replica_stds(replica_scores(test.labels, by_replica)) if len(by_replica) > 1 else {}
     predictions = Predictions.of(test, splits[0].schema.classes, by_replica.mean(axis=0))
     return Side(Candidate(predictions, len(by_replica), stds), Splits(splits=by_seed))

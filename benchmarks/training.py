@@ -1,7 +1,5 @@
 """Train as the train stage does, without its files. Import it after `vintage.base.numerics.pin`."""
 
-import torch
-
 from vintage.base.params import Params
 from vintage.base.tensors import Features, Integers, Schema
 from vintage.scores.rows import Floats
@@ -19,4 +17,4 @@ def predict_network(
     """The mean probabilities of `features` by a network trained on `train`; see `prepare`."""
     training = prepare(params.model, params.train, schema, train, val, folds)
     training.run()
-    return training.ensemble.predict_proba(torch.from_numpy(features)).mean(dim=0).numpy()
+    return training.ensemble.predict_proba(features).mean(axis=0)

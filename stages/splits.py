@@ -14,16 +14,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from vintage.base import console
 from vintage.base.files import write_json
 from vintage.base.machine import keep_freed_memory
 from vintage.base.params import ModelParams, TrainParams, load_params
-from vintage.base.tensors import Features
 from vintage.base.waiting import waiting
-from vintage.network.ensemble import Ensemble
-from vintage.scores.rows import Floats
 from vintage.scores.splits import Splits, SplitScores
 from vintage.table.dataset import load_dataset
 from vintage.table.resplit import OtherSplit, other_splits, why_fixed
@@ -57,7 +52,8 @@ def main() -> None:
             train_all(trainings)
         with waiting("scoring"):
             for split, training in zip(held, trainings, strict=True):
-                predicted = predict_mean(training.ensemble, split.parts["test"].features)
+                test = split.parts["test"].features
+                predicted = training.ensemble.predict_proba(test).mean(axis=0)
                 scores = SplitScores.of(split.parts, split.schema.classes, predicted)
                 by_seed.setdefault(str(split.seed), {})[str(split.turn)] = scores
     found = Splits(splits=by_seed)
@@ -84,13 +80,6 @@ def prepared(model: ModelParams, train: TrainParams, split: OtherSplit) -> Train
         (val.features, val.labels),
         rows.folds,
     )
-
-
-def predict_mean(ensemble: Ensemble, features: Features) -> Floats:
-    """As the stage `evaluate` predicts: float64 `[n, n_classes]`."""
-    inputs = torch.from_numpy(features).to(ensemble.temperature.device)
-    by_replica: Floats = ensemble.predict_proba(inputs).cpu().numpy()
-    return by_replica.mean(axis=0)
 
 
 if __name__ == "__main__":

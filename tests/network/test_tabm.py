@@ -27,12 +27,12 @@ MODEL = Architecture(name="tabm", hidden=[8, 6], dropout=0.1, normalize="standar
 
 
 def test_the_prediction_is_the_mean_of_the_members() -> None:
-    ensemble, features = build("tabm", 0, 1), torch.from_numpy(rows(40))
+    ensemble, features = build("tabm", 0, 1), rows(40)
     with torch.no_grad():
-        members = ensemble(ensemble.encode(features))
+        members = ensemble(ensemble.encode(torch.from_numpy(features)))
     assert members.shape == (2 * N_MEMBERS, 40, 2)
     mean = members.double().softmax(-1).unflatten(0, (2, N_MEMBERS)).mean(1)
-    assert ensemble.predict_proba(features).numpy() == pytest.approx(mean.numpy(), abs=1e-6)
+    assert ensemble.predict_proba(features) == pytest.approx(mean.numpy(), abs=1e-6)
 
 
 def test_it_computes_what_the_packages_of_its_authors_do() -> None:
@@ -91,7 +91,7 @@ def test_categories_alone_and_a_single_number() -> None:
         schema = SCHEMA.model_copy(update={"features": [SCHEMA.features[index] for index in kept]})
         features = rows(30)[:, kept]
         ensemble = build_ensemble(MODEL, schema, [1], features)
-        assert ensemble.predict_proba(torch.from_numpy(features)).shape == (1, 30, 2)
+        assert ensemble.predict_proba(features).shape == (1, 30, 2)
 
 
 def without_edges(state: dict[str, Any]) -> None:
@@ -137,8 +137,8 @@ def test_edges_are_read_where_earlier_checkpoints_have_them(tmp_path: Path) -> N
     state = safetensors.numpy.load_file(tmp_path / "model.safetensors")
     state["edges"] = state.pop("layers.edges")
     safetensors.numpy.save_file(state, tmp_path / "model.safetensors")
-    expected = ensemble.predict_proba(torch.from_numpy(rows(9)))
-    assert (read_checkpoint(tmp_path).predict_proba(rows(9)) == expected.numpy()).all()
+    expected = ensemble.predict_proba(rows(9))
+    assert (read_checkpoint(tmp_path).predict_proba(rows(9)) == expected).all()
 
 
 def test_it_has_no_scaling_layer() -> None:

@@ -44,7 +44,7 @@ def train(
     learned, val = (parts(features, labels, held_out) for held_out in (False, True))
     weights = balanced_weights(learned.class_counts(N_CLASSES)) if is_balanced else None
     history = fit(ensemble, learned, val, recipe, weights)
-    return ensemble, history, ensemble.predict_proba(torch.from_numpy(features))
+    return ensemble, history, torch.from_numpy(ensemble.predict_proba(features))
 
 
 def val_losses(history: History) -> Tensor:

@@ -14,7 +14,7 @@ from vintage.explain.bounds import Mean, rounded
 from vintage.explain.explanation import Importance
 from vintage.explain.sampling import grouped_order, whole_groups
 from vintage.network.checkpoint import Checkpoint
-from vintage.scores.rows import Floats, Labels, log_losses
+from vintage.scores.rows import Floats, Labels, row_losses
 
 MOST_REPEATS = 5
 MOST_ROWS = 2_000
@@ -66,8 +66,7 @@ def permutation_importances(
 
 
 def _losses(checkpoint: Checkpoint, inputs: Features, labels: Labels) -> Floats:
-    probabilities = checkpoint.predict_proba(inputs).mean(axis=0)
-    return log_losses(probabilities[np.arange(len(labels)), labels])
+    return row_losses(checkpoint.predict_proba(inputs).mean(axis=0), labels)
 
 
 def _donors(groups: Labels, generator: np.random.Generator) -> Labels:

@@ -8,7 +8,6 @@ its lowest loss on validation rows, the same ones for all: of folds, the first.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from vintage.explain.bounds import Mean, rounded
 from vintage.explain.explanation import Learned, LearningCurve
 from vintage.explain.sampling import grouped_order, whole_groups
 from vintage.network.checkpoint import Checkpoint
-from vintage.scores.rows import Floats, Labels, log_losses
+from vintage.scores.rows import Floats, Labels, row_losses
 from vintage.training.fit import Report
 from vintage.training.prepare import Rows, Training, prepare
 from vintage.training.rows import Part, balanced_weights
@@ -30,13 +29,6 @@ FEWEST_DRAWS, MOST_DRAWS = 2, 4  # of each share; as many networks in all as the
 FEWEST_ROWS = 160  # of the train rows, 20 in the smallest share
 MOST_ROWS = 5_000  # of the largest share, which bounds the cost
 MOST_INPUTS = 2**26  # numbers: 256 MB
-
-
-class _Rows(NamedTuple):
-    """What is drawn from, and what all networks are validated by."""
-
-    pool: Examples
-    val: Rows
 
 
 def learning_curve(
@@ -59,9 +51,9 @@ def learning_curve(
     Raises:
         InputError: the checkpoint says nothing of its recipe.
     """
-    training_rows, val, test = parts
-    rows = _divided(training_rows, val)
-    pool, generator = rows.pool, np.random.default_rng(train.seed)
+    train_rows, val_rows, test = parts
+    pool, val = _divided(train_rows, val_rows)
+    generator = np.random.default_rng(train.seed)
     n_inputs = checkpoint.ensemble.encoder.n_outputs
     most = min(MOST_ROWS, MOST_INPUTS // (COPIES[0] * n_inputs))
     if min(most, len(pool.rows)) < FEWEST_ROWS or len(np.unique(test.groups)) < 2:
@@ -75,15 +67,13 @@ def learning_curve(
         for ordered in (grouped_order(pool.groups, generator) for _ in range(n_draws))
         for copies in COPIES
     ]
-    training = _pack(checkpoint, pool, rows.val, subsets, train)
+    training = _pack(checkpoint, pool, val, subsets, train)
     training.run(report=report)
-    ensemble = training.ensemble
-    inputs = torch.from_numpy(test.features).to(ensemble.temperature.device)
     # [n_draws, n_shares, n, n_classes]
-    by_draw = ensemble.predict_proba(inputs).cpu().numpy()
+    by_draw = training.ensemble.predict_proba(test.features)
     by_draw = by_draw.reshape(n_draws, len(COPIES), *by_draw.shape[1:])
     sizes = np.array([len(subset) for subset in subsets]).reshape(n_draws, -1).mean(axis=0)
-    losses = [_losses(by_draw[:, share].mean(axis=0), test.labels) for share in range(len(COPIES))]
+    losses = [row_losses(each.mean(axis=0), test.labels) for each in by_draw.swapaxes(0, 1)]
     points = []
     for size, loss in zip(sizes.tolist(), losses, strict=True):
         mean = Mean.of(loss, test.groups)
@@ -104,13 +94,13 @@ def learning_curve(
     )
 
 
-def _divided(train: Examples, val: Examples) -> _Rows:
+def _divided(train: Examples, val: Examples) -> tuple[Examples, Rows]:
+    """What is drawn from, and what all networks are validated by."""
     if train.folds is None:
-        return _Rows(train, (val.features, val.labels))
+        return train, (val.features, val.labels)
     held_out = train.folds == 0
-    return _Rows(
-        train.take(np.flatnonzero(~held_out)), (train.features[held_out], train.labels[held_out])
-    )
+    validating = train.features[held_out], train.labels[held_out]
+    return train.take(np.flatnonzero(~held_out)), validating
 
 
 def _pack(
@@ -151,10 +141,6 @@ def _repeated(subset: Labels, n_rows: int) -> Labels:
     return (subset + n_rows * np.arange(copies)[:, None]).ravel()
 
 
-def _losses(probabilities: Floats, labels: Labels) -> Floats:
-    return log_losses(probabilities[np.arange(len(labels)), labels])
-
-
 def _with_draws(gain: Mean, by_draw: Floats, labels: Labels) -> Mean:
     """The gain's error with what the draws add: float64 `[n_draws, 2, n, n_classes]`.
 
@@ -162,7 +148,7 @@ def _with_draws(gain: Mean, by_draw: Floats, labels: Labels) -> Mean:
     Variance Components, 1946.
     """
     n_draws = len(by_draw)
-    means = [[_losses(share, labels).mean() for share in draw] for draw in by_draw]
+    means = [[row_losses(share, labels).mean() for share in draw] for draw in by_draw]
     gains = [half - whole for half, whole in means]
     of_draws = float(np.var(gains, ddof=1)) / n_draws
     total = gain.error**2 + of_draws

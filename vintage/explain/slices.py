@@ -16,7 +16,7 @@ from vintage.explain.bounds import rounded
 from vintage.explain.cells import MISSING, cell_text
 from vintage.explain.explanation import Slice
 from vintage.explain.sampling import grouped_order, whole_groups
-from vintage.scores.rows import Floats, Truths, log_losses
+from vintage.scores.rows import Floats, Truths, row_losses
 
 FEWEST_ROWS = 20
 FEWEST_GROUPS = 10
@@ -54,7 +54,7 @@ def worse_slices(
     ordered = grouped_order(test.groups, generator)
     places = np.sort(whole_groups(ordered, test.groups, MOST_ROWS))
     labels, scored = test.labels[places], probabilities[places]
-    losses = log_losses(scored[np.arange(len(labels)), labels])
+    losses = row_losses(scored, labels)
     right = scored.argmax(axis=1) == labels
     _, members = np.unique(test.groups[places], return_inverse=True)
     by_name = {feature.name: index for index, feature in enumerate(features)}

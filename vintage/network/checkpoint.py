@@ -6,7 +6,6 @@ from typing import Annotated, Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
-import torch
 from pydantic import Field, model_validator
 
 from vintage.base.files import Strict, read_json, write_bytes, write_json
@@ -64,15 +63,8 @@ class Checkpoint(NamedTuple):
     schema: Schema
 
     def predict_proba(self, features: Features) -> npt.NDArray[np.float64]:
-        """float32 `[n, n_features]` -> `[n_replicas, n, n_classes]`.
-
-        A row's prediction does not depend on the others.
-
-        Raises:
-            InputError: the network's output is not finite.
-        """
-        inputs = torch.from_numpy(features).to(self.ensemble.temperature.device)
-        return self.ensemble.predict_proba(inputs).cpu().numpy()
+        """See `Ensemble.predict_proba`."""
+        return self.ensemble.predict_proba(features)
 
 
 def write_checkpoint(folder: Path, ensemble: Ensemble, manifest: Manifest, schema: Schema) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -71,7 +73,7 @@ class Ensemble(nn.Module):
         mean = self.arithmetic.mean_of(members, [1])[:, 0]
         return self.arithmetic.log(mean.clamp_min(1e-38)).float()
 
-    def predict_proba(self, features: Tensor) -> Tensor:
+    def predict_proba(self, features: Features) -> npt.NDArray[np.float64]:
         """float32 `[n, n_features]` -> float64 `[n_replicas, n, n_classes]`, summing to one.
 
         In exact arithmetic a row has the same prediction, to the last bit, whatever rows stand
@@ -80,7 +82,8 @@ class Ensemble(nn.Module):
         Raises:
             InputError: features or weights so large that the network's output is not finite.
         """
-        chunks = [self._predict(chunk) for chunk in features.split(CHUNK_ROWS)]
+        inputs = torch.from_numpy(features).to(self.temperature.device)
+        chunks = [self._predict(chunk) for chunk in inputs.split(CHUNK_ROWS)]
         probabilities = torch.cat(chunks, dim=1)
         is_finite = probabilities.isfinite().all(dim=2).all(dim=0)
         if not bool(is_finite.all()):
@@ -88,7 +91,7 @@ class Ensemble(nn.Module):
                 f"the network's output for {int((~is_finite).sum())} of {len(features)} rows is "
                 "not finite; look for extreme values in the table, or lower train.learning_rate"
             )
-        return probabilities
+        return probabilities.cpu().numpy()
 
     def _predict(self, features: Tensor) -> Tensor:
         """Of a chunk, NaN where the network's output is not finite."""

@@ -14,7 +14,7 @@ from vintage.base.tensors import Examples, Schema, is_large, read_examples, read
 from vintage.network.checkpoint import Checkpoint
 from vintage.report.best import RowLosses, seed_variance
 from vintage.scores.evaluation import out_of_fold
-from vintage.scores.rows import Floats, Labels, log_losses
+from vintage.scores.rows import Floats, row_losses
 
 TENSORS = Path("data/tensors")
 NAMES = ("schema.json", "train.safetensors", "val.safetensors")
@@ -64,25 +64,17 @@ def read_tensors(root: Path) -> Tensors:
 
 def validate(checkpoint: Checkpoint, tensors: Tensors) -> Validation:
     """Predict the rows that validate a checkpoint."""
-    part = tensors.val if tensors.train.folds is None else tensors.train
+    part, folds = tensors.train, tensors.train.folds
+    if folds is None:  # all rows are validated by every replica, as those of one fold
+        part, folds = tensors.val, np.zeros_like(tensors.val.labels)
     by_replica = checkpoint.predict_proba(part.features)
-    if part.folds is None:
-        rows, mean = part, by_replica.mean(axis=0)
-        folds = np.zeros(len(part.labels), dtype=np.int64)
-    else:
-        places, mean = out_of_fold(by_replica, part.folds)
-        rows, folds = part.take(places), part.folds[places]
-    return Validation(rows, mean, _row_losses(by_replica, part, rows.labels, mean, folds))
-
-
-def _row_losses(
-    by_replica: Floats, part: Examples, labels: Labels, mean: Floats, folds: Labels
-) -> RowLosses:
-    losses = log_losses(mean[np.arange(len(labels)), labels])
-    own = part.folds if part.folds is not None else np.zeros(len(part.labels), dtype=np.int64)
-    n_folds = int(folds.max()) + 1
+    places, mean = out_of_fold(by_replica, folds)
+    rows = part.take(places)
+    n_folds = int(folds[places].max()) + 1
+    held_out = [folds == replica % n_folds for replica in range(len(by_replica))]
     means = [
-        float(log_losses(each[own == r % n_folds, part.labels[own == r % n_folds]]).mean())
-        for r, each in enumerate(by_replica)
+        float(row_losses(each[own], part.labels[own]).mean())
+        for each, own in zip(by_replica, held_out, strict=True)
     ]
-    return RowLosses(losses, seed_variance(np.array(means), folds))
+    variance = seed_variance(np.array(means), folds[places])
+    return Validation(rows, mean, RowLosses(row_losses(mean, rows.labels), variance))

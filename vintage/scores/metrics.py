@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vintage.scores import intervals
-from vintage.scores.rows import Floats, Labels, Truths, log_losses, share_below
+from vintage.scores.rows import Floats, Labels, Truths, row_losses, share_below
 
 N_BINS = 10
 
@@ -45,8 +45,7 @@ def f1_macro(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
 
 def log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """The mean of -ln of the actual class's probability, which is cut off at 2.2e-16."""
-    actual = probabilities[np.arange(len(labels)), labels]
-    return weights @ log_losses(actual) / weights.sum(axis=1)
+    return weights @ row_losses(probabilities, labels) / weights.sum(axis=1)
 
 
 def roc_auc_ovr(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:

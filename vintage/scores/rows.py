@@ -48,6 +48,11 @@ def log_losses(probabilities: Floats) -> Floats:
     return -np.log(probabilities.clip(np.finfo(np.float64).eps))
 
 
+def row_losses(probabilities: Floats, labels: Labels) -> Floats:
+    """The log loss of each row, float64 `[n]`, of probabilities `[n, n_classes]`."""
+    return log_losses(probabilities[np.arange(len(labels)), labels])
+
+
 def share_below(values: Floats, ordered: Floats) -> Floats:
     """The share of the sorted `ordered` that is less than each value; ties count half."""
     less, at_most = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
