@@ -43,7 +43,7 @@ from vintage.report.differences import (
     Difference,
     paired_differences,
 )
-from vintage.report.recipes import Pair, RecipeDifference, Settings, recipe_differences
+from vintage.report.recipes import Pair, RecipeDifference, Settings, differences_of_recipes
 from vintage.scores.evaluation import plain_scores, replica_scores
 from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions, read_predictions
@@ -297,7 +297,7 @@ def compared_recipes(
         )
         pairs += [] if turn else [[]]
         pairs[-1].append((of_a, of_b))
-    of_recipes = recipe_differences(pairs, Settings(SETTINGS.confidence, 0.01))
+    (of_recipes,) = differences_of_recipes([pairs], Settings(SETTINGS.confidence, 0.01))
     return paired_differences(models[0], models[1], SETTINGS), of_recipes
 
 

@@ -36,7 +36,7 @@ from stages.splits import prepared
 from vintage.base.params import DataParams, Params, load_params
 from vintage.report.differences import Candidate, paired_differences
 from vintage.report.pairing import pair_rows
-from vintage.report.recipes import Settings, common_splits, recipe_differences
+from vintage.report.recipes import Settings, common_splits, differences_of_recipes
 from vintage.scores.evaluation import replica_scores, replica_stds
 from vintage.scores.metrics import compared_metrics
 from vintage.scores.predictions import Predictions
@@ -123,7 +123,7 @@ def wrong_metrics(a: Side, b: Side, params: Params) -> tuple[list[str], list[str
         settings,
     )
     both = common_splits(a.splits, b.splits)
-    recipes = recipe_differences(both, Settings(settings.confidence, settings.margin))
+    (recipes,) = differences_of_recipes([both], Settings(settings.confidence, settings.margin))
     of_models, of_recipes = (
         [name for name, each in found.items() if each.verdict != "no difference"]
         for found in (models, recipes)

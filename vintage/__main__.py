@@ -214,9 +214,9 @@ def predict(arguments: argparse.Namespace) -> int:
     with waiting("reading the model"), located(arguments.model) as model:
         numerics.pin()
         keep_freed_memory()
-        from vintage.predict.model import read_network
+        from vintage.network.checkpoint import read_checkpoint
 
-        network = read_network(model)
+        network = read_checkpoint(model)
     from vintage.predict.new_rows import predict_table
 
     delimiter = arguments.delimiter.replace("\\t", "\t")
@@ -232,9 +232,9 @@ def score(arguments: argparse.Namespace) -> int:
         with located(arguments.model) as model:
             numerics.pin()
             from vintage.base.params import load_params
-            from vintage.predict.model import read_network
+            from vintage.network.checkpoint import read_checkpoint
 
-            network = read_network(model)
+            network = read_checkpoint(model)
         from vintage.predict.scored import score_lines
 
         delimiter = arguments.delimiter.replace("\\t", "\t")

@@ -16,7 +16,7 @@ from tests.conftest import Project, Run
 from tests.fuzzing import cases
 from vintage.base.console import one_line
 from vintage.base.tensors import read_schema
-from vintage.predict.model import read_network
+from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.new_rows import predict_table
 from vintage.report.markdown import escaped
 from vintage.scores.predictions import (
@@ -184,7 +184,7 @@ def test_no_name_is_a_formula_where_cells_end_elsewhere(run: Run) -> None:
     rows = [f'{index},"{NAMES[index % len(NAMES)]}"\n' for index in range(80)]
     folder = run("x,kind\n" + "".join(rows), "split", "train", "evaluate")
     written = folder / "metrics/predictions.csv"
-    predict_table(read_network(folder / "data/checkpoint"), str(folder / "table.csv"), "new.csv")
+    predict_table(read_checkpoint(folder / "data/checkpoint"), str(folder / "table.csv"), "new.csv")
     for path in (written, folder / "new.csv"):
         text = path.read_bytes().decode()
         assert "x;'=F()" in text

@@ -32,7 +32,6 @@ from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.estimator import Classifier
 from vintage.predict.export import export_onnx
-from vintage.predict.model import read_network
 from vintage.predict.new_rows import predict_table
 from vintage.repository.check import check_outputs
 from vintage.scores.baselines import BASELINES
@@ -468,7 +467,7 @@ def test_texts_that_mean_missing_are_set(run: Run) -> None:
     pyarrow.parquet.write_table(pa.table(columns), folder / "table.parquet")
     model = folder / "data/checkpoint"
     for source in ("table.csv", "table.parquet"):
-        predict_table(read_network(model), str(folder / source), str(folder / "new.csv"))
+        predict_table(read_checkpoint(model), str(folder / source), str(folder / "new.csv"))
         with (folder / "new.csv").open(newline="") as file:
             lines = list(csv.DictReader(file))
         new = [[float(lines[row][f"probability_{k}"]) for k in "xy"] for row in found.rows]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Run
 from vintage.base.console import InputError
-from vintage.predict.model import read_network
+from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.scored import score_lines
 from vintage.predict.shift import score_changes
 from vintage.scores.drift import category_drift, column_drift
@@ -41,7 +41,7 @@ def model(run: Run) -> Path:
 
 def scored(folder: Path, rows: list[str], header: str = HEADER) -> list[str]:
     (folder / "next.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    network = read_network(folder / "data/checkpoint")
+    network = read_checkpoint(folder / "data/checkpoint")
     lines = list(score_lines(network, "next.csv", "auto", 0.95))
     assert all(len(line) <= 100 for line in lines)
     return lines
@@ -139,7 +139,7 @@ def test_rows_of_one_population_seldom_differ() -> None:
 def test_a_table_without_rows_is_refused(model: Path) -> None:
     (model / "next.csv").write_text(f"{HEADER}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"next.csv: has a header but no rows"):
-        list(score_lines(read_network(model / "data/checkpoint"), "next.csv", "auto", 0.95))
+        list(score_lines(read_checkpoint(model / "data/checkpoint"), "next.csv", "auto", 0.95))
 
 
 def test_a_bad_cell_is_named_by_its_row_in_the_table(model: Path) -> None:

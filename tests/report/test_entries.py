@@ -13,12 +13,11 @@ from vintage.base.console import InputError
 from vintage.base.files import read_json
 from vintage.base.params import load_params
 from vintage.report.figures import FIGURES, FigureEntry, confusion_matrix
-from vintage.report.show import score_lines
 from vintage.repository.check import check_outputs
 from vintage.repository.compare import compare_revisions
 from vintage.repository.revisions import read_revision
 from vintage.repository.show_comparison import table_lines
-from vintage.repository.show_revision import revision_lines
+from vintage.repository.show_revision import revision_lines, score_lines
 from vintage.scores.evaluation import Evaluation, check_required
 from vintage.scores.metrics import METRICS, Metric
 from vintage.scores.predictions import read_predictions

@@ -12,8 +12,8 @@ from tests.conftest import WINE, Project, Run
 from vintage.report.differences import lead_by_chance
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Rivals
-from vintage.report.show import score_lines
 from vintage.report.verdict import verdict
+from vintage.repository.show_revision import score_lines
 from vintage.scores.evaluation import Baselines, ClassScore, Evaluation
 from vintage.scores.metrics import METRICS, compared_metrics
 

@@ -24,7 +24,7 @@ from vintage.report.recipes import (
     Settings,
     common_splits,
     detectable,
-    recipe_differences,
+    differences_of_recipes,
 )
 from vintage.scores.metrics import METRICS, compared_metrics
 from vintage.scores.splits import Splits, SplitScores
@@ -51,7 +51,7 @@ def splits(values: Sequence[float | None], n_turns: int = 1) -> Splits:
 
 def compare(values: Sequence[float | None], n_turns: int = 1) -> dict[str, RecipeDifference]:
     pairs = common_splits(splits([0.5] * len(values), n_turns), splits(values, n_turns))
-    return recipe_differences(pairs, SETTINGS)
+    return differences_of_recipes([pairs], SETTINGS)[0]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_detectable_difference_is_found_with_the_probability_that_it_promise
             b = splits((0.5 + 0.01 * differences).tolist()).all_splits
             pairs = iter(zip(a, b, strict=True))
             by_seed = [list(itertools.islice(pairs, size)) for size in sizes]
-            found = recipe_differences(by_seed, SETTINGS)["accuracy"]
+            found = differences_of_recipes([by_seed], SETTINGS)[0]["accuracy"]
             n_found += found.p_value is not None and found.p_value <= level * len(COMPARED)
         assert n_found / n_tables == pytest.approx(expected, abs=0.04 if true else 0.01)
 

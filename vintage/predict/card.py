@@ -16,7 +16,7 @@ from vintage.base.tensors import Feature, Schema, read_schema
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Rivals
 from vintage.report.tables import interval, number
-from vintage.report.verdict import few_rows, verdict
+from vintage.report.verdict import capitalized, few_rows, verdict
 from vintage.repository.status import check_status
 from vintage.scores.evaluation import Baselines, Evaluation, Scores
 from vintage.scores.metrics import METRICS
@@ -92,10 +92,10 @@ def card_lines(
     yield from table_lines(["", "test", "interval"], rows)
     yield ""
     for sentence in verdict(evaluation, baselines, rivals):
-        yield f"{escaped(sentence[0].upper() + sentence[1:])}."
+        yield f"{escaped(capitalized(sentence))}."
     yield from ("", "## Limits", "")
     if few := few_rows(evaluation):
-        yield f"- {escaped(few[0].upper() + few[1:])}."
+        yield f"- {escaped(capitalized(few))}."
     yield (
         "- The test rows come from the same table as the train rows. Nothing here tells how the "
         "model does on data from elsewhere."

@@ -15,8 +15,9 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from vintage.base.console import InputError, one_line
+from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.locate import located
-from vintage.predict.model import Predicted, check_columns, encode, predict, read_network
+from vintage.predict.model import Predicted, check_columns, encode, predict
 from vintage.table.formats import plain_table
 
 FRAME = Path("the frame")
@@ -37,7 +38,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
     def __init__(self, model: str | os.PathLike[str] = "data/checkpoint") -> None:
         self.model = model
         with located(os.fspath(model)) as path:
-            self._network = read_network(path)
+            self._network = read_checkpoint(path)
         schema = self._network.schema
         names = [feature.name for feature in schema.features]
         self.classes_: npt.NDArray[np.str_] = np.array(schema.classes)

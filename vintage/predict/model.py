@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vintage.base.console import InputError
 from vintage.base.tensors import Features, Schema
-from vintage.network.checkpoint import Checkpoint, read_checkpoint
+from vintage.network.checkpoint import Checkpoint
 from vintage.table.cells import Place, with_nulls
 from vintage.table.features import encode_features
 from vintage.table.read import column_hint
@@ -28,15 +28,6 @@ class Predicted(NamedTuple):
     classes: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
     spread: npt.NDArray[np.float64] | None
-
-
-def read_network(folder: Path) -> Checkpoint:
-    """Read a checkpoint, to predict on the device that it was evaluated on.
-
-    Raises:
-        InputError: a file is missing, cut, foreign, or does not fit the others.
-    """
-    return read_checkpoint(folder)
 
 
 def predict(network: Checkpoint, features: Features) -> Predicted:

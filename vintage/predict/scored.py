@@ -20,7 +20,7 @@ from vintage.base.tensors import (
 from vintage.network.checkpoint import Checkpoint
 from vintage.predict.model import check_columns, encode, listed
 from vintage.predict.shift import ScoreChange, score_changes
-from vintage.report.tables import aligned, interval, number, wrapped
+from vintage.report.tables import aligned, interval, number, p_text, wrapped
 from vintage.scores.drift import Drift, category_drift, feature_drift
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.holm import holm
@@ -30,9 +30,9 @@ from vintage.table.cells import is_missing, typed, value_name, with_nulls
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import kind_of
 from vintage.table.read import column_hint, open_table
+from vintage.table.target import PARTS
 
 TENSORS = Path("data/tensors")
-PARTS = ("train", "val", "test")
 
 
 class Labelled(NamedTuple):
@@ -93,7 +93,7 @@ def score_lines(
         shown = [number(of_test[name]), interval(of_test, name), number(scores[name])]
         p_value = p_values.get(name)
         verdict = _verdict(name, changes.get(name), p_value, confidence)
-        cells.append((metric.title, *shown, interval(scores, name), _shown(p_value), verdict))
+        cells.append((metric.title, *shown, interval(scores, name), p_text(p_value), verdict))
     yield from aligned(columns, cells)
     yield ""
     if len(new.labels) < len(labelled.labels) / 2:
@@ -136,7 +136,7 @@ def _drift_lines(
         return
     yield f"{len(drifted)} of {len(found)} columns have drifted:"
     found_rows = [
-        (one_line(n)[:40], f"{found[n].distance:.2f}", _shown(p_values[n])) for n in drifted
+        (one_line(n)[:40], f"{found[n].distance:.2f}", p_text(p_values[n])) for n in drifted
     ]
     yield from aligned(("", "distance", "p"), found_rows)
 
@@ -145,12 +145,6 @@ def _corrected(p_values: Mapping[str, float], confidence: float) -> dict[str, fl
     """By Holm's procedure."""
     found, _ = holm(list(p_values.values()), round(1 - confidence, 12))
     return dict(zip(p_values, found, strict=True))
-
-
-def _shown(p_value: float | None) -> str:
-    if p_value is None:
-        return "-"
-    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
 def _own_rows(network: Checkpoint) -> dict[str, Examples] | None:

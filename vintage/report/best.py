@@ -69,7 +69,7 @@ def beside_best(
         groups: of the rows, int64 `[n]`; rows of equal value may be alike.
         seed: of the permutations.
     """
-    best = best_of(models)
+    best = min(range(len(models)), key=lambda place: models[place].mean)
     others = [place for place in range(len(models)) if place != best]
     if not others:
         return {}
@@ -89,11 +89,6 @@ def beside_best(
         place: Beside(float(of_groups.sum()), p_value, p_value <= alpha)
         for place, of_groups, p_value in zip(others, by_group.T, corrected, strict=False)
     }
-
-
-def best_of(models: Sequence[RowLosses]) -> int:
-    """The place of the lowest log loss, the first of equal ones."""
-    return min(range(len(models)), key=lambda place: models[place].mean)
 
 
 def seed_variance(losses: Floats, folds: Labels) -> tuple[float, float] | None:

@@ -75,9 +75,7 @@ def training_curves(drawn: Drawn) -> "Figure":
 
 def confusion_matrix(drawn: Drawn) -> "Figure":
     """Counts of actual (rows) against predicted (columns) class, the darker the more of the row."""
-    n_classes = len(drawn.test.classes)
-    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
-    np.add.at(counts, (drawn.test.labels, drawn.test.probabilities.argmax(axis=1)), 1)
+    n_classes, counts = len(drawn.test.classes), drawn.test.confusion()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(12.0, max(4.0, 2.2 + 0.55 * n_classes))
     figure, axes = new_figure(side, side)

@@ -30,9 +30,10 @@ from vintage.report.checks import RARE, by_urgency, checks
 from vintage.report.differences import lead_by_chance
 from vintage.report.figures import FIGURES
 from vintage.report.rivals import Paired, Rivals
-from vintage.report.tables import interval, number, score_rows
+from vintage.report.tables import between, interval, number, score_rows
 from vintage.report.verdict import (
     best_rival,
+    capitalized,
     curve_in_words,
     few_rows,
     listed,
@@ -77,19 +78,19 @@ class Facts(NamedTuple):
 def report_page(facts: Facts) -> Page:
     """The page; a figure stands in the section that its entry names."""
     sections = {
-        "How good": (_scores, False),
-        "How sure": (_sureness, False),
-        "Against what": (_beside_baselines, False),
-        "Where it fails": (_failures, False),
-        "The worst mistakes": (_mistakes_and_slices, False),
-        "Why": (_reasons, False),
-        "What to do next": (_next_steps, False),
-        "The data": (_data, False),
-        "Parameters": (_parameters, True),
+        "How good": _scores,
+        "How sure": _sureness,
+        "Against what": _beside_baselines,
+        "Where it fails": _failures,
+        "The worst mistakes": _mistakes_and_slices,
+        "Why": _reasons,
+        "What to do next": _next_steps,
+        "The data": _data,
+        "Parameters": _parameters,
     }
     made = {
-        title: Section(title, [*blocks(facts), *_pictures(title)], is_folded)
-        for title, (blocks, is_folded) in sections.items()
+        title: Section(title, [*blocks(facts), *_pictures(title)], is_folded=blocks is _parameters)
+        for title, blocks in sections.items()
     }
     more = dict.fromkeys(figure.section for figure in FIGURES.values())
     made |= {title: Section(title, [*_pictures(title)]) for title in more if title not in made}
@@ -97,7 +98,7 @@ def report_page(facts: Facts) -> Page:
     return Page(
         target=facts.params.data.target,
         table=facts.params.data.path,
-        verdict=[_capitalized(sentence) for sentence in said],
+        verdict=[capitalized(sentence) for sentence in said],
         sections=list(made.values()),
     )
 
@@ -138,7 +139,7 @@ def _scores(facts: Facts) -> Iterator[Block]:
 def _sureness(facts: Facts) -> Iterator[Block]:
     evaluation = facts.evaluation
     if few := few_rows(evaluation):
-        yield Paragraph(f"{_capitalized(few)}.")
+        yield Paragraph(f"{capitalized(few)}.")
     yield Items(list(_limits(facts)))
     calibration = _with_interval(evaluation.test, "calibration_error")
     yield Paragraph(
@@ -236,7 +237,7 @@ def _beside_baselines_in(metric: str, facts: Facts) -> Table:
     network = ["network", number(test[metric]), interval(test, metric), "", ""]
     side = "below" if entry.lower_is_better else "above"
     return Table(
-        f"{_capitalized(entry.title)}; a difference {side} 0 is in favour of the network",
+        f"{capitalized(entry.title)}; a difference {side} 0 is in favour of the network",
         ["model", entry.title, facts.bounds, "network minus it", "the network"],
         [network, *rows],
         [None, *bars],
@@ -262,13 +263,11 @@ def _failures(facts: Facts) -> Iterator[Block]:
 
 def _confusions(predictions: Predictions) -> Iterator[str]:
     """The classes that are taken for each other most often."""
-    n_classes = len(predictions.classes)
-    pairs = predictions.labels * n_classes + predictions.probabilities.argmax(axis=1)
-    counts = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+    counts = predictions.confusion()
     of_class = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     for place in np.argsort(-counts, axis=None, kind="stable")[:SHOWN_CONFUSIONS].tolist():
-        actual, predicted = divmod(place, n_classes)
+        actual, predicted = divmod(place, len(counts))
         if counts[actual, predicted]:
             yield (
                 f"{predictions.classes[actual]}, predicted as {predictions.classes[predicted]}: "
@@ -342,9 +341,7 @@ def _reasons(facts: Facts) -> Iterator[Block]:
     rows, bars = [], []
     for each in explanation.importance[:SHOWN_IMPORTANCES]:
         bars.append(Bar(each.low, each.increase, each.high))
-        bounds = "-"
-        if each.low is not None and each.high is not None:
-            bounds = f"{each.low:+.3f} to {each.high:+.3f}"
+        bounds = between(each.low, each.high, "+.3f")
         rows.append([each.column, f"{each.increase:+.3f}", bounds])
     yield Table(
         "Permutation importance: how much the log loss rises without a column",
@@ -362,7 +359,7 @@ def _reasons(facts: Facts) -> Iterator[Block]:
         "a group together. Where the interval holds 0, the model may do as well without the "
         f"column. Correlated columns share the importance.{more}"
     )
-    yield Paragraph(f"{_capitalized(curve_in_words(facts.evaluation.epochs))}.")
+    yield Paragraph(f"{capitalized(curve_in_words(facts.evaluation.epochs))}.")
 
 
 def _next_steps(facts: Facts) -> Iterator[Block]:
@@ -377,10 +374,7 @@ def _next_steps(facts: Facts) -> Iterator[Block]:
     yield Table(
         "Would more rows help? The log loss after training on a part of them",
         ["train rows", "log loss", facts.bounds],
-        [
-            [str(p.rows), number(p.log_loss), _between(number(p.low), number(p.high))]
-            for p in curve.points
-        ],
+        [[str(p.rows), number(p.log_loss), between(p.low, p.high)] for p in curve.points],
         [Bar(p.low, p.log_loss, p.high) for p in curve.points],
         bar_after=2,
     )
@@ -453,23 +447,16 @@ def _parameters(facts: Facts) -> Iterator[Block]:
     yield Table("What params.yaml says", ["parameter", "value"], rows)
 
 
-def _capitalized(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
-
-
 def _with_interval(scores: Scores, metric: str) -> str:
     bounds = interval(scores, metric)
     return number(scores[metric]) if bounds == "-" else f"{number(scores[metric])} ({bounds})"
 
 
 def _signed(paired: Paired) -> str:
-    if paired.difference is None or paired.low is None or paired.high is None:
+    bounds = between(paired.low, paired.high, "+.3f")
+    if paired.difference is None or bounds == "-":
         return "-"
-    return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})"
-
-
-def _between(low: str, high: str) -> str:
-    return "-" if "-" in (low, high) else f"{low} to {high}"
+    return f"{paired.difference:+.3f} ({bounds})"
 
 
 def _bar(scores: Scores, metric: str) -> Bar | None:

@@ -92,15 +92,16 @@ def common_splits(a: Splits, b: Splits) -> list[list[Pair]]:
     return [pairs for pairs in by_seed if pairs]
 
 
-def recipe_differences(pairs: list[list[Pair]], settings: Settings) -> dict[str, RecipeDifference]:
-    """B - A for each compared metric, over splits that both have, by seed."""
-    return differences_of_recipes([pairs], settings)[0]
-
-
 def differences_of_recipes(
     recipes: Sequence[list[list[Pair]]], settings: Settings
 ) -> list[dict[str, RecipeDifference]]:
-    """The same for several pairs of recipes, with p-values corrected for all metrics of all."""
+    """B - A for each compared metric, of each pair of recipes.
+
+    The p-values are corrected for all metrics of all pairs.
+
+    Args:
+        recipes: of each pair, by seed, the splits that both have.
+    """
     judged: list[dict[str, RecipeDifference]] = []
     tests: list[tuple[dict[str, RecipeDifference], str, _Test]] = []
     for pairs in recipes:

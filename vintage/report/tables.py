@@ -15,10 +15,21 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def between(low: float | None, high: float | None, form: str = ".3f") -> str:
+    """Both bounds of an interval; `-` where there is none."""
+    return "-" if low is None or high is None else f"{low:{form}} to {high:{form}}"
+
+
 def interval(scores: Scores, metric: str) -> str:
-    """Both bounds; `-` where the metric has no interval."""
-    low, high = scores[f"{metric}_low"], scores[f"{metric}_high"]
-    return "-" if low is None or high is None else f"{number(low)} to {number(high)}"
+    """Both bounds of a metric."""
+    return between(scores[f"{metric}_low"], scores[f"{metric}_high"])
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value; `-` where there is none."""
+    if p_value is None:
+        return "-"
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
 def score_rows(evaluation: Evaluation, others: Sequence[Scores] = ()) -> Iterator[list[str]]:

@@ -79,6 +79,10 @@ def listed(names: Sequence[str], longest: int = 8) -> str:
     return ", ".join(names[:longest]) + rest
 
 
+def capitalized(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
 def model_in_words(name: str) -> str:
     words = name.replace("_", " ")
     return f"the {words}" if name == MAJORITY else words

@@ -29,8 +29,7 @@ from vintage.scores.evaluation import Evaluation, class_table, scores_with_bound
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
 from vintage.table.identity import equal_rows, torn_rows
-
-PARTS = ("train", "val", "test")
+from vintage.table.target import PARTS
 
 
 def check(root: Path, params: Params) -> Iterator[str]:

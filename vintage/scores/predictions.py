@@ -65,6 +65,12 @@ class Predictions:
         of_rows = ("rows", "labels", "probabilities", "groups", "ids", "seen")
         return replace(self, **{name: getattr(self, name)[places] for name in of_rows})
 
+    def confusion(self) -> Labels:
+        """How many rows of each class were predicted as each: int64 `[n_classes, n_classes]`."""
+        n = len(self.classes)
+        pairs = self.labels * n + self.probabilities.argmax(axis=1)
+        return np.bincount(pairs, minlength=n**2).reshape(n, n)
+
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write CSV; a probability has as many digits as bring back the same float64."""
