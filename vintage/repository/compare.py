@@ -1,6 +1,5 @@
 """What is to be said of one revision, or of several, beside a first one."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ from vintage.report.recipes import (
     differences_of_recipes,
 )
 from vintage.repository.looks import looks_in_words
-from vintage.repository.revisions import SPLITS_PATH, Revision
+from vintage.repository.revisions import SPLITS_PATH, Revision, shown
 from vintage.repository.table_change import table_change
 from vintage.scores.metrics import METRICS
 
@@ -119,11 +118,6 @@ def compare_revisions(
         )
         comparisons.append(comparison)
     return comparisons
-
-
-def shown(value: Any) -> str:
-    """A parameter's value as it is printed."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _changes(a: Revision, b: Revision) -> Changes:

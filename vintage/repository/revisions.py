@@ -139,17 +139,20 @@ def read_lock(commit: str | None, name: str) -> LockFile | None:
     Raises:
         InputError: it is cut; or a commit was trained and not evaluated, as those of a search.
     """
-    content = read_file(commit, Path(LOCK_FILE))
-    if content is None:
-        return None
-    lock = parse_lock_file(content, f"{LOCK_FILE} of {name}")
-    if commit and "train" in lock.stages and "evaluate" not in lock.stages:
+    lock = lock_of(commit, name)
+    if lock and commit and "train" in lock.stages and "evaluate" not in lock.stages:
         experiments = run_git("for-each-ref", "--points-at", commit, "refs/exps/*/*/*").stdout
         advice = "check it out and run `dvc repro`"
         if experiments:
             advice = f"`dvc exp apply {name} && dvc repro` makes it"
         raise InputError(f"{name}: has no evaluation, only a validation score; {advice}")
     return lock
+
+
+def lock_of(commit: str | None, name: str) -> LockFile | None:
+    """The `dvc.lock` of any revision; None if it has none, InputError if it is cut."""
+    content = read_file(commit, Path(LOCK_FILE))
+    return None if content is None else parse_lock_file(content, f"{LOCK_FILE} of {name}")
 
 
 def read_file(commit: str | None, path: Path) -> bytes | None:
@@ -207,3 +210,8 @@ def flat(sections: Any) -> dict[str, Any]:
         if section not in NO_RESULT
         for key, value in (values.items() if isinstance(values, dict) else ())
     }
+
+
+def shown(value: Any) -> str:
+    """A parameter's value as it is printed."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -30,7 +30,7 @@ from vintage.repository.dvc_command import run_dvc
 from vintage.repository.experiments import experiments_of, write_experiment
 from vintage.repository.git import find_commit, run_git
 from vintage.repository.grid import SECTIONS, Values, said
-from vintage.repository.lock_file import LOCK_FILE, parse_lock_file, read_lock_file
+from vintage.repository.lock_file import LOCK_FILE, read_lock_file
 from vintage.repository.pack import (
     CHECKPOINT,
     EVALUATION,
@@ -41,7 +41,7 @@ from vintage.repository.pack import (
     train_pack,
 )
 from vintage.repository.params_file import with_values
-from vintage.repository.revisions import read_file
+from vintage.repository.revisions import lock_of, read_file
 from vintage.repository.status import stale_stages
 from vintage.repository.validation import NAMES, TENSORS, read_tensors
 from vintage.training.pack import largest_pack
@@ -137,14 +137,11 @@ class Search:
 
     def _has_checkpoint(self, name: str, commit: str) -> bool:
         """Not after `dvc gc`, for one."""
-        content = read_file(commit, Path(LOCK_FILE))
-        if content is None:
-            return False
         try:
-            stages = parse_lock_file(content, f"{LOCK_FILE} of {name}").stages
+            lock = lock_of(commit, name)
         except InputError:
             return False
-        md5 = stages["train"].md5_of(CHECKPOINT) if "train" in stages else None
+        md5 = lock.stages["train"].md5_of(CHECKPOINT) if lock and "train" in lock.stages else None
         return md5 is not None and holds(self.cache, md5)
 
     def _setting(self, values: Values) -> Setting:

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 from vintage.base.console import one_line
 from vintage.report import markdown
-from vintage.report.tables import aligned, wrapped
-from vintage.repository.compare import Comparison, shown
+from vintage.report.tables import aligned, p_text, wrapped
+from vintage.repository.compare import Comparison
+from vintage.repository.revisions import shown
 from vintage.scores.metrics import METRICS
 
 HEADER = ("", "A", "B", "B - A", "interval", "p", "verdict")
@@ -20,14 +21,7 @@ def table_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
         for key, values in comparison.params.items():
             yield from wrapped(f"{key}: {' -> '.join(map(shown, values))}")
         yield ""
-    yield from aligned(HEADER, list(_rows(comparisons)))
-    for title in _each(comparisons, lambda comparison: [comparison.recipe.title]):
-        yield from ("", *wrapped(title))
-    if recipe_rows := list(_recipe_rows(comparisons)):
-        yield ""
-        yield from aligned(RECIPE_HEADER, recipe_rows)
-    for said in _said(comparisons):
-        yield from ("", *wrapped(said))
+    yield from _below(comparisons, wrapped, aligned)
 
 
 def markdown_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -36,14 +30,7 @@ def markdown_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
         if comparison.params:
             params = [(key, *map(shown, pair)) for key, pair in comparison.params.items()]
             yield from (*markdown.table_lines(("parameter", "A", "B"), params), "")
-    yield from markdown.table_lines(HEADER, list(_rows(comparisons)))
-    for title in _each(comparisons, lambda comparison: [comparison.recipe.title]):
-        yield from ("", markdown.escaped(title))
-    if recipe_rows := list(_recipe_rows(comparisons)):
-        yield ""
-        yield from markdown.table_lines(RECIPE_HEADER, recipe_rows)
-    for said in _said(comparisons):
-        yield from ("", markdown.escaped(said))
+    yield from _below(comparisons, lambda text: [markdown.escaped(text)], markdown.table_lines)
 
 
 def json_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -59,10 +46,21 @@ FORMATS: dict[str, Callable[[Sequence[Comparison]], Iterator[str]]] = {
 }
 
 
-def _said(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """The sentences below the tables."""
-    yield from _each(comparisons, lambda comparison: [comparison.summary])
-    yield from _each(comparisons, lambda comparison: comparison.notes)
+def _below(
+    comparisons: Sequence[Comparison],
+    text: Callable[[str], list[str]],
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], Iterator[str]],
+) -> Iterator[str]:
+    """What stands below the titles and parameters: both tables, and the sentences about them."""
+    yield from table(HEADER, list(_rows(comparisons)))
+    for title in _each(comparisons, lambda comparison: [comparison.recipe.title]):
+        yield from ("", *text(title))
+    if recipe_rows := list(_recipe_rows(comparisons)):
+        yield from ("", *table(RECIPE_HEADER, recipe_rows))
+    for summary in _each(comparisons, lambda comparison: [comparison.summary]):
+        yield from ("", *text(summary))
+    for note in _each(comparisons, lambda comparison: comparison.notes):
+        yield from ("", *text(note))
 
 
 def _each(
@@ -84,7 +82,7 @@ def _rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, ...]]:
         for comparison in comparisons:
             metric = comparison.metrics[name]
             numbers = _number(metric.a), _number(metric.b), _number(metric.difference, "+")
-            bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
+            bounds = _interval(metric.low, metric.high), p_text(metric.p_value)
             of_metric.append((comparison.b, *numbers, *bounds, metric.verdict))
         yield from _titled(METRICS[name].title, of_metric, len(comparisons))
 
@@ -96,7 +94,7 @@ def _recipe_rows(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, ...]]
         for comparison in with_splits:
             metric = comparison.recipe.metrics[name]
             shares = [_share(value) for value in (metric.better, metric.equal, metric.worse)]
-            bounds = _interval(metric.low, metric.high), _p_value(metric.p_value)
+            bounds = _interval(metric.low, metric.high), p_text(metric.p_value)
             difference = _number(metric.difference, "+")
             of_metric.append((comparison.b, difference, *bounds, *shares, metric.verdict))
         yield from _titled(METRICS[name].title, of_metric, len(comparisons))
@@ -116,10 +114,6 @@ def _titled(
 
 def _interval(low: float | None, high: float | None) -> str:
     return "-" if low is None else f"{_number(low, '+')} to {_number(high, '+')}"
-
-
-def _p_value(p_value: float | None) -> str:
-    return "< 0.0001" if p_value is not None and p_value < 0.0001 else _number(p_value)
 
 
 def _share(probability: float | None) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from vintage.base.console import InputError
 from vintage.base.files import write_bytes
 from vintage.report.figures import MARK, TRAIN, VAL, as_svg, new_figure
-from vintage.repository.sweep_table import Ranking, Tried, shown
+from vintage.repository.revisions import shown
+from vintage.repository.sweep_table import Ranking, Tried
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,17 +56,11 @@ def _draw(panel: "Axes", key: str, ranking: Ranking) -> None:
         panel.set_xticks(range(len(names)), names, rotation=30)
         panel.margins(x=0.2)
     for kind, (color, marker, order) in KINDS.items():
-        places = [place for place in range(len(numbers)) if _kind(ranking, place) == kind]
+        places = [place for place in range(len(numbers)) if ranking.verdict(place) == kind]
         losses = [ranking.tried[place].log_loss for place in places]
         at = [numbers[place] for place in places]
         panel.scatter(at, losses, color=color, marker=marker, zorder=order, label=kind)
     panel.set_xlabel(key.partition(".")[2])
-
-
-def _kind(ranking: Ranking, place: int) -> str:
-    if place not in ranking.beside:
-        return "best"
-    return "worse" if ranking.beside[place].is_worse else "ties"
 
 
 def _number(tried: Tried, key: str) -> float | None:

@@ -1,6 +1,5 @@
 """The settings that were tried from HEAD, beside each other; all is read from the experiments."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from vintage.base.params import Device, load_params
 from vintage.base.recipe import resolved_values
 from vintage.network.checkpoint import Checkpoint, read_checkpoint
 from vintage.report.best import Beside, beside_best
-from vintage.report.tables import aligned, wrapped
+from vintage.report.tables import aligned, p_text, wrapped
 from vintage.repository.cache import cache_folder, md5_of, restore
 from vintage.repository.experiments import experiments_of
 from vintage.repository.git import find_commit
-from vintage.repository.lock_file import LOCK_FILE, LockedStage, LockFile, parse_lock_file
-from vintage.repository.revisions import flat, read_file
+from vintage.repository.lock_file import LOCK_FILE, LockedStage
+from vintage.repository.revisions import flat, lock_of, shown
 from vintage.repository.validation import (
     NAMES,
     TENSORS,
@@ -66,6 +65,12 @@ class Ranking:
         keys = dict.fromkeys(key for each in self.tried for key in each.params)
         return [k for k in keys if len({shown(each.params.get(k)) for each in self.tried}) > 1]
 
+    def verdict(self, place: int) -> str:
+        """`best`, or how the setting at this place does beside the best."""
+        if place not in self.beside:
+            return "best"
+        return "worse" if self.beside[place].is_worse else "ties"
+
 
 def rank(root: Path) -> Ranking:
     """HEAD and its experiments.
@@ -113,7 +118,7 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
     notes = []
     for name, commit in {HEAD: base, **dict(sorted(experiments_of(base).items()))}.items():
         try:
-            lock = _lock_of(name, commit)
+            lock = lock_of(commit, name)
             if lock is None or "train" not in lock.stages:
                 continue
             if here.items() - {(dep.path, dep.md5) for dep in lock.stages["train"].deps}:
@@ -133,11 +138,6 @@ def _tried(root: Path, base: str, tensors: Tensors) -> tuple[list[Tried], list[s
     few = {each.name for each in found} - {each.name for each in kept}
     notes += [f"{name} is left out: fewer rows validate it." for name in sorted(few)]
     return sorted(kept, key=lambda each: each.log_loss), notes
-
-
-def _lock_of(name: str, commit: str) -> LockFile | None:
-    content = read_file(commit, Path(LOCK_FILE))
-    return parse_lock_file(content, f"{LOCK_FILE} of {name}") if content else None
 
 
 def _checkpoint_of(train: LockedStage, cache: Path, device: Device) -> Checkpoint:
@@ -161,7 +161,8 @@ def _table(ranking: Ranking, confidence: float) -> tuple[list[str], list[list[st
     rows = []
     for place, each in enumerate(ranking.tried):
         values = [shown(each.params.get(key)) for key in keys]
-        rows.append([each.name, *values, *_scores(each, ranking.beside.get(place), confidence)])
+        scores = _scores(each, ranking.beside.get(place), confidence)
+        rows.append([each.name, *values, *scores, ranking.verdict(place)])
     titles = [key.partition(".")[2] for key in keys]
     return ["", *titles, "log loss", "interval", "minus best", "p", "verdict"], rows
 
@@ -174,14 +175,8 @@ def _scores(each: Tried, beside: Beside | None, confidence: float) -> list[str]:
     low, high = bounds(sample, confidence)
     numbers = [f"{losses.mean:.4f}", f"{low:.3f} to {high:.3f}"]
     if beside is None:
-        return [*numbers, "-", "-", "best"]
-    p_value = "< 0.0001" if beside.p_value < 0.0001 else f"{beside.p_value:.4f}"
-    return [*numbers, f"{beside.difference:+.4f}", p_value, "worse" if beside.is_worse else "ties"]
-
-
-def shown(value: object) -> str:
-    """A parameter's value as `params.yaml` has it."""
-    return value if isinstance(value, str) else json.dumps(value)
+        return [*numbers, "-", "-"]
+    return [*numbers, f"{beside.difference:+.4f}", p_text(beside.p_value)]
 
 
 def _summary(ranking: Ranking, confidence: float) -> str:
