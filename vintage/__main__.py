@@ -7,7 +7,7 @@ and PyTorch are imported after `numerics.pin`, see there.
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,9 +36,7 @@ def show(arguments: argparse.Namespace) -> int:
         from vintage.repository.show_revision import revision_lines
 
         lines = list(revision_lines(arguments.revision))
-    for line in lines:
-        console.say(line)
-    return 0
+    return _print(lines)
 
 
 def check(_: argparse.Namespace) -> int:
@@ -60,8 +58,7 @@ def check(_: argparse.Namespace) -> int:
         except console.InputError as error:
             problems += [] if str(error) in problems else [str(error)]
     lines += [f"wrong: {console.one_line(problem)}" for problem in problems]
-    for line in lines:
-        console.say(line)
+    _print(lines)
     console.say(f"problems found: {len(problems)}" if problems else "the outputs are valid")
     return 1 if problems else 0
 
@@ -72,9 +69,7 @@ def mend(_: argparse.Namespace) -> int:
 
     with waiting("mending"):
         lines = list(mend(Path()))
-    for line in lines:
-        console.say(line)
-    return 0
+    return _print(lines)
 
 
 def pull(_: argparse.Namespace) -> int:
@@ -125,8 +120,7 @@ def compare(arguments: argparse.Namespace) -> int:
             comparisons = compare_revisions(first, others, n_models)
         except (OSError, MemoryError) as error:  # exit code 1 says that B is worse, no more
             raise console.InputError(str(error) or "not enough memory") from None
-    for line in FORMATS[arguments.format](comparisons):
-        console.say(line)
+    _print(FORMATS[arguments.format](comparisons))
     found = [both for each in comparisons for both in (each.metrics, each.recipe.metrics)]
     is_worse = any(metric.verdict == "worse" for of_each in found for metric in of_each.values())
     return int(arguments.fail_if_worse and is_worse)
@@ -152,8 +146,7 @@ def sweep(arguments: argparse.Namespace) -> int:
         sweep(Path(), arguments.settings, arguments.trials, arguments.ray)
         console.say()
     ranking = rank(Path())
-    for line in table_lines(ranking):
-        console.say(line)
+    _print(table_lines(ranking))
     if arguments.figure:
         from vintage.repository.sweep_figure import draw_slices
 
@@ -168,9 +161,7 @@ def power(_: argparse.Namespace) -> int:
         from vintage.repository.power import power_lines
 
         lines = list(power_lines())
-    for line in lines:
-        console.say(line)
-    return 0
+    return _print(lines)
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -240,6 +231,11 @@ def score(arguments: argparse.Namespace) -> int:
         delimiter = arguments.delimiter.replace("\\t", "\t")
         confidence = load_params().evaluate.confidence
         lines = list(score_lines(network, arguments.table, delimiter, confidence))
+    return _print(lines)
+
+
+def _print(lines: Iterable[str]) -> int:
+    """Print a command's lines; returns exit code 0."""
     for line in lines:
         console.say(line)
     return 0

@@ -15,8 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.conftest import PARAMS, ROOT, Project, stage_here
 from vintage.base.params import NO_RESULT
 from vintage.repository.declared import check_declared, imported_modules, read_stages
-from vintage.repository.environment import read_pins
-from vintage.repository.requirements import declared_files, packages_of
+from vintage.repository.requirements import declared_files, packages_of, read_pins
 
 STAGES = read_stages(ROOT / "dvc.yaml")
 SECTIONS = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import BIN, ROOT, Project, run_here
-from vintage.repository.environment import read_pins
+from vintage.repository.requirements import read_pins
 
 PATH = ROOT / ".github/workflows/pipeline.yml"
 WORKFLOW: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))

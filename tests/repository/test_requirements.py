@@ -8,13 +8,13 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 from vintage.base.console import InputError
-from vintage.repository.environment import read_pins
 from vintage.repository.requirements import (
     FOLDER,
     OTHERS,
     check_requirements,
     declared_files,
     needed_packages,
+    read_pins,
     share_out,
     with_required,
 )

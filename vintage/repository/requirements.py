@@ -7,11 +7,12 @@ the commands need besides goes into `dvc.txt`, and what development needs into `
 """
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import distribution, packages_distributions
+from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,22 +22,53 @@ from vintage.base import console
 from vintage.base.console import InputError
 from vintage.base.files import write_bytes
 from vintage.repository.declared import imports_from_elsewhere, read_stages, scripts_of
-from vintage.repository.environment import differing_packages, installed
 
 FOLDER = Path("requirements")
 OTHERS = {"dvc.txt": "vintage", "dev.txt": "vintage[dev]"}  # beside the stages' files
+PIN = re.compile(r"(\S+)==(\S+)")
 LOADED = """\
 import importlib, json, sys
 before = set(sys.modules)  # what any Python loads here
 importlib.import_module(sys.argv[1])
 print(json.dumps(sorted({*sys.modules} - before)))
 """
+packages_by_module = cache(metadata.packages_distributions)
 
 
 def check_requirements(root: Path) -> Iterator[str]:
     """Yields one line for each package of a stage that is not installed as pinned."""
-    paths = {path for paths in declared_files(root).values() for path in paths}
-    yield from differing_packages(root, sorted(paths))
+    for path in sorted({path for paths in declared_files(root).values() for path in paths}):
+        for name, pinned in read_pins(root / path).items():
+            found = installed(name)
+            if found != pinned:
+                yield (
+                    f"{name} {f'{found} is' if found else 'is not'} installed, and {path} pins "
+                    f"{pinned}; run `pip install -r {path}`"
+                )
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    """The pinned version by package.
+
+    Raises:
+        InputError: it is missing, or a line is not `name==version`.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; take it out of dvc.yaml, or `git checkout` it")
+    pins = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not (pin := PIN.fullmatch(line)):
+            raise InputError(f"{path}, line {number}: found {line!r}, not name==version")
+        pins[pin[1]] = pin[2]
+    return pins
+
+
+def installed(package: str) -> str | None:
+    """The version without what a build adds, such as `+cpu`."""
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def declared_files(root: Path) -> dict[str, list[Path]]:
@@ -81,7 +113,7 @@ def needed_packages(root: Path, stage: str) -> set[str]:
 
 def packages_of(modules: Iterable[str]) -> set[str]:
     """The other packages that these modules belong to, by their normal names."""
-    packages = _packages_by_module()
+    packages = packages_by_module()
     tops = {module.partition(".")[0] for module in modules} - {"vintage"}
     return {canonicalize_name(package) for top in tops for package in packages.get(top, [])}
 
@@ -95,19 +127,14 @@ def with_required(requirements: Iterable[str]) -> set[str]:
         name = canonicalize_name(requirement.name)
         for extra in {"", *requirement.extras} - {e for n, e in found if n == name}:
             found.add((name, extra))
-            required = map(Requirement, distribution(name).requires or [])
+            required = map(Requirement, metadata.distribution(name).requires or [])
             due += [r for r in required if not r.marker or r.marker.evaluate({"extra": extra})]
     return {name for name, _ in found}
 
 
-@cache
-def _packages_by_module() -> Mapping[str, list[str]]:
-    return packages_distributions()
-
-
 def main() -> None:
     for name, packages in share_out(Path()).items():
-        names = sorted((distribution(p).metadata["Name"] for p in packages), key=str.lower)
+        names = sorted((metadata.distribution(p).metadata["Name"] for p in packages), key=str.lower)
         lines = [f"{each}=={installed(each)}\n" for each in names]
         write_bytes(FOLDER / name, "".join(lines).encode())
         console.say(f"{FOLDER / name}: {len(names)} packages")
