@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from vintage.base import console, numerics
 from vintage.base.waiting import waiting
+from vintage.predict.locate import CHECKPOINT, located
 
-CHECKPOINT = "data/checkpoint"
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
 
@@ -166,8 +166,6 @@ def power(_: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
-    from vintage.predict.locate import located
-
     with waiting("exporting"):
         with located(arguments.model) as model:
             numerics.pin()
@@ -200,7 +198,6 @@ def card(arguments: argparse.Namespace) -> int:
 def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
-    from vintage.predict.locate import located
 
     with waiting("reading the model"), located(arguments.model) as model:
         numerics.pin()
@@ -217,8 +214,6 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def score(arguments: argparse.Namespace) -> int:
     """Score labelled rows that came later, and tell what has changed since the model was made."""
-    from vintage.predict.locate import located
-
     with waiting("scoring"):
         with located(arguments.model) as model:
             numerics.pin()

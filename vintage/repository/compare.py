@@ -180,24 +180,22 @@ def _twins(a: Revision, b: Revision) -> Iterator[str]:
 
 def _recipes(first: Revision, others: Sequence[Revision], settings: Settings) -> list[Recipes]:
     """The second block: the recipes over the splits that both revisions have."""
-    found: dict[int, Recipes] = {}
-    pairs: dict[int, list[list[Pair]]] = {}
-    for index, b in enumerate(others):
-        common = _common(first, b)
-        if isinstance(common, str):
-            title = f"the recipes are not compared over other splits: {common}"
-            found[index] = Recipes(title, 0, {}, settings.margin)
+    common = [_common(first, b) for b in others]
+    pairs = [each for each in common if not isinstance(each, str)]
+    judged = iter(differences_of_recipes(pairs, settings))
+    found = []
+    for each in common:
+        n_splits, metrics = 0, {}
+        if isinstance(each, str):
+            title = f"the recipes are not compared over other splits: {each}"
         else:
-            pairs[index] = common
-    judged = differences_of_recipes(list(pairs.values()), settings)
-    for (index, common), metrics in zip(pairs.items(), judged, strict=True):
-        n_splits = sum(map(len, common))
-        title = (
-            f"the recipes over {n_splits} other splits; equal in practice is a difference of "
-            f"up to {settings.margin:g}"
-        )
-        found[index] = Recipes(title, n_splits, metrics, settings.margin)
-    return [found[index] for index in range(len(others))]
+            n_splits, metrics = sum(map(len, each)), next(judged)
+            title = (
+                f"the recipes over {n_splits} other splits; equal in practice is a difference of "
+                f"up to {settings.margin:g}"
+            )
+        found.append(Recipes(title, n_splits, metrics, settings.margin))
+    return found
 
 
 def _common(a: Revision, b: Revision) -> list[list[Pair]] | str:

@@ -62,28 +62,24 @@ def run_here(n_workers: int, module: str) -> dict[int, int]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
     logging.disable()  # of what it logs of a failure, one line is told here
     with tempfile.TemporaryDirectory() as folder:  # which it needs, and would leave behind
-        return _run(n_workers, module, DefaultLogsSpecs(folder))
-
-
-def _run(n_workers: int, module: str, logs: DefaultLogsSpecs) -> dict[int, int]:
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=n_workers,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-        logs_specs=logs,
-    )
-    config.signals_to_handle = "SIGQUIT"  # for the others we have our own, which act only once
-    try:
-        elastic_launch(config, sys.executable)("-m", module)
-    except SignalException as error:
-        raise KeyboardInterrupt if error.sigval == signal.SIGINT else Terminated from None
-    except ChildFailedError as error:
-        return {failure.local_rank: failure.exitcode for failure in error.failures.values()}
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=n_workers,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(folder),
+        )
+        config.signals_to_handle = "SIGQUIT"  # for the others we have our own, which act only once
+        try:
+            elastic_launch(config, sys.executable)("-m", module)
+        except SignalException as error:
+            raise KeyboardInterrupt if error.sigval == signal.SIGINT else Terminated from None
+        except ChildFailedError as error:
+            return {failure.local_rank: failure.exitcode for failure in error.failures.values()}
     return {}
 
 
