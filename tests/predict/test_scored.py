@@ -122,7 +122,7 @@ def test_rows_of_one_population_seldom_differ() -> None:
             evidence = np.exp(draw.normal(1.5 * np.eye(3)[labels], 1))
             probabilities = evidence / evidence.sum(axis=1, keepdims=True)
             sides.append(Sample.of(labels, probabilities, np.arange(n_rows)))
-        changes = score_changes(sides[0], sides[1], 0.95)
+        changes = score_changes(sides[0], sides[1])
         p_values = [change.p_value for change in changes.values()]
         gaps = draw.normal(size=200), draw.normal(size=120)
         with_gaps = [

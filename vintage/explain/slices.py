@@ -130,14 +130,9 @@ def _slices_of(cells: np.ndarray, feature: Feature) -> Iterator[_Candidate]:
     edges = np.unique(np.quantile(cells[~missing], quartiles, method="lower"))
     edges = edges[edges < cells[~missing].max()]
     texts = [cell_text(edge, feature) for edge in edges]
-    lows, highs = [None, *edges], [*edges, None]
-    for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
-        inside = ~missing
-        if low is not None:
-            inside = inside & (cells > low)
-        if high is not None:
-            inside = inside & (cells <= high)
-        above = f"above {texts[index - 1]}" if low is not None else ""
-        up_to = f"up to {texts[index]}" if high is not None else ""
-        if above or up_to:
-            yield _Candidate(name, ", ".join(filter(None, (above, up_to))), inside)
+    bins = np.searchsorted(edges, cells)
+    for index in range(len(edges) + 1):
+        bounds = [f"above {texts[index - 1]}"] if index else []
+        bounds += [f"up to {texts[index]}"] if index < len(edges) else []
+        if bounds:
+            yield _Candidate(name, ", ".join(bounds), (bins == index) & ~missing)

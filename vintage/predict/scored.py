@@ -83,7 +83,6 @@ def score_lines(
     changes = score_changes(
         Sample.of(test.labels, tested, test.groups),
         Sample.of(new.labels, predicted, groups),
-        confidence,
     )
     known = {name: each.p_value for name, each in changes.items() if each.p_value is not None}
     p_values = _corrected(known, confidence)

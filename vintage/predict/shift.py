@@ -6,7 +6,7 @@ Medicine 27, 2008; the p-value is the level at which it begins to hold zero. The
 p-values are not corrected for their number here.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,34 +17,26 @@ STEPS = 16  # of a bisection of the exponent, which tells p to four digits
 LOWEST = 1e-6  # p-value that is told apart from 0
 
 
-@dataclass(frozen=True)
-class ScoreChange:
-    """A score on new rows less that on others, with its interval; None: not defined."""
+class ScoreChange(NamedTuple):
+    """A score on new rows less that on others; no p-value where one has no interval."""
 
     difference: float
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
+    p_value: float | None
 
 
-def score_changes(old: Sample, new: Sample, confidence: float) -> dict[str, ScoreChange]:
+def score_changes(old: Sample, new: Sample) -> dict[str, ScoreChange]:
     """New less old of each compared metric that both define, on rows that share nothing."""
-    (of_old, of_new) = (score(sample.labels, sample.probabilities) for sample in (old, new))
+    of_old, of_new = (score(sample.labels, sample.probabilities) for sample in (old, new))
     changes = {}
     for name in compared_metrics():
         difference = of_new[name] - of_old[name]
-        if np.isnan(difference):
-            continue
-        both = of_old[name], of_new[name]
-        low, high = difference_bounds(name, both, (old, new), confidence)
-        if np.isnan(low) or np.isnan(high):
-            changes[name] = ScoreChange(difference)
-            continue
-        changes[name] = ScoreChange(difference, low, high, _p_value(name, both, (old, new)))
+        if not np.isnan(difference):
+            p_value = _p_value(name, (of_old[name], of_new[name]), (old, new))
+            changes[name] = ScoreChange(difference, p_value)
     return changes
 
 
-def difference_bounds(
+def _difference_bounds(
     name: str, scores: tuple[float, float], sides: tuple[Sample, Sample], confidence: float
 ) -> tuple[float, float]:
     """Of the second score less the first; NaN where one has no interval."""
@@ -59,12 +51,14 @@ def difference_bounds(
     return low, high
 
 
-def _p_value(name: str, scores: tuple[float, float], sides: tuple[Sample, Sample]) -> float:
-    """The largest level at which the interval of the difference holds zero."""
+def _p_value(name: str, scores: tuple[float, float], sides: tuple[Sample, Sample]) -> float | None:
+    """The largest level at which the interval of the difference holds zero; None without one."""
     low, high = LOWEST, 1.0
     for _ in range(STEPS):
         level = float(np.sqrt(low * high))
-        bounds = difference_bounds(name, scores, sides, 1 - level)
+        bounds = _difference_bounds(name, scores, sides, 1 - level)
+        if np.isnan(bounds).any():
+            return None
         holds_zero = bounds[0] <= 0 <= bounds[1]
         low, high = (level, high) if holds_zero else (low, level)
     return high

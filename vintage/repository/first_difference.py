@@ -1,10 +1,14 @@
 """Where two versions of an output differ first, in words."""
 
 import json
+from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vintage.base.console import InputError, one_line
+
+Item = TypeVar("Item")
 
 MOST_SHOWN = 60  # characters of a line
 MISSING = "missing"  # itself, not an equal text
@@ -75,16 +79,15 @@ def _is_record(value: Any) -> bool:
 
 
 def _in_lines(was: bytes, now: bytes) -> str:
-    a, b = was.split(b"\n"), now.split(b"\n")
-    number = next(
-        (n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
-    )
+    number, lines = _first_pair(was.split(b"\n"), now.split(b"\n"))
     try:
-        shown = [
-            one_line(side[number].decode())[:MOST_SHOWN] if number < len(side) else "missing"
-            for side in (a, b)
-        ]
+        shown = ["missing" if x is None else one_line(x.decode())[:MOST_SHOWN] for x in lines]
     except UnicodeDecodeError:
-        place = next((n for n, (x, y) in enumerate(zip(was, now, strict=False)) if x != y), None)
-        return f"byte {min(len(was), len(now)) if place is None else place}"
+        return f"byte {_first_pair(was, now)[0]}"
     return f"line {number + 1} was {shown[0]!r}, is {shown[1]!r}"
+
+
+def _first_pair(was: Iterable[Item], now: Iterable[Item]) -> tuple[int, tuple[Item | None, ...]]:
+    """The first place at which they differ, and both items there, None beyond an end."""
+    pairs = enumerate(zip_longest(was, now))
+    return next((place, pair) for place, pair in pairs if pair[0] != pair[1])
