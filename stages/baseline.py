@@ -21,7 +21,7 @@ from vintage.base.params import load_params
 from vintage.base.tensors import read_parts, read_schema
 from vintage.base.waiting import waiting
 from vintage.scores.baselines import BASELINES, UnaffordableError, predict_baseline
-from vintage.scores.evaluation import scores_with_bounds
+from vintage.scores.evaluation import Baselines, scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
 
 TENSORS = Path("data/tensors")
@@ -66,7 +66,8 @@ def main() -> None:
         predictions = Predictions.of(test, schema.classes, probabilities)
         write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
-    write_json(SCORES, {"models": scores} | ({"sampled": sampled} if sampled else {}))
+    baselines = Baselines(models=scores, sampled=sampled)
+    write_json(SCORES, baselines.model_dump(exclude_defaults=True))
 
 
 if __name__ == "__main__":

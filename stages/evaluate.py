@@ -22,6 +22,7 @@ from vintage.base.waiting import waiting
 from vintage.network.checkpoint import read_checkpoint
 from vintage.report.figures import Drawn, write_figures
 from vintage.scores.evaluation import (
+    Epochs,
     Evaluation,
     best_epoch,
     class_table,
@@ -66,33 +67,30 @@ def main() -> None:
         test_scores = scores_with_bounds(*scored, confidence)
         classes = class_table(*scored, schema.classes, confidence)
 
-    details = {
-        "test": test_scores,
-        "train": plain_scores(train.labels, mean["train"]),
-        "val": plain_scores(val_labels, mean["val"]),
-        "classes": classes,
-        "epochs": {
-            "trained": manifest.n_epochs,
-            "best": best_epoch(losses),
-            "still_falling": len(losses) == n_allowed and is_still_falling(losses),
-        },
-        "resolved": resolved_values(manifest.model, manifest.recipe),
-        "temperature": round(float(ensemble.temperature), 6),
-        "numerics": manifest.numerics,
-    }
-    if sampled:
-        details["sampled"] = sampled
-    if unknown := unknown_counts(test.features, schema.features):
-        details["unknown_categories"] = unknown
-    if len(by_replica["test"]) > 1:
-        details["replicas"] = replica_scores(test.labels, by_replica["test"])
-    evaluation = Evaluation.model_validate(details)
+    several = len(by_replica["test"]) > 1
+    evaluation = Evaluation(
+        test=test_scores,
+        train=plain_scores(train.labels, mean["train"]),
+        val=plain_scores(val_labels, mean["val"]),
+        classes=classes,
+        epochs=Epochs(
+            trained=manifest.n_epochs,
+            best=best_epoch(losses),
+            still_falling=len(losses) == n_allowed and is_still_falling(losses),
+        ),
+        resolved=resolved_values(manifest.model, manifest.recipe),
+        temperature=round(float(ensemble.temperature), 6),
+        numerics=manifest.numerics,
+        replicas=replica_scores(test.labels, by_replica["test"]) if several else None,
+        unknown_categories=unknown_counts(test.features, schema.features),
+        sampled=sampled,
+    )
 
     predictions = Predictions.of(test, schema.classes, mean["test"])
     write_predictions(METRICS / "predictions.csv", predictions)
     with waiting("drawing"):
         write_figures(METRICS / "figures", Drawn(losses, predictions, schema.target))
-    write_json(METRICS / "details.json", evaluation.model_dump(exclude_unset=True))
+    write_json(METRICS / "details.json", evaluation.model_dump(exclude_defaults=True))
     write_json(METRICS / "evaluation.json", evaluation.headline())
     console.say(f"scored {len(test.rows)} test rows; see {METRICS / 'evaluation.json'}")
 

@@ -76,8 +76,7 @@ def main() -> None:
         curve=curve,
         sampled=sampled or None,
     )
-    unset = None if sampled else {"sampled"}
-    write_json(EXPLANATION, explanation.model_dump(exclude=unset))
+    write_json(EXPLANATION, explanation.model_dump(exclude_defaults=True))
     console.say(f"see {EXPLANATION}")
 
 

@@ -4,7 +4,7 @@ All text is plain: whoever shows it escapes it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Outcome = Literal["passed", "issue", "tip", "does not apply"]
@@ -110,10 +110,9 @@ class Page:
 
     Attributes:
         verdict: sentences without a period.
-        data: what the model was trained and tested on.
     """
 
     target: str
     table: str
     verdict: Sequence[str]
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Sequence[Section]

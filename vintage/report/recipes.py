@@ -115,9 +115,7 @@ def differences_of_recipes(
     return judged
 
 
-def _untested(
-    by_seed: list[list[Pair]],
-) -> tuple[dict[str, RecipeDifference], dict[str, _Test]]:
+def _untested(by_seed: list[list[Pair]]) -> tuple[dict[str, RecipeDifference], dict[str, _Test]]:
     """By metric the means and their difference, and the tests that are due."""
     judged: dict[str, RecipeDifference] = {}
     tests: dict[str, _Test] = {}

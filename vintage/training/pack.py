@@ -60,9 +60,9 @@ class Pack(Part):
         """Whether one of the trainings is."""
         return any(bool(own.all()) for own in self.by_member(stopped))
 
-    def by_member(self, values: Tensor) -> tuple[Tensor, ...]:
-        """`[n_replicas, ...]` of all -> that of each training."""
-        return values.split([n_replicas for _, n_replicas in self.members])
+    def by_member(self, values: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+        """What each training has of values whose dimension `dim` is that of all replicas."""
+        return values.split([n_replicas for _, n_replicas in self.members], dim)
 
     def batches(self, size: int, generator: torch.Generator) -> list[Part]:  # noqa: ARG002
         """Side by side, the batches that each training has alone."""
@@ -177,10 +177,10 @@ def _train_together(trainings: Sequence[Training]) -> list[History]:
 
 def _by_member(history: History, pack: Pack) -> list[History]:
     """The history of each training in a pack."""
-    train = [losses.T for losses in pack.by_member(history.train_losses.T)]
+    train = pack.by_member(history.train_losses, dim=1)
     val: Sequence[Tensor | None] = [None] * len(train)
     if history.val_losses is not None:
-        val = [losses.T for losses in pack.by_member(history.val_losses.T)]
+        val = pack.by_member(history.val_losses, dim=1)
     best_epochs = pack.by_member(history.best_epochs)
     return [History(*each) for each in zip(train, val, best_epochs, strict=True)]
 
