@@ -55,9 +55,12 @@ def _in_tensors(was: Path, now: Path) -> str:
 def _in_json(was: Any, now: Any, where: str) -> str | None:
     """The first value that differs, by its dotted key; an object of an epoch is named by it."""
     if type(was) is type(now) and isinstance(was, list | dict):
-        keys = range(max(len(was), len(now))) if isinstance(was, list) else sorted({*was, *now})
-        for key in keys:
-            a, b = (_value(side, key) for side in (was, now))
+        if isinstance(was, list):
+            pairs: Iterable[Any] = enumerate(zip_longest(was, now, fillvalue=MISSING))
+        else:
+            keys = sorted({*was, *now})
+            pairs = ((key, (was.get(key, MISSING), now.get(key, MISSING))) for key in keys)
+        for key, (a, b) in pairs:
             epoch = next((side["epoch"] for side in (a, b) if _is_record(side)), None)
             name = key if epoch is None else f"epoch {epoch}"
             between = ", " if where.startswith("epoch ") else "." if where else ""
@@ -66,12 +69,6 @@ def _in_json(was: Any, now: Any, where: str) -> str | None:
         return None
     a, b = (MISSING if side is MISSING else json.dumps(side) for side in (was, now))
     return None if a == b else f"{where or 'it'} was {a[:MOST_SHOWN]}, is {b[:MOST_SHOWN]}"
-
-
-def _value(container: Any, key: Any) -> Any:
-    if isinstance(container, list):
-        return container[key] if key < len(container) else MISSING
-    return container.get(key, MISSING)
 
 
 def _is_record(value: Any) -> bool:

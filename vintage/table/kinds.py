@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.base.console import InputError
-from vintage.base.tensors import Feature
+from vintage.base.tensors import Feature, Features
 from vintage.table.cells import (
     EXACT,
     Place,
@@ -37,7 +37,6 @@ MAX_CATEGORIES = 1_000
 LONGEST_NAME = 10_000  # characters
 FAR = 4
 
-Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 
@@ -65,7 +64,7 @@ class Kind(ABC):
         """The feature of a column, or why it is dropped; some cell is not missing."""
 
     @abstractmethod
-    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
+    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Features:
         """The cells as the feature says: float32 `[n]`."""
 
 
@@ -96,7 +95,7 @@ class Continuous(Kind):
             return f"constant in the train rows{lost}"
         return Feature(name=name, kind=self.name, missing=has_missing, offset=offset)
 
-    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Floats32:
+    def encode(self, column: pa.ChunkedArray, feature: Feature, place: Place) -> Features:
         wide = self.read(column, place)
         return _finite(wide - feature.offset if feature.offset else wide, place)
 
@@ -170,7 +169,7 @@ class Categorical(Kind):
         column: pa.ChunkedArray,
         feature: Feature,
         place: Place,  # noqa: ARG002
-    ) -> Floats32:
+    ) -> Features:
         missing = is_missing(column)
         names, places = category_names(column)
         codes = {name: code for code, name in enumerate(feature.categories or [])}
@@ -273,9 +272,9 @@ def _not_a_number(cells: pa.ChunkedArray, place: Place) -> InputError:
     return place.error(row, f"{cells[row].as_py()[:40]!r} is not a number; correct it{advice}")
 
 
-def _finite(wide: Floats, place: Place) -> Floats32:
+def _finite(wide: Floats, place: Place) -> Features:
     with np.errstate(over="ignore"):
-        numbers: Floats32 = wide.astype(np.float32)
+        numbers: Features = wide.astype(np.float32)
     infinite = np.isinf(numbers)
     if infinite.any():
         row = int(np.argmax(infinite))

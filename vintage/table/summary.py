@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from vintage.base.console import one_line
 from vintage.base.params import DataParams
-from vintage.base.tensors import Feature, Schema, unknown_counts
+from vintage.base.tensors import Feature, Features, Schema, unknown_counts
 from vintage.table.cells import EXACT, as_days, as_floats, category_name, is_number, typed
 from vintage.table.dataset import Dataset
 from vintage.table.forms import form_of
@@ -30,7 +30,6 @@ TELLING = 0.98  # of what the largest class leaves unknown
 MERGED = 0.01  # of all numbers, above which it matters that some are equal in 32 bits
 NEAR = 1e-6  # of a column's standard deviation
 
-Values = npt.NDArray[np.float32]
 NOT_LOOKED_AT = (
     "split in parts: not checked for identifier columns, nor for test rows nearly equal to a train "
     "row"
@@ -194,7 +193,7 @@ def _alike_classes(classes: Sequence[str], counts: Ids, target: str) -> Iterator
             )
 
 
-def _tells(values: Values, labels: Ids, feature: Feature) -> bool:
+def _tells(values: Features, labels: Ids, feature: Feature) -> bool:
     """Whether nearly every row has the most frequent class of its category or its bin.
 
     A bin of one row tells nothing.
@@ -215,7 +214,7 @@ def _tells(values: Values, labels: Ids, feature: Feature) -> bool:
     return n_right - n_largest >= max(TELLING * n_rest - n_border, n_rest / 2, 2)
 
 
-def _losses(cells: pa.ChunkedArray, values: Values) -> Iterator[str]:
+def _losses(cells: pa.ChunkedArray, values: Features) -> Iterator[str]:
     """What 32 bits do not hold of numbers or times.
 
     Args:
