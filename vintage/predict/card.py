@@ -15,7 +15,7 @@ from vintage.base.files import read_json, write_bytes
 from vintage.base.tensors import Feature, Schema, read_schema
 from vintage.report.markdown import escaped, table_lines
 from vintage.report.rivals import Rivals
-from vintage.report.tables import interval, number
+from vintage.report.tables import score_cells
 from vintage.report.verdict import capitalized, few_rows, verdict
 from vintage.repository.status import check_status
 from vintage.scores.evaluation import Baselines, Evaluation, Scores
@@ -85,10 +85,7 @@ def card_lines(
     yield from ("", f"Classes: {', '.join(map(escaped, schema.classes))}.", "", "## Scores", "")
     yield f"On {evaluation.n_rows} test rows, which nothing was fitted to or chosen by:"
     yield ""
-    rows = [
-        [metric.title, number(evaluation.test[name]), interval(evaluation.test, name)]
-        for name, metric in METRICS.items()
-    ]
+    rows = [score_cells(evaluation.test, name) for name in METRICS]
     yield from table_lines(["", "test", "interval"], rows)
     yield ""
     for sentence in verdict(evaluation, baselines, rivals):

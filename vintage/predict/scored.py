@@ -20,7 +20,7 @@ from vintage.base.tensors import (
 from vintage.network.checkpoint import Checkpoint
 from vintage.predict.model import check_columns, encode, listed
 from vintage.predict.shift import ScoreChange, score_changes
-from vintage.report.tables import aligned, interval, number, p_text, wrapped
+from vintage.report.tables import aligned, p_text, score_cells, wrapped
 from vintage.scores.drift import Drift, category_drift, feature_drift
 from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.holm import holm
@@ -73,8 +73,7 @@ def score_lines(
     yield ""
     if own is None:
         header = ("", "new", "interval")
-        rows = [(METRICS[n].title, number(scores[n]), interval(scores, n)) for n in METRICS]
-        yield from aligned(header, rows)
+        yield from aligned(header, [score_cells(scores, name) for name in METRICS])
         yield from ("", *wrapped(f"{TENSORS} is not of this model, so nothing is compared"))
         return
     test = own["test"]
@@ -88,11 +87,11 @@ def score_lines(
     p_values = _corrected(known, confidence)
     columns = ("", "test", "interval", "new", "interval", "p", "verdict")
     cells = []
-    for name, metric in METRICS.items():
-        shown = [number(of_test[name]), interval(of_test, name), number(scores[name])]
+    for name in METRICS:
+        shown = [*score_cells(of_test, name), *score_cells(scores, name)[1:]]
         p_value = p_values.get(name)
         verdict = _verdict(name, changes.get(name), p_value, confidence)
-        cells.append((metric.title, *shown, interval(scores, name), p_text(p_value), verdict))
+        cells.append([*shown, p_text(p_value), verdict])
     yield from aligned(columns, cells)
     yield ""
     if len(new.labels) < len(labelled.labels) / 2:

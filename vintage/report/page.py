@@ -30,7 +30,7 @@ from vintage.report.checks import RARE, by_urgency, checks
 from vintage.report.differences import lead_by_chance
 from vintage.report.figures import FIGURES
 from vintage.report.rivals import Paired, Rivals
-from vintage.report.tables import between, interval, number, score_rows
+from vintage.report.tables import between, interval, number, score_cells, score_rows
 from vintage.report.verdict import (
     best_rival,
     capitalized,
@@ -111,16 +111,7 @@ def _pictures(title: str) -> Iterator[Picture]:
 
 def _scores(facts: Facts) -> Iterator[Block]:
     evaluation = facts.evaluation
-    yield Numbers(
-        [
-            Number(
-                METRICS[name].title,
-                number(evaluation.test[name]),
-                interval(evaluation.test, name),
-            )
-            for name in FIRST_NUMBERS
-        ]
-    )
+    yield Numbers([Number(*score_cells(evaluation.test, name)) for name in FIRST_NUMBERS])
     header = ["", "test", facts.bounds, "train", "validation"]
     rows = list(score_rows(evaluation))
     if replicas := evaluation.replicas:

@@ -32,12 +32,16 @@ def p_text(p_value: float | None) -> str:
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
+def score_cells(scores: Scores, metric: str) -> list[str]:
+    """A metric's title, its score and the interval."""
+    return [METRICS[metric].title, number(scores[metric]), interval(scores, metric)]
+
+
 def score_rows(evaluation: Evaluation, others: Sequence[Scores] = ()) -> Iterator[list[str]]:
     """For each metric its title, test score, interval, train and validation score, and others'."""
-    for name, metric in METRICS.items():
-        more = (evaluation.train, evaluation.val, *others)
-        test = [number(evaluation.test[name]), interval(evaluation.test, name)]
-        yield [metric.title, *test, *(number(scores[name]) for scores in more)]
+    more = (evaluation.train, evaluation.val, *others)
+    for name in METRICS:
+        yield [*score_cells(evaluation.test, name), *(number(scores[name]) for scores in more)]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
