@@ -31,7 +31,7 @@ import numpy as np
 from vintage.report.markdown import table_lines
 from vintage.scores.evaluation import RARE_ROWS, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS, class_scores
-from vintage.scores.rows import Floats, Labels
+from vintage.scores.rows import Floats, Labels, Sample
 
 SHOWN = tuple(name for name, metric in METRICS.items() if metric.bounds)
 SIZES = (60, 229, 1000, 5000)
@@ -132,12 +132,13 @@ def covered(
     widths = []
     for _ in range(n_tables):
         labels, probabilities, groups = draw_table(population, n, kind, generator)
-        found = scores_with_bounds(labels, probabilities, groups, CONFIDENCE)
+        sample = Sample.of(labels, probabilities, groups)
+        found = scores_with_bounds(sample, CONFIDENCE)
         for name in SHOWN:
             low, high = found[f"{name}_low"], found[f"{name}_high"]
             if low is not None and high is not None:
                 held[name].append(holds(low, high, truth.scores[name]))
-        table = class_table(labels, probabilities, groups, classes, CONFIDENCE)
+        table = class_table(sample, classes, CONFIDENCE)
         for label, recall in enumerate(table.values()):
             if recall.support >= RARE_ROWS:
                 bounds = recall.recall_low or 0.0, recall.recall_high or 0.0

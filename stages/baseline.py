@@ -23,6 +23,7 @@ from vintage.base.waiting import waiting
 from vintage.scores.baselines import BASELINES, UnaffordableError, predict_baseline
 from vintage.scores.evaluation import Baselines, scores_with_bounds
 from vintage.scores.predictions import Predictions, write_predictions
+from vintage.scores.rows import Sample
 
 TENSORS = Path("data/tensors")
 PREDICTIONS = Path("data/baseline")
@@ -60,9 +61,8 @@ def main() -> None:
             console.say(f"{name}: left out, {error}")
             continue
         with waiting(f"scoring {name}"):
-            scores[name] = scores_with_bounds(
-                test.labels, probabilities, test.groups, params.evaluate.confidence
-            )
+            sample = Sample.of(test.labels, probabilities, test.groups)
+            scores[name] = scores_with_bounds(sample, params.evaluate.confidence)
         predictions = Predictions.of(test, schema.classes, probabilities)
         write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")

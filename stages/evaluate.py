@@ -33,6 +33,7 @@ from vintage.scores.evaluation import (
     scores_with_bounds,
 )
 from vintage.scores.predictions import Predictions, write_predictions
+from vintage.scores.rows import Sample
 
 TENSORS = Path("data/tensors")
 CHECKPOINT = Path("data/checkpoint")
@@ -61,11 +62,11 @@ def main() -> None:
         val_labels = train.labels[places]
     n_allowed = manifest.recipe.epochs if manifest.recipe else None
     test = parts["test"]
-    scored = test.labels, mean["test"], test.groups
+    sample = Sample.of(test.labels, mean["test"], test.groups)
     confidence = params.evaluate.confidence
     with waiting("scoring"):
-        test_scores = scores_with_bounds(*scored, confidence)
-        classes = class_table(*scored, schema.classes, confidence)
+        test_scores = scores_with_bounds(sample, confidence)
+        classes = class_table(sample, schema.classes, confidence)
 
     several = len(by_replica["test"]) > 1
     evaluation = Evaluation(

@@ -37,6 +37,7 @@ from vintage.repository.check import check_outputs
 from vintage.scores.baselines import BASELINES
 from vintage.scores.evaluation import Baselines, Evaluation, scores_with_bounds
 from vintage.scores.predictions import read_predictions
+from vintage.scores.rows import Sample
 from vintage.training.rows import Part, balanced_weights, row_weights
 
 ALL = ("split", "train", "evaluate", "baseline", "explain", "report")
@@ -261,7 +262,7 @@ def test_rows_of_a_group_stay_together_and_count_as_one(run: Run) -> None:
         (scores["log_loss_high"] or 0) - (scores["log_loss_low"] or 0)
         for scores in (
             read_json(folder / "metrics/details.json", Evaluation).test,
-            scores_with_bounds(found.labels, found.probabilities, found.rows, 0.95),
+            scores_with_bounds(Sample.of(found.labels, found.probabilities, found.rows), 0.95),
         )
     )
     assert width > alone * 1.2

@@ -12,7 +12,7 @@ from tests.scores.test_metrics import example
 from vintage.scores.evaluation import class_table, scores_with_bounds
 from vintage.scores.intervals import wilson_bounds
 from vintage.scores.metrics import METRICS
-from vintage.scores.rows import Floats, Labels
+from vintage.scores.rows import Floats, Labels, Sample
 
 BY_NAME = {population.name: population for population in POPULATIONS}
 CONSTANT = Population("constant", (0.55, 0.45), 0.0)
@@ -28,7 +28,7 @@ def intervals(
     labels: Labels, probabilities: Floats, groups: Labels | None = None
 ) -> dict[str, Interval]:
     groups = np.arange(len(labels)) if groups is None else groups
-    scores = scores_with_bounds(labels, probabilities, groups, 0.95)
+    scores = scores_with_bounds(Sample.of(labels, probabilities, groups), 0.95)
     found = {
         name: (scores[name], scores[f"{name}_low"], scores[f"{name}_high"]) for name in METRICS
     }
@@ -85,7 +85,7 @@ def test_accuracy_of_single_rows_has_wilsons_interval(right: int) -> None:
 
 def test_recall_of_single_rows_has_about_wilsons_interval() -> None:
     labels, probabilities = example(4)
-    table = class_table(labels, probabilities, np.arange(60), list("abcd"), 0.95)
+    table = class_table(Sample.of(labels, probabilities, np.arange(60)), list("abcd"), 0.95)
     hit = probabilities.argmax(axis=1) == labels
     for label, name in enumerate("abcd"):
         of_class = labels == label
@@ -185,7 +185,7 @@ def test_what_few_groups_do_not_show_is_assumed() -> None:
 
 def test_the_calibration_error_has_no_interval() -> None:
     labels, probabilities = example(6)
-    scores = scores_with_bounds(labels, probabilities, np.arange(60), 0.95)
+    scores = scores_with_bounds(Sample.of(labels, probabilities, np.arange(60)), 0.95)
     assert scores["calibration_error"] is not None
     assert scores["calibration_error_low"] is None
     assert scores["calibration_error_high"] is None

@@ -65,9 +65,9 @@ def score_lines(
     new = _without_known(labelled, own)
     if not len(new.labels):
         raise InputError(f"{source}: no labelled row is new: {_left_out(new.left_out)}")
-    groups = equal_rows(new.features.T)
     predicted = network.predict_proba(new.features).mean(axis=0)
-    scores = scores_with_bounds(new.labels, predicted, groups, confidence)
+    sample = Sample.of(new.labels, predicted, equal_rows(new.features.T))
+    scores = scores_with_bounds(sample, confidence)
     left_out = f" (left out: {_left_out(new.left_out)})" if any(new.left_out.values()) else ""
     yield from wrapped(f"{one_line(source)}: {len(new.labels)} new labelled rows{left_out}")
     yield ""
@@ -78,11 +78,9 @@ def score_lines(
         return
     test = own["test"]
     tested = network.predict_proba(test.features).mean(axis=0)
-    of_test = scores_with_bounds(test.labels, tested, test.groups, confidence)
-    changes = score_changes(
-        Sample.of(test.labels, tested, test.groups),
-        Sample.of(new.labels, predicted, groups),
-    )
+    test_sample = Sample.of(test.labels, tested, test.groups)
+    of_test = scores_with_bounds(test_sample, confidence)
+    changes = score_changes(test_sample, sample)
     known = {name: each.p_value for name, each in changes.items() if each.p_value is not None}
     p_values = _corrected(known, confidence)
     columns = ("", "test", "interval", "new", "interval", "p", "verdict")

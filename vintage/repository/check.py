@@ -28,6 +28,7 @@ from vintage.repository.status import check_status
 from vintage.scores.evaluation import Evaluation, class_table, scores_with_bounds
 from vintage.scores.metrics import METRICS
 from vintage.scores.predictions import Predictions, read_predictions
+from vintage.scores.rows import Sample
 from vintage.table.identity import equal_rows, torn_rows
 from vintage.table.target import PARTS
 
@@ -121,11 +122,11 @@ def _check_split(tensors: Path, group_by: str) -> Iterator[str]:
 def _check_evaluation(
     evaluation: Evaluation, predictions: Predictions, params: Params
 ) -> Iterator[str]:
-    rows = predictions.labels, predictions.probabilities, predictions.groups
+    sample = Sample.of(predictions.labels, predictions.probabilities, predictions.groups)
     confidence = params.evaluate.confidence
     recomputed: dict[str, Mapping[str, Any]] = {
-        "test": scores_with_bounds(*rows, confidence),
-        "classes": class_table(*rows, predictions.classes, confidence),
+        "test": scores_with_bounds(sample, confidence),
+        "classes": class_table(sample, predictions.classes, confidence),
     }
     for section, scores in recomputed.items():
         found = getattr(evaluation, section)

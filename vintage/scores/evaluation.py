@@ -150,16 +150,9 @@ def plain_scores(labels: Labels, probabilities: Floats) -> Scores:
     return {name: rounded(value) for name, value in score(labels, probabilities).items()}
 
 
-def scores_with_bounds(
-    labels: Labels, probabilities: Floats, groups: Labels, confidence: float
-) -> Scores:
-    """Every metric `m` by name, with its interval as `m_low` and `m_high`, None if it has none.
-
-    Args:
-        groups: int64 `[n]`: rows of equal value may be alike; groups are independent.
-    """
-    sample = Sample.of(labels, probabilities, groups)
-    scores = plain_scores(labels, probabilities)
+def scores_with_bounds(sample: Sample, confidence: float) -> Scores:
+    """Every metric `m` by name, with its interval as `m_low` and `m_high`, None if it has none."""
+    scores = plain_scores(sample.labels, sample.probabilities)
     for name, metric in METRICS.items():
         low, high = metric.bounds(sample, confidence) if metric.bounds else (None, None)
         scores |= {f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
@@ -210,16 +203,11 @@ def replica_stds(replicas: Mapping[str, Number] | None) -> dict[str, float]:
     }
 
 
-def class_table(
-    labels: Labels,
-    probabilities: Floats,
-    groups: Labels,
-    classes: Sequence[str],
-    confidence: float,
-) -> dict[str, ClassScore]:
+def class_table(sample: Sample, classes: Sequence[str], confidence: float) -> dict[str, ClassScore]:
     """Precision, recall with its interval, F1 and support of each class, by its name."""
-    precision, recall, f1, support = class_scores(labels, probabilities, np.ones((1, len(labels))))
-    low, high = recall_bounds(Sample.of(labels, probabilities, groups), confidence)
+    once = np.ones((1, len(sample.labels)))
+    precision, recall, f1, support = class_scores(sample.labels, sample.probabilities, once)
+    low, high = recall_bounds(sample, confidence)
     return {
         name: ClassScore(
             precision=rounded(precision[0, index]),
