@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from vintage.base import console, numerics
 from vintage.base.waiting import waiting
 from vintage.predict.locate import CHECKPOINT, located
+
+if TYPE_CHECKING:
+    from vintage.network.checkpoint import Checkpoint
 
 MODEL = f"a checkpoint's folder or a Git revision; {CHECKPOINT}"
 REVISION = "Git revision, branch, tag, DVC experiment, or `workspace`"
@@ -167,12 +170,9 @@ def power(_: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """Write the checkpoint as one ONNX file, for other programs and languages."""
     with waiting("exporting"):
-        with located(arguments.model) as model:
-            numerics.pin()
-            from vintage.network.checkpoint import read_checkpoint
-            from vintage.predict.export import export_onnx
+        checkpoint = _model(arguments.model)
+        from vintage.predict.export import export_onnx
 
-            checkpoint = read_checkpoint(model)
         export_onnx(arguments.path, checkpoint)
     schema = checkpoint.schema
     console.say(
@@ -199,12 +199,9 @@ def predict(arguments: argparse.Namespace) -> int:
     """Predict the rows of a table, with the trained model alone."""
     from vintage.base.machine import keep_freed_memory
 
-    with waiting("reading the model"), located(arguments.model) as model:
-        numerics.pin()
-        keep_freed_memory()
-        from vintage.network.checkpoint import read_checkpoint
-
-        network = read_checkpoint(model)
+    keep_freed_memory()
+    with waiting("reading the model"):
+        network = _model(arguments.model)
     from vintage.predict.new_rows import predict_table
 
     delimiter = arguments.delimiter.replace("\\t", "\t")
@@ -215,18 +212,23 @@ def predict(arguments: argparse.Namespace) -> int:
 def score(arguments: argparse.Namespace) -> int:
     """Score labelled rows that came later, and tell what has changed since the model was made."""
     with waiting("scoring"):
-        with located(arguments.model) as model:
-            numerics.pin()
-            from vintage.base.params import load_params
-            from vintage.network.checkpoint import read_checkpoint
-
-            network = read_checkpoint(model)
+        network = _model(arguments.model)
+        from vintage.base.params import load_params
         from vintage.predict.scored import score_lines
 
         delimiter = arguments.delimiter.replace("\\t", "\t")
         confidence = load_params().evaluate.confidence
         lines = list(score_lines(network, arguments.table, delimiter, confidence))
     return _print(lines)
+
+
+def _model(name: str) -> "Checkpoint":
+    """A trained model; from here on, NumPy is pinned and loaded."""
+    with located(name) as folder:
+        numerics.pin()
+        from vintage.network.checkpoint import read_checkpoint
+
+        return read_checkpoint(folder)
 
 
 def _print(lines: Iterable[str]) -> int:
