@@ -64,7 +64,7 @@ def measure(sizes: tuple[int, int, int, int], changes: dict[str, Any]) -> tuple[
         ensemble = build_ensemble(architecture, schema, seeds, features.numpy(), arithmetic)
         inputs = ensemble.encode(features)
         start = time.perf_counter()
-        fit(ensemble, Part.of_all(inputs, labels), None, recipe)
+        fit(ensemble, Part.of_all(inputs, labels), None, recipe, None)
         return (time.perf_counter() - start) / n_epochs
 
     rounds = [(epoch("exact"), epoch("fast")) for _ in range(ROUNDS)]

@@ -105,7 +105,7 @@ def exact_loops(
     )
     ensemble = build_ensemble(plain_network(hidden=list(hidden)), schema, seeds, inputs.numpy())
     rows = ensemble.encode(inputs), labels
-    history = fit(ensemble, Part.of_all(*rows), None, recipe)
+    history = fit(ensemble, Part.of_all(*rows), None, recipe, None)
     return list(history.train_losses.T.double().numpy())
 
 

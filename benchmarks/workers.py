@@ -114,7 +114,7 @@ def print_seconds(case: Case) -> None:
     def note(*_: object) -> None:
         moments.append([clock() for clock in clocks])
 
-    fit(ensemble, rows, None, recipe, report=note)  # the first epoch is to warm up
+    fit(ensemble, rows, None, recipe, None, report=note)  # the first epoch is to warm up
     wall, processor = (second - first for first, second in zip(*moments, strict=True))
     (busiest,), _ = workers.maxima_of_all([torch.tensor([processor], dtype=torch.float64)], 1)
     print(json.dumps([wall, float(busiest)]))

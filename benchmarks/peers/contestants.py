@@ -34,7 +34,7 @@ def vintage(work: Work) -> Predict:
     schema = numeric_schema(work.widths[0], work.widths[-1])
     few = work.features[:2]  # the rows are normalised already: nothing is to be fitted on them
     ensemble = build_ensemble(plain_network(hidden=list(work.hidden)), schema, [SEED], few)
-    fit(ensemble, Part.of_all(features, labels), None, recipe)
+    fit(ensemble, Part.of_all(features, labels), None, recipe, None)
     return lambda rows: ensemble.predict_proba(rows).mean(axis=0)
 
 

@@ -96,7 +96,7 @@ def train(
     if n_folds:
         folds = torch.arange(len(inputs), device=device) % n_folds
         learned, val = (Part.of_folds(*rows_of, folds, held_out) for held_out in (False, True))
-    return fit(ensemble, learned, val, recipe, **options)
+    return fit(ensemble, learned, val, recipe, None, **options)
 
 
 def checkpoint_of(name: str, ensemble: Ensemble) -> Checkpoint:

@@ -1,6 +1,8 @@
 """Trainings that share their steps: each ends with the bits that it has alone."""
 
+import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ import torch
 from benchmarks.numeric import numeric_schema
 from tests.conftest import PARAMS
 from vintage.base.params import load_params
+from vintage.base.recipe import Recipe
 from vintage.base.tensors import Integers
 from vintage.training import pack
-from vintage.training.fit import History
+from vintage.training.fit import History, fit
 from vintage.training.pack import train_all
 from vintage.training.prepare import Training, prepare
 
@@ -90,6 +93,29 @@ def test_each_has_a_recipe_of_its_own(val: str) -> None:
     alone = [one(**changes) for changes in RECIPES]
     n_epochs = {same_as_alone(*each) for each in zip(trainings, histories, alone, strict=True)}
     assert len(n_epochs) > 1
+
+
+class Smoothed(Recipe):
+    """With a setting that all replicas of a step have in common, as one that is added has."""
+
+    label_smoothing: float
+
+
+def test_what_all_replicas_share_keeps_trainings_apart() -> None:
+    def kind_of(label_smoothing: float, **changes: Any) -> object:
+        one = training(1, 120, "part", **changes)
+        recipe = Smoothed(**one.recipe.model_dump(), label_smoothing=label_smoothing)
+        return pack._kind_of(replace(one, recipe=recipe))
+
+    assert kind_of(0.1) == kind_of(0.1, learning_rate=0.05, patience=3)
+    assert kind_of(0.1) != kind_of(0.2)
+
+
+def test_a_setting_of_the_loop_cannot_be_forgotten() -> None:
+    """A training alone and a pack hand them to `fit`: without a default, both have to."""
+    given = inspect.signature(fit).parameters.values()
+    with_default = {each.name for each in given if each.default is not inspect.Parameter.empty}
+    assert with_default == {"resume", "report"}
 
 
 def same_as_alone(packed: Training, history: History, alone: Training) -> int:

@@ -133,7 +133,7 @@ def test_a_scaling_layer_learns_as_in_plain_pytorch() -> None:
     recipe = Recipe(
         seed=0, epochs=40, batch_size=50, learning_rate=0.01, weight_decay=0.5, patience=0
     )
-    history = fit(ensemble, Part.of_all(inputs, labels), None, recipe)
+    history = fit(ensemble, Part.of_all(inputs, labels), None, recipe, None)
     assert history.train_losses[:, 1].tolist() == pytest.approx(losses, rel=1e-4)
     found = dict(ensemble.named_parameters())["layers.0.scale"]
     assert found[1, :, 0].tolist() == pytest.approx(scale.tolist(), rel=1e-3)

@@ -20,6 +20,7 @@ from vintage.training.blocks import Batches, Blocks
 from vintage.training.resume import Resume
 from vintage.training.rows import Batch, Part, row_weights
 
+OF_REPLICAS = ("learning_rate", "weight_decay", "patience")  # of a recipe: replicas have their own
 SCALE_LEARNS_FASTER = 6  # as in pytabkit, the code of the source that `ReplicatedLinear` names
 
 Report = Callable[[int, float, float | None], None]
@@ -180,7 +181,7 @@ def fit(
     train: Part | Blocks,
     val: Part | Blocks | None,
     recipe: Recipe | Sequence[Recipe],
-    class_weights: Tensor | None = None,
+    class_weights: Tensor | None,
     resume: Resume | None = None,
     report: Report = lambda *_: None,
 ) -> History:
@@ -195,10 +196,11 @@ def fit(
     that of the lowest mean loss, the same one for all replicas of one patience. Without validation
     rows it is the last.
 
+    What changes the result has no default, so that `vintage.training.pack` cannot forget it.
+
     Args:
         ensemble: changed in place.
-        recipe: of all replicas, or of each: these may differ in learning rate, weight decay and
-            patience.
+        recipe: of all replicas, or of each: these may differ in `OF_REPLICAS`.
         train, val: on one device; None: there are no rows to validate by.
         class_weights: of the mean losses, float32 `[n_folds, n_classes]`; None counts all rows
             alike.

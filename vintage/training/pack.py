@@ -18,11 +18,12 @@ from vintage.base.recipe import Recipe
 from vintage.network.ensemble import Ensemble
 from vintage.network.replicas import Replicas
 from vintage.training.blocks import Blocks
-from vintage.training.fit import History, fit
+from vintage.training.fit import OF_REPLICAS, History, fit
 from vintage.training.prepare import Training
 from vintage.training.resume import State
 from vintage.training.rows import Part
 
+OF_MEMBERS = {"seed", "batch_size", *OF_REPLICAS}  # of a recipe: may differ between trainings
 MAX_ROWS = 8_192  # of a step, by all replicas; beyond, there is nothing to gain
 
 
@@ -140,7 +141,7 @@ def _kind_of(training: Training) -> Hashable:
     dropout = float(layers.architecture.dropout > 0)
     architecture = layers.architecture.model_copy(update={"dropout": dropout})
     shape = repr(replace(layers.shape, architecture=architecture)), layers.arithmetic
-    return *shape, recipe.epochs, tuple(widths), val_bits
+    return *shape, recipe.model_dump_json(exclude=OF_MEMBERS), tuple(widths), val_bits
 
 
 def _train_together(trainings: Sequence[Training]) -> list[History]:
