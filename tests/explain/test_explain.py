@@ -183,6 +183,7 @@ CELLS = [
     (8459.0, Feature(name="x", kind="datetime"), "2023-02-28"),
     (0.5, Feature(name="x", kind="datetime", offset=100.0), "2000-04-10 12:00"),
     (1e30, Feature(name="x", kind="datetime"), "1e+30 days after 2000-01-01"),
+    (2.5, Feature(name="x", kind="logarithm"), "logarithm 2.5"),
     (1, Feature(name="x", kind="categorical", categories=["<b>", "c"]), "c"),
     (2, Feature(name="x", kind="categorical", categories=["b", "c"], missing=True), "missing"),
     (2, Feature(name="x", kind="categorical", categories=["b", "c"]), "a category of no train row"),

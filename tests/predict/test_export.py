@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, Project, environment, only_error
+from vintage.base.console import InputError
 from vintage.base.recipe import Architecture
 from vintage.base.tensors import Feature, Features, RowCounts, Schema, read_examples
 from vintage.network.checkpoint import Checkpoint, Manifest, read_checkpoint, write_checkpoint
@@ -312,6 +313,14 @@ def test_spellings_of_a_cell_are_those_of_the_table(tmp_path: Path) -> None:
     _, label, by_replica = run(tmp_path / "model.onnx", pd.DataFrame({"a": [*codes]}))
     np.testing.assert_allclose(by_replica, wanted, rtol=0, atol=CLOSE)
     assert label.dtype == object
+
+
+def test_a_kind_that_is_encoded_in_another_way_is_refused(tmp_path: Path) -> None:
+    feature, cells = numeric("a", np.random.default_rng(0))
+    checkpoint, _ = untrained([(feature.model_copy(update={"kind": "logarithm"}), cells)], [8])
+    with pytest.raises(InputError, match="column 'a' is of kind logarithm, which cannot be exp"):
+        export_onnx(tmp_path / "model.onnx", checkpoint)
+    assert not (tmp_path / "model.onnx").exists()
 
 
 @pytest.mark.slow

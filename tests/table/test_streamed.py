@@ -19,7 +19,8 @@ from tests.conftest import Project, only_error
 from tests.tables import data_params, split_params
 from vintage.base.console import InputError
 from vintage.base.params import DataParams, SplitParams
-from vintage.base.tensors import write_schema
+from vintage.base.tensors import read_schema, write_schema
+from vintage.table.kinds import KINDS, Categorical
 from vintage.table.resplit import why_fixed
 from vintage.table.store import store_split
 from vintage.table.streamed import is_in_parts, split_in_parts
@@ -195,6 +196,18 @@ def test_categories_that_no_train_row_has(tmp_path: Path) -> None:
     pyarrow.csv.write_csv(pa.table(table), path := tmp_path / "table.csv")
     lines = assert_same(tmp_path, path, kinds={"a": "categorical"})
     assert any("hold a category that no train row has" in line for line in lines)
+
+
+def test_another_kind_with_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Names(Categorical):
+        name = "names"
+
+    monkeypatch.setitem(KINDS, "names", Names())
+    pyarrow.csv.write_csv(pa.table(columns(300, 8)), path := tmp_path / "table.csv")
+    assert_same(tmp_path, path, kinds={"number": "names", "day": "names"})
+    features = read_schema(tmp_path / "1/schema.json").features
+    (n_numbers,) = (len(each.categories or []) for each in features if each.name == "number")
+    assert n_numbers > 100
 
 
 def test_ids_of_a_column(tmp_path: Path) -> None:

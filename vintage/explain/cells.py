@@ -14,6 +14,8 @@ UNKNOWN = "a category of no train row"
 def cell_text(value: float, feature: Feature) -> str:
     """A cell as it can be told from its number: of 32 bits, so with up to nine digits.
 
+    Of a kind that is not known here, the number is what the network is given, and is called so.
+
     Args:
         value: as the tensor files hold it, see `vintage.base.tensors.Feature`.
     """
@@ -24,7 +26,8 @@ def cell_text(value: float, feature: Feature) -> str:
         return MISSING
     if feature.kind == "datetime":
         return _time(float(value) + feature.offset)
-    return f"{float(value) + feature.offset:.15g}" if feature.offset else _number(value)
+    number = f"{float(value) + feature.offset:.15g}" if feature.offset else _number(value)
+    return number if feature.kind == "numeric" else f"{feature.kind} {number}"
 
 
 def _number(value: float) -> str:

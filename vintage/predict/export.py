@@ -43,6 +43,7 @@ from vintage.table.features import encode_features
 IR_VERSION = 8
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 
+INPUTS = {"numeric": "FLOAT", "datetime": "FLOAT", "categorical": "STRING"}  # by kind, see above
 OUTPUTS = ("probabilities", "label", "replica_probabilities")
 
 
@@ -50,7 +51,8 @@ def export_onnx(path: Path, checkpoint: Checkpoint) -> None:
     """Write the file: equal bytes for equal checkpoints.
 
     Raises:
-        InputError: the package `onnx` is missing, or the network has no ONNX form.
+        InputError: the package `onnx` is missing, or the network or a kind of column has no ONNX
+            form.
     """
     try:
         import onnx
@@ -126,9 +128,12 @@ class _Graph:
 
 
 def _type(feature: Feature) -> str:
-    if feature.categories is not None:
-        return "STRING"
-    return "DOUBLE" if feature.offset else "FLOAT"
+    if feature.kind not in INPUTS:
+        raise InputError(
+            f"column {feature.name!r} is of kind {feature.kind}, which cannot be exported as ONNX; "
+            "set another kind in data.kinds, or predict by `vintage predict` or `vintage.load`"
+        )
+    return "DOUBLE" if feature.offset else INPUTS[feature.kind]
 
 
 def _outputs(graph: _Graph, checkpoint: Checkpoint) -> list[Any]:

@@ -46,10 +46,13 @@ class Kind(ABC):
     Attributes:
         name: as in `data.kinds` and in the schema.
         is_text: whether text is taken as it is written, also where it looks like numbers.
+        has_categories: whether the schema lists the names that cells have, and cells of the same
+            name are the same.
     """
 
     name: str
     is_text = True
+    has_categories = False
 
     @abstractmethod
     def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:
@@ -145,6 +148,7 @@ class Categorical(Kind):
     """Text, truth values or anything else by its name, as its place among the train rows' names."""
 
     name = "categorical"
+    has_categories = True
 
     def recognises(self, cells: pa.ChunkedArray, place: Place, n_texts: int) -> bool:
         if is_text(cells.type):
@@ -190,7 +194,7 @@ def kind_of(feature: Feature) -> Kind:
         InputError: the schema names a kind that is unknown, or is not complete.
     """
     kind = KINDS.get(feature.kind)
-    if kind is None or (feature.categories is not None) != isinstance(kind, Categorical):
+    if kind is None or (feature.categories is not None) != kind.has_categories:
         raise InputError(
             f"the schema's column {feature.name!r} is of kind {feature.kind!r} with categories "
             f"{feature.categories}; known kinds are {', '.join(KINDS)}"
@@ -214,7 +218,8 @@ def twin_keys(
         Numbers as float32 or float64, or hashes of names as uint64.
     """
     numbers = None
-    if by_hand != "categorical" and of_all != np.uint64:
+    has_categories = by_hand is not None and KINDS[by_hand].has_categories
+    if not has_categories and of_all != np.uint64:
         is_numeric = is_number(column.type) or pa.types.is_boolean(column.type)
         numbers = column if is_numeric else as_days(column)
     if numbers is None:

@@ -48,6 +48,7 @@ from vintage.table.identity import (
     row_hashes,
 )
 from vintage.table.kinds import (
+    KINDS,
     MAX_CATEGORIES,
     Continuous,
     far_low,
@@ -156,7 +157,7 @@ def _n_different(source: Source, known: Knowledge, name: str) -> int | None:
     by_hand = source.data.kinds.get(name)
     if by_hand is None:
         return MAX_CATEGORIES + 1 if is_text(known.of_labelled[name]) else 0
-    return None if by_hand == "categorical" else 0
+    return None if KINDS[by_hand].has_categories else 0
 
 
 def _numbers(
