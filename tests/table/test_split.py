@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -5,11 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from tests.tables import split_params
+from tests.tables import data_params, split_params, write
 from vintage.base.console import InputError
+from vintage.table.dataset import load_dataset
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import twin_keys
-from vintage.table.split import Rows, Split, auto_test_size, fold_rows, split_rows, val_size_of
+from vintage.table.split import (
+    RULES,
+    Rows,
+    Split,
+    auto_test_size,
+    fold_rows,
+    n_turns,
+    rule_of,
+    split_rows,
+    val_size_of,
+)
 
 
 def split(labels: list[int], groups: list[int], **changes: object) -> Split:
@@ -37,6 +51,43 @@ def test_every_row_is_in_one_part_and_no_group_in_two(
     sides = [{groups[row] for row in part} for part in (parts.train, parts.val, parts.test)]
     assert not (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
     assert {labels[row] for row in parts.train} == set(range(max(labels) + 1)) & set(labels)
+
+
+ASKED_FOR = {"order_by": {"order_by": "time"}, "column": {"column": "part"}}  # others by `by`
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_makes_other_splits_or_says_why_not(name: str) -> None:
+    """By another seed, and in each turn of a seed."""
+    draw, n = np.random.default_rng(0), 400
+    rows = Rows(
+        labels=draw.integers(0, 3, n),
+        classes=list("xyz"),
+        groups=np.arange(n) // 2,
+        keys=draw.integers(0, 2**63, n).astype(np.uint64) if RULES[name].needs_keys else None,
+        order=draw.normal(size=n),
+        parts=np.arange(n) // 2 % 3,
+    )
+    tested = []
+    for seed in range(3):
+        params = split_params(seed=seed, **ASKED_FOR.get(name, {"by": name}))
+        assert rule_of(params) == name
+        turns = [split_rows(rows, params, turn).test for turn in range(n_turns(rows, params))]
+        if RULES[name].fixed is None:
+            everything = np.concatenate(turns)
+            assert len(np.unique(everything)) == len(everything), "turns test the same rows"
+        tested += [tuple(rows.tolist()) for rows in turns]
+    n_different = 1 if RULES[name].fixed else len(tested)
+    assert len(set(tested)) == n_different, f"{len(set(tested))} of {len(tested)} differ"
+
+
+def test_a_rule_gets_the_keys_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_params(write(tmp_path, "a,kind\n" + "".join(f"{n},{n % 2}\n" for n in range(20))))
+    assert load_dataset(data, split_params()).keys is None
+    monkeypatch.setitem(RULES, "shuffle", replace(RULES["shuffle"], needs_keys=True))
+    assert load_dataset(data, split_params()).keys is not None
 
 
 def test_without_groups_and_strata_it_is_train_test_split() -> None:

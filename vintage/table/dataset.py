@@ -16,7 +16,7 @@ from vintage.table.identity import Hashes, Ids, equal_rows, ids_of_column, row_i
 from vintage.table.kinds import KINDS, twin_keys
 from vintage.table.problems import Problems
 from vintage.table.read import column_hint, read_table
-from vintage.table.split import Rows
+from vintage.table.split import RULES, Rows, rule_of
 from vintage.table.target import encode_groups, encode_order, encode_parts, encode_target
 
 Encoded = TypeVar("Encoded")
@@ -94,7 +94,7 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         labels=target[0],
         classes=target[1],
         groups=groups,
-        keys=_keys(table, names, ids, split) if split.by == "hash" else None,
+        keys=_keys(table, names, ids, split) if RULES[rule_of(split)].needs_keys else None,
         order=order,
         parts=parts,
         columns=columns,

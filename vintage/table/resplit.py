@@ -11,13 +11,8 @@ from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import Examples, Schema
 from vintage.table.dataset import Dataset
 from vintage.table.sharing import examples_of, schema_of, share_out
-from vintage.table.split import n_turns, rule_of
+from vintage.table.split import RULES, n_turns, rule_of
 from vintage.table.streamed import is_large
-
-FIXED = {
-    "order_by": "the latest rows are the test rows, and no others can be",
-    "column": "the column of split.column says which rows are test rows",
-}
 
 
 class OtherSplit(NamedTuple):
@@ -35,10 +30,10 @@ class OtherSplit(NamedTuple):
 
 def why_fixed(data: DataParams, params: SplitParams) -> str | None:
     """Why the rows cannot, or not in memory, be split in another way; None if they can."""
-    rule = rule_of(params)
-    if rule not in FIXED and is_large(Path(data.path)):
+    fixed = RULES[rule_of(params)].fixed
+    if fixed is None and is_large(Path(data.path)):
         return f"{data.path} is so large that other splits of it are not made"
-    return f"split.{rule}: {FIXED[rule]}" if rule in FIXED else None
+    return fixed
 
 
 def other_splits(

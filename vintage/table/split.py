@@ -38,7 +38,7 @@ class Rows:
     Attributes:
         labels: int64 `[n]`, places in `classes`.
         groups: int64 `[n]`, from 0 without gaps: rows that are to share a part.
-        keys: uint64 `[n]`, for `split.by: hash`: of each row, or its features or group.
+        keys: uint64 `[n]`, of each row, or its features or group; None if the rule needs none.
         order: float64 `[n]`, by `split.order_by`.
         parts: int64 `[n]`, by `split.column`: 0 train, 1 validation, 2 test.
     """
@@ -71,7 +71,7 @@ def split_rows(rows: Rows, params: SplitParams, turn: int = 0) -> Split:
             "params.yaml: split.val_size: found folds, which does not go with split.order_by; set "
             "a share, such as 0.1"
         )
-    part = RULES[rule](rows, params, turn)
+    part = RULES[rule].function(rows, params, turn)
     counts = np.bincount(part * len(rows.classes) + rows.labels, minlength=3 * len(rows.classes))
     check_parts(counts.reshape(3, -1), rows.classes, params)
     return Split(*(np.flatnonzero(part == index) for index in range(3)))
@@ -130,7 +130,7 @@ def fold_rows(rows: Rows, params: SplitParams) -> Ids | None:
     Raises:
         InputError: no class is in two folds, and they were asked for.
     """
-    if params.by == "hash":
+    if RULES[rule_of(params)].needs_keys:
         # no seed of a split is as large, so the folds are not the test part of another one
         fold = (_places(_smallest_keys(rows), params.seed + 2**32) * N_FOLDS).astype(np.int64)
     else:
@@ -277,11 +277,34 @@ def _ready_made(rows: Rows, params: SplitParams, turn: int) -> Ids:  # noqa: ARG
     return rows.parts
 
 
-RULES: dict[str, Callable[[Rows, SplitParams, int], Ids]] = {
-    "shuffle": _shuffled,
-    "hash": _hashed,
-    "order_by": _ordered,
-    "column": _ready_made,
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A way to share out rows.
+
+    Attributes:
+        function: of rows, parameters and turn, see `split_rows`; returns the part of each row, as
+            `Rows.parts`.
+        fixed: why it makes the same split by any seed and in any turn; None: by another seed it
+            makes another one, and turns of a seed have no test row in common.
+        needs_keys: whether it looks at `Rows.keys`.
+    """
+
+    function: Callable[[Rows, SplitParams, int], Ids]
+    fixed: str | None
+    needs_keys: bool = False
+
+
+RULES = {
+    "shuffle": Rule(function=_shuffled, fixed=None),
+    "hash": Rule(function=_hashed, fixed=None, needs_keys=True),
+    "order_by": Rule(
+        function=_ordered,
+        fixed="split.order_by: the latest rows are the test rows, and no others can be",
+    ),
+    "column": Rule(
+        function=_ready_made,
+        fixed="split.column: the column of split.column says which rows are test rows",
+    ),
 }
 
 
