@@ -39,9 +39,18 @@ def brier(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     return weights @ squares / weights.sum(axis=1)
 
 
+BRIER = Metric(
+    brier,
+    "Brier score",
+    lower_is_better=True,
+    max_difference=2,
+    averages_classes=False,
+    follow_val=True,
+)
+
+
 def test_a_metric_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = Metric(brier, "Brier score", lower_is_better=True, max_difference=2, follow_val=True)
-    monkeypatch.setitem(METRICS, "brier", entry)
+    monkeypatch.setitem(METRICS, "brier", BRIER)
     changes = {"evaluate.require": {"brier": 0.0001}, "train.epochs": 60}
     folder = run(table(), *STAGES, **changes)
     metrics = {
@@ -82,7 +91,7 @@ def test_a_metric_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_bound_of_an_unknown_metric_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"evaluate\.require: found 'brier'; .* are accuracy, "):
         check_required({"accuracy": 0.5, "brier": 1.0})
-    monkeypatch.setitem(METRICS, "brier", Metric(brier, "Brier score", is_compared=False))
+    monkeypatch.setitem(METRICS, "brier", replace(BRIER, is_compared=False))
     check_required({"accuracy": 0.5, "brier": 1.0})
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import Project, only_error, refused_here, run_here
 from vintage.report.verdict import MAJORITY
 from vintage.repository.show_revision import revision_lines
+from vintage.scores.metrics import METRICS
 
 
 def check(project: Project, code: int) -> str:
@@ -164,6 +166,22 @@ def test_show_tells_of_any_revision_and_of_how_many_models_there_are(reproduced:
     lines = show(reproduced, "HEAD")
     assert lines[0] == "not compared with other models yet; run `dvc repro`"
     assert "report: metrics/report.html is neither in Git nor in DVC's cache at HEAD" in lines
+
+
+def test_show_tells_of_a_revision_from_before_a_metric_was_added(
+    reproduced: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *before, _ = show(reproduced, "HEAD")
+    monkeypatch.setitem(METRICS, "error", changed(METRICS["log_loss"], title="error"))
+    title = METRICS["calibration_error"].title
+    monkeypatch.delitem(METRICS, "calibration_error")
+    *lines, _ = show(reproduced, "HEAD")
+    assert lines[0] == before[0]
+    (added,) = set(lines) - set(before)
+    assert re.fullmatch(r"error( +-){6}", added)
+    (removed,) = set(before) - set(lines)
+    assert removed.startswith(title)
+    assert "error is missing or unknown" in only_error(run_here(reproduced.root, "show"))
 
 
 def test_show_says_what_a_revision_lacks(reproduced: Project) -> None:

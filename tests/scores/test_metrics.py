@@ -46,6 +46,17 @@ def test_every_metric_is_scikit_learns(seed: int) -> None:
         assert found == pytest.approx(expected, abs=1e-12), name
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_what_its_entry_says(name: str) -> None:
+    """By what it is for perfect, random and the worst possible predictions."""
+    labels, random = example(3)
+    right = np.eye(random.shape[1])[labels]
+    by_quality = [score(labels, each)[name] for each in (right, random, np.roll(right, 1, axis=1))]
+    assert by_quality == sorted(by_quality, reverse=not METRICS[name].lower_is_better)
+    assert by_quality[0] != by_quality[1] != by_quality[2]
+    assert abs(by_quality[0] - by_quality[2]) <= METRICS[name].max_difference
+
+
 def test_class_scores_are_scikit_learns() -> None:
     labels, probabilities = example(3)
     expected = sk.precision_recall_fscore_support(

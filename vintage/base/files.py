@@ -92,10 +92,10 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         raise InputError(f"{path}: no such file; run `dvc repro` to make it") from None
 
 
-def parse_json(content: bytes, source: str, kind: type[Content]) -> Content:
-    """As `read_json`, from bytes; the error names `source`."""
+def parse_json(content: bytes, source: str, kind: type[Content], context: object = None) -> Content:
+    """As `read_json`, from bytes; the error names `source`, and validators are given `context`."""
     try:
-        return TypeAdapter(kind).validate_json(content)
+        return TypeAdapter(kind).validate_json(content, context=context)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))

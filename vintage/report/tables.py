@@ -22,7 +22,7 @@ def between(low: float | None, high: float | None, form: str = ".3f") -> str:
 
 def interval(scores: Scores, metric: str) -> str:
     """Both bounds of a metric."""
-    return between(scores[f"{metric}_low"], scores[f"{metric}_high"])
+    return between(scores.get(f"{metric}_low"), scores.get(f"{metric}_high"))
 
 
 def p_text(p_value: float | None) -> str:
@@ -34,14 +34,17 @@ def p_text(p_value: float | None) -> str:
 
 def score_cells(scores: Scores, metric: str) -> list[str]:
     """A metric's title, its score and the interval."""
-    return [METRICS[metric].title, number(scores[metric]), interval(scores, metric)]
+    return [METRICS[metric].title, number(scores.get(metric)), interval(scores, metric)]
 
 
 def score_rows(evaluation: Evaluation, others: Sequence[Scores] = ()) -> Iterator[list[str]]:
-    """For each metric its title, test score, interval, train and validation score, and others'."""
+    """For each metric its title, test score, interval, train and validation score, and others'.
+
+    A revision of another release may lack some.
+    """
     more = (evaluation.train, evaluation.val, *others)
     for name in METRICS:
-        yield [*score_cells(evaluation.test, name), *(number(scores[name]) for scores in more)]
+        yield [*score_cells(evaluation.test, name), *(number(each.get(name)) for each in more)]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from vintage.repository.revisions import (
     read_lock,
     read_revision,
 )
-from vintage.scores.evaluation import Baselines, Evaluation, Scores
+from vintage.scores.evaluation import OTHER_RELEASE, Baselines, Evaluation, Scores
 
 BASELINE_PATH = Path("metrics/baseline.json")
 COMPARISON_PATH = Path("metrics/comparison.json")
@@ -45,7 +45,9 @@ def revision_lines(name: str) -> Iterator[str]:
     commit = None if name == WORKSPACE else find_commit(name)
 
     def parsed(path: Path, content: bytes, kind: type[Content]) -> Content:
-        return parse_json(content, f"{path} of {name}" if commit else str(path), kind)
+        if commit is None:
+            return parse_json(content, str(path), kind)
+        return parse_json(content, f"{path} of {name}", kind, OTHER_RELEASE)
 
     def found(path: Path, kind: type[Content]) -> Content | None:
         content = read_file(commit, path)
@@ -84,7 +86,7 @@ def score_lines(
     """
     if baselines is None or rivals is None:
         yield "not compared with other models yet; run `dvc repro`"
-    elif any(evaluation.test[name] != value for name, value in rivals.network.items()):
+    elif any(evaluation.test.get(name) != value for name, value in rivals.network.items()):
         yield "metrics/comparison.json compares an earlier network; run `dvc repro`"
     else:
         for sentence in verdict(evaluation, baselines, rivals):

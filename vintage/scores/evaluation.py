@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from vintage.base.console import InputError
 from vintage.base.files import Strict
@@ -18,6 +18,7 @@ from vintage.scores.metrics import METRICS, class_scores, score
 from vintage.scores.rows import Floats, Labels, Sample
 
 DIGITS = 6
+OTHER_RELEASE = "another release"  # context of files that may have other metrics, see `of_each`
 RARE_ROWS = (
     5  # of a class, below which its recall, and a mean over classes, rest on next to nothing
 )
@@ -29,13 +30,17 @@ Scores = dict[str, Number]
 
 
 def of_each(names: Callable[[], Iterable[str]], *suffixes: str) -> AfterValidator:
-    """Accepts what has each of the names with each of the suffixes, and nothing else."""
+    """Accepts what has each of the names with each of the suffixes, and nothing else.
 
-    def check(scores: dict[str, Any]) -> dict[str, Any]:
+    Of `OTHER_RELEASE`, what is unknown is left out, and the others may be missing.
+    """
+
+    def check(scores: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         expected = {f"{name}{suffix}" for name in names() for suffix in suffixes or ("",)}
-        if wrong := sorted(set(scores) ^ expected):
+        wrong = sorted(set(scores) ^ expected)
+        if wrong and info.context != OTHER_RELEASE:
             raise ValueError(f"{wrong[0]} is missing or unknown")
-        return scores
+        return {name: score for name, score in scores.items() if name in expected}
 
     return AfterValidator(check)
 

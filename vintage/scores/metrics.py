@@ -7,7 +7,7 @@ scikit-learn's; a bootstrap scores thousands of resamples at once. It returns fl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +95,7 @@ def calibration_error(labels: Labels, probabilities: Floats, weights: Floats) ->
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric; the defaults are right for any.
+    """What is known of a metric; the defaults are right for any that does not rank rows.
 
     Attributes:
         function: as described above.
@@ -103,10 +103,10 @@ class Metric:
         bounds: finds its interval; None: it has none.
         lower_is_better: its direction.
         max_difference: between two models, the largest possible one.
-        is_compared: whether models are compared by it.
-        follow_val: whether `evaluation.json`, which DVC follows, has its validation score.
         averages_classes: whether it is a mean over classes, in which a row of a small class weighs
             more; for the minimum detectable effect.
+        is_compared: whether models are compared by it.
+        follow_val: whether `evaluation.json`, which DVC follows, has its validation score.
         is_share_of_rows: whether it is the share of rows that are right, which has an exact test.
         contributions: of labels and both models' probabilities, what each row adds to the
             difference B - A, float64 `[n]`; needed where predictions of two models have no common
@@ -116,44 +116,69 @@ class Metric:
     function: Callable[[Labels, Floats, Floats], Floats]
     title: str
     bounds: intervals.Bounds | None = None
-    lower_is_better: bool = False
-    max_difference: float = 1.0
+    _: KW_ONLY
+    lower_is_better: bool
+    max_difference: float
+    averages_classes: bool
     is_compared: bool = True
     follow_val: bool = False
-    averages_classes: bool = False
     is_share_of_rows: bool = False
     contributions: Callable[[Labels, Floats, Floats], Floats] | None = None
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(
-        accuracy, "accuracy", intervals.accuracy_bounds, follow_val=True, is_share_of_rows=True
+        accuracy,
+        "accuracy",
+        intervals.accuracy_bounds,
+        lower_is_better=False,
+        max_difference=1,
+        averages_classes=False,
+        follow_val=True,
+        is_share_of_rows=True,
     ),
     "balanced_accuracy": Metric(
         balanced_accuracy,
         "balanced accuracy",
         intervals.balanced_accuracy_bounds,
+        lower_is_better=False,
+        max_difference=1,
+        averages_classes=True,
         follow_val=True,
+    ),
+    "f1_macro": Metric(
+        f1_macro,
+        "macro F1",
+        intervals.f1_bounds,
+        lower_is_better=False,
+        max_difference=1,
         averages_classes=True,
     ),
-    "f1_macro": Metric(f1_macro, "macro F1", intervals.f1_bounds, averages_classes=True),
     "log_loss": Metric(
         log_loss,
         "log loss",
         intervals.log_loss_bounds,
         lower_is_better=True,
         max_difference=float("inf"),
+        averages_classes=False,
         follow_val=True,
     ),
     "roc_auc_ovr": Metric(
         roc_auc_ovr,
         "ROC AUC (one vs rest)",
         intervals.roc_auc_bounds,
+        lower_is_better=False,
+        max_difference=1,
         averages_classes=True,
         contributions=roc_auc_contributions,
     ),
     "calibration_error": Metric(
-        calibration_error, "calibration error", lower_is_better=True, is_compared=False
+        calibration_error,
+        "calibration error",
+        lower_is_better=True,
+        max_difference=1,
+        averages_classes=False,
+        is_compared=False,
     ),
 }
 
