@@ -282,3 +282,24 @@ def test_it_can_be_what_auto_makes_of_it(name: str, n_rows: int) -> None:
     params = load_params(PARAMS).model.model_copy(update={"name": name})
     architecture = resolve_architecture(params, n_rows, 3)
     assert build_ensemble(architecture, SCHEMA, [0], rows(20)).n_replicas == 1
+    for key, value in NETWORKS[name].auto.items():
+        assert getattr(architecture, key) == value
+
+
+@pytest.mark.parametrize(
+    "auto",
+    [
+        {"hidden": [3], "dropout": 0.25, "activation": "relu", "normalize": "none"},
+        {"scaling_layer": False},
+    ],
+)
+def test_all_that_a_network_says_of_auto_counts(
+    auto: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "own", type("Own", (Linear,), {"auto": auto}))
+    params = load_params(PARAMS).model.model_copy(update={"name": "own"})
+    test_it_can_be_what_auto_makes_of_it("own", 100)
+    with_typo = type("Own", (Linear,), {"auto": {**auto, "widths": [3]}})
+    monkeypatch.setitem(NETWORKS, "own", with_typo)
+    with pytest.raises(ValueError, match="the network own says what 'widths' is by auto; keys th"):
+        resolve_architecture(params, 100, 3)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PARAMS, PENGUINS, WINE, Run
-from vintage.base.params import Params, load_params
+from vintage.base.params import ModelParams, Params, load_params
 from vintage.base.recipe import auto_values, resolved_values
+from vintage.network.registry import NETWORKS
 from vintage.training.auto import resolve_architecture, resolve_recipe
 
 FEW = {
@@ -65,6 +66,15 @@ def test_what_is_set_is_not_touched() -> None:
     architecture = resolve_architecture(given, 5_000, 9)
     assert architecture.activation == "relu"
     assert not architecture.scaling_layer
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_was_resolved_can_be_asked_for(name: str) -> None:
+    """As `explain` does of a checkpoint: every parameter of `model` is in the architecture."""
+    params = load_params(PARAMS).model.model_copy(update={"name": name})
+    architecture = resolve_architecture(params, 5_000, 9)
+    asked = ModelParams(**architecture.model_dump(exclude={"n_bins"}))
+    assert resolve_architecture(asked, 5_000, 9) == architecture
 
 
 def test_the_decay_goes_by_the_rows_that_a_replica_learns_from() -> None:

@@ -6,13 +6,12 @@ batches and much dropout; many want numbers in bins, and bound the time that is 
 """
 
 import math
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from vintage.base.params import ModelParams, TrainParams
 from vintage.base.recipe import Architecture, Normalize, Recipe
 from vintage.network.registry import network_of
-
-Value = TypeVar("Value")
 
 FEW_ROWS = 1_024
 LARGE_TABLE = 100_000
@@ -92,48 +91,49 @@ def auto_normalize(n_rows: int, n_features: int) -> Normalize:
 def resolve_architecture(params: ModelParams, n_rows: int, n_features: int) -> Architecture:
     """The network for so many train rows; what the network itself says of `auto` comes first.
 
+    Each parameter of the section `model` becomes the architecture's value of the same name.
+
     Args:
         n_features: the columns, before categories become inputs of their own.
 
     Raises:
         InputError: no network has this name.
+        ValueError: the network says what `auto` is of a key that cannot be `auto`.
     """
     auto: dict[str, Any] = {
         **NETWORK,
+        "hidden": auto_hidden(n_rows),
+        "dropout": auto_dropout(n_rows),
         "normalize": auto_normalize(n_rows, n_features),
-        **network_of(params.name).auto,
     }
-    normalize = _resolved(params.normalize, auto["normalize"])
-    return Architecture(
-        name=params.name,
-        hidden=_resolved(params.hidden, auto_hidden(n_rows)),
-        dropout=_resolved(params.dropout, auto_dropout(n_rows)),
-        activation=_resolved(params.activation, auto["activation"]),
-        normalize=normalize,
-        n_bins=number_of_bins(n_rows) if normalize == "piecewise" else 0,
-        scaling_layer=_resolved(params.scaling_layer, auto["scaling_layer"]),
-    )
+    of_network = network_of(params.name).auto
+    if unknown := sorted(set(of_network) - set(auto)):
+        raise ValueError(
+            f"the network {params.name} says what {unknown[0]!r} is by auto; keys that can be auto "
+            f"are {', '.join(sorted(auto))}"
+        )
+    resolved = _without_auto(dict(params), {**auto, **of_network})
+    n_bins = number_of_bins(n_rows) if resolved["normalize"] == "piecewise" else 0
+    return Architecture(**resolved, n_bins=n_bins)
 
 
 def resolve_recipe(params: TrainParams, n_rows: int, n_learned: int) -> Recipe:
-    """The recipe for so many train rows.
+    """The recipe for so many train rows, of the parameters of `train` that it has.
 
     Args:
         n_learned: of the rows, those that a replica learns from; in folds it leaves some out.
     """
-    batch_size = n_rows
-    if params.batch_size != "all":
-        batch_size = min(_resolved(params.batch_size, auto_batch_size(n_rows)), n_rows)
-    n_steps = math.ceil(n_learned / batch_size)
-    return Recipe(
-        seed=params.seed,
-        epochs=params.epochs,
-        batch_size=batch_size,
-        learning_rate=_resolved(params.learning_rate, LEARNING_RATE),
-        weight_decay=_resolved(params.weight_decay, auto_weight_decay(n_steps)),
-        patience=_resolved(params.patience, auto_patience(n_rows)),
-    )
+    given: dict[str, Any] = {key: getattr(params, key) for key in Recipe.model_fields}
+    sizes = {"auto": auto_batch_size(n_rows), "all": n_rows}
+    given["batch_size"] = min(sizes.get(given["batch_size"], given["batch_size"]), n_rows)
+    n_steps = math.ceil(n_learned / given["batch_size"])
+    auto = {
+        "learning_rate": LEARNING_RATE,
+        "weight_decay": auto_weight_decay(n_steps),
+        "patience": auto_patience(n_rows),
+    }
+    return Recipe(**_without_auto(given, auto))
 
 
-def _resolved(value: Literal["auto"] | Value, auto: Value) -> Value:
-    return auto if value == "auto" else value
+def _without_auto(given: Mapping[str, Any], auto: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: auto[key] if value == "auto" else value for key, value in given.items()}
