@@ -16,7 +16,9 @@ import pytest
 import yaml
 
 from tests.conftest import PARAMS, ROOT, run_here
+from vintage.base.params import IntervalParams
 from vintage.report.differences import Difference
+from vintage.repository import revisions
 from vintage.repository.compare import Comparison, compare_revisions
 from vintage.repository.looks import looks_in_words
 from vintage.repository.revisions import read_revision
@@ -345,6 +347,26 @@ def test_seed_to_seed_spread_counts(project: Path) -> None:
     evaluation.write_text(json.dumps({"replicas": replicas}), encoding="utf-8")
     result = compared(project)
     assert {metric["verdict"] for metric in result["metrics"].values()} == {"no difference"}
+
+
+def test_a_revision_is_older_than_a_parameter(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here of the first release, which had three of `evaluate`."""
+    params = yaml.safe_load((path := project / "params.yaml").read_text(encoding="utf-8"))
+    first = ("confidence", "resamples", "seed")
+    params["evaluate"] = {key: params["evaluate"][key] for key in first}
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    shown = compare(project)
+    assert shown.returncode == 0, shown.stderr
+
+    class Longer(IntervalParams):
+        method: str
+
+    monkeypatch.setattr(revisions, "IntervalParams", Longer)
+    assert "evaluate.method is missing or impossible" in compare(project).stderr
+    monkeypatch.setitem(revisions.OF_OLDER, "method", "plain")
+    assert compare(project).stdout == shown.stdout
 
 
 @pytest.mark.parametrize("confidence", [1e-300, 0.49, 1.0])

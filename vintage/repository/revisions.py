@@ -28,8 +28,8 @@ WORKSPACE = "workspace"
 PREDICTIONS_PATH = Path("metrics/predictions.csv")
 DETAILS_PATH = Path("metrics/details.json")
 SPLITS_PATH = Path("metrics/splits.json")
-MARGIN = 0.01
-LOOKS = 20
+# by key of `evaluate`, what a revision that is older than the parameter is judged by
+OF_OLDER: dict[str, Any] = {"margin": 0.01, "looks": 20}
 OUTDATED = (
     "splits.json was made with other parameters, code or rows than the model; run "
     "`dvc repro splits`"
@@ -68,19 +68,20 @@ class Revision:
     warnings: list[str]
 
     def margin(self) -> float:
-        """`evaluate.margin`, or its default where a revision is older than that."""
+        """`evaluate.margin`, see `OF_OLDER`."""
         margin: Any = self.params.get("evaluate.margin")
         is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
-        return float(margin) if is_number and 0 <= margin <= 1 else MARGIN
+        return float(margin) if is_number and 0 <= margin <= 1 else float(OF_OLDER["margin"])
 
     def looks(self) -> int:
-        """`evaluate.looks`, or its default where a revision is older than that."""
+        """`evaluate.looks`, see `OF_OLDER`."""
         looks = self.params.get("evaluate.looks")
-        return looks if isinstance(looks, int) else LOOKS
+        return looks if isinstance(looks, int) else int(OF_OLDER["looks"])
 
     def interval_params(self) -> IntervalParams:
         """How its intervals were computed; InputError if the parameters do not say so."""
-        values = {key: self.params.get(f"evaluate.{key}") for key in IntervalParams.model_fields}
+        keys = IntervalParams.model_fields
+        values = {key: self.params.get(f"evaluate.{key}", OF_OLDER.get(key)) for key in keys}
         try:
             return IntervalParams.model_validate(values)
         except ValidationError as error:
