@@ -66,8 +66,8 @@ def main() -> None:
         predictions = Predictions.of(test, schema.classes, probabilities)
         write_predictions(PREDICTIONS / f"{name}.csv", predictions)
         console.say(f"{name}: log loss {scores[name]['log_loss']:.4f}")
-    baselines = Baselines(models=scores, sampled=sampled)
-    write_json(SCORES, baselines.model_dump(exclude_defaults=True))
+    found = Baselines(models=scores, sampled=sampled)
+    write_json(SCORES, found.model_dump(exclude_defaults=True))
 
 
 if __name__ == "__main__":

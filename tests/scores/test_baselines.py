@@ -6,8 +6,24 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
+from sklearn.neighbors import KNeighborsClassifier
 
 from tests.conftest import Run
+from vintage.base.files import read_json
+from vintage.scores.evaluation import Baselines
+
+
+def test_a_baseline_is_one_entry(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"knn5": lambda *_: KNeighborsClassifier(5)}
+    monkeypatch.setattr("stages.baseline.BASELINES", entry)
+    monkeypatch.setattr("vintage.scores.baselines.BASELINES", entry)
+    table = "a,kind\n" + "".join(f"{n},{'xy'[n % 7 > 2]}\n" for n in range(60))
+    folder = run(table, "split", "baseline")
+    assert list(read_json(folder / "metrics/baseline.json", Baselines).models) == ["knn5"]
+    entry["5 neighbours"] = entry.pop("knn5")
+    with pytest.raises(ValidationError, match="5 neighbours"):
+        run(table, "baseline")
 
 
 def test_an_svc_whose_last_digits_do_not_settle_is_left_out(

@@ -48,7 +48,7 @@ def of_each(names: Callable[[], Iterable[str]], *suffixes: str) -> AfterValidato
 PlainScores = Annotated[Scores, of_each(lambda: METRICS)]
 BoundedScores = Annotated[Scores, of_each(lambda: METRICS, "", "_low", "_high")]
 ReplicaScores = Annotated[Scores, of_each(lambda: METRICS, "_mean", "_std")]
-ModelName = Annotated[str, Field(pattern=r"^[a-z_]{1,100}$")]
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]
 
 
 class ClassScore(Strict):
