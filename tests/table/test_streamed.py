@@ -20,7 +20,9 @@ from tests.tables import data_params, split_params
 from vintage.base.console import InputError
 from vintage.base.params import DataParams, SplitParams
 from vintage.base.tensors import read_schema, write_schema
+from vintage.table.formats import FORMATS
 from vintage.table.kinds import KINDS, Categorical
+from vintage.table.read import read_table
 from vintage.table.resplit import why_fixed
 from vintage.table.store import store_split
 from vintage.table.streamed import is_in_parts, split_in_parts
@@ -313,6 +315,25 @@ def test_which_tables_are_split_in_parts(tmp_path: Path) -> None:
     assert not is_in_parts(large, split_params(by="hash", val_size="folds"), "auto")
     assert "so large that" in str(why_fixed(large, by_hash))
     assert why_fixed(small, by_hash) is None
+
+
+@pytest.mark.parametrize("end", FORMATS)
+def test_a_format_tells_early_how_many_rows_there_are(
+    tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By which a file that is small on disk is split in parts by itself, or refused."""
+    path = tmp_path / f"table{end}"
+    table = pa.table({"a": np.zeros(300), "kind": np.arange(300) % 2})
+    is_parquet = FORMATS[end] is FORMATS[".parquet"]
+    WRITERS["parquet" if is_parquet else "arrow"](table, path)
+    by_hash = split_params(by="hash")
+    assert not is_in_parts(data_params(path), by_hash, "auto")
+    monkeypatch.setattr("vintage.table.streamed.LARGE_CELLS", 599)
+    assert is_in_parts(data_params(path), by_hash, "auto")
+    monkeypatch.setattr(FORMATS[end], "batches", None)  # not read at all
+    monkeypatch.setattr("vintage.table.read.MAX_CELLS", 599)
+    with pytest.raises(InputError, match="has more than 599 cells"):
+        read_table(path)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from typing import IO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.dataset
 import pyarrow.ipc
 import pyarrow.parquet
 
@@ -78,7 +79,7 @@ class Format(ABC):
     path: Path
     names: list[str]
     n_read = 0
-    total: int | None = None
+    total: int | None
     unit: str
 
     def numeric_names(self) -> list[str]:
@@ -185,6 +186,7 @@ class Columnar(Format):
     """A file whose columns have types. Those of lists and the like come without their cells."""
 
     unit = "rows"
+    total: int  # by which a large table is split in parts, or refused, before it is read
     schema: pa.Schema
 
     @abstractmethod
@@ -245,6 +247,7 @@ class Arrow(Columnar):
         self.content = stack.enter_context(pa.memory_map(str(path))).read_buffer()
         self.schema = pa.ipc.open_file(self.content).schema
         self.names = self.schema.names
+        self.total = pyarrow.dataset.dataset(path, format="ipc").count_rows()
 
     def stored(self, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         fields = [self.schema.get_field_index(name) for name in names]
