@@ -125,15 +125,17 @@ def test_the_declared_parameters_are_the_read_ones(stage: str) -> None:
 
 
 def test_every_key_of_a_section_is_read_somewhere() -> None:
-    """As `params.key`, `section.key`, `params.section.key`, `settings.key` where a part of a
-    section is handed on, or `revision.key`; in code and not in a text.
+    """As `params.key`, `section.key`, `settings.key` where a part of a section is handed on,
+    `revision.key`, or without `auto` as `architecture.key` or `recipe.key`; in code and not in a
+    text.
     """
     files = [file for folder in ("stages", "vintage") for file in (ROOT / folder).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
-    read = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    chains = [ast.unparse(node).split(".") for node in nodes if isinstance(node, ast.Attribute)]
+    read = {".".join(chain[-2:]) for chain in chains}
     for section, keys in SECTIONS.items():
         for key in keys:
-            owners = ("params", section, f"params.{section}", "settings", "revision")
+            owners = ("params", section, "settings", "revision", "architecture", "recipe")
             ways = {f"{owner}.{key}" for owner in owners}
             assert read & ways, f"{section}.{key} is not read"
 

@@ -324,8 +324,7 @@ def test_a_format_tells_early_how_many_rows_there_are(
     """By which a file that is small on disk is split in parts by itself, or refused."""
     path = tmp_path / f"table{end}"
     table = pa.table({"a": np.zeros(300), "kind": np.arange(300) % 2})
-    is_parquet = FORMATS[end] is FORMATS[".parquet"]
-    WRITERS["parquet" if is_parquet else "arrow"](table, path)
+    WRITERS[FORMATS[end].__name__.lower()](table, path)
     by_hash = split_params(by="hash")
     assert not is_in_parts(data_params(path), by_hash, "auto")
     monkeypatch.setattr("vintage.table.streamed.LARGE_CELLS", 599)

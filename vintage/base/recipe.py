@@ -49,7 +49,7 @@ class Architecture(Strict):
 class Recipe(Strict):
     """How to train, see `vintage.base.params.TrainParams`, without `auto`.
 
-    It is stored in the checkpoint, too.
+    It is stored in the checkpoint, too, so a field that is added needs a default.
     """
 
     seed: Seed

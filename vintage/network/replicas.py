@@ -49,7 +49,8 @@ class Replicas(nn.Module, ABC):
     two replicas: then each has the same bits alone and among others.
 
     Attributes:
-        auto: what `auto` stands for in this network, by key of the architecture, whatever the rows.
+        auto: what `auto` stands for in this network, by key of the section `model`, whatever the
+            rows.
         fitted: the names of the tensors that `fit` returns, which become buffers.
         n_members: how many outputs a replica has for a row; its prediction is their mean.
         seeds: int64 `[n_replicas]`, what each replica's random numbers follow from in training.

@@ -215,7 +215,7 @@ def fit(
     n_replicas = ensemble.n_replicas
     recipes = [recipe] * n_replicas if isinstance(recipe, Recipe) else recipe
     recipe = recipes[0]
-    patience = torch.tensor([each.patience for each in recipes])
+    patience = torch.tensor([recipe.patience for recipe in recipes])
     trainer = _Trainer(ensemble, recipes, class_weights)
     state = _State(ensemble, recipe, trainer.optimizers)
     if resume and (saved := resume.load(state.tensors())):
