@@ -280,7 +280,12 @@ def parser() -> argparse.ArgumentParser:
         adders[command] = added.add_argument
 
     add = adders[init]
-    add("table", metavar="TABLE", type=Path, help="in this repository: CSV, Parquet or Arrow")
+    add(
+        "table",
+        metavar="TABLE",
+        type=Path,
+        help="in this repository: CSV, Parquet or Arrow, or a folder",
+    )
     add("--yes", action="store_true", help="take the proposals instead of asking")
     add("--no-run", action="store_true", help="only write params.yaml")
 
@@ -322,14 +327,15 @@ def parser() -> argparse.ArgumentParser:
     adders[card]("folder", metavar="FOLDER", type=Path, help="such as wine-quality")
 
     add = adders[predict]
-    add("table", metavar="TABLE", help="CSV (also .gz), Parquet or Arrow; - is CSV from stdin")
+    formats = "CSV (also .gz), Parquet or Arrow, or a folder of such files"
+    add("table", metavar="TABLE", help=f"{formats}; - is CSV from stdin")
     add("-o", "--output", metavar="FILE", default="-", help="CSV, or *.parquet; - is stdout")
     add("--model", default=CHECKPOINT, help=MODEL)
     add("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default")
     add("--id", metavar="COLUMN", help="carried into the output as its second column, `id`")
 
     add = adders[score]
-    add("table", metavar="TABLE", help="with the target: CSV (also .gz), Parquet or Arrow")
+    add("table", metavar="TABLE", help=f"with the target: {formats}")
     add("--model", default=CHECKPOINT, help=MODEL)
     add("--delimiter", metavar="CHARACTER", default="auto", help="of CSV; found by default")
     return whole

@@ -37,7 +37,9 @@ Key = tuple[str, ...]  # a section, or a section and a name
 
 
 class DataParams(Strict):
-    path: str = Field(min_length=1, description="the path of a CSV, Parquet or Arrow file")
+    path: str = Field(
+        min_length=1, description="the path of a CSV, Parquet or Arrow file, or a folder"
+    )
     target: Column
     id: ColumnOrNone
     ignore: list[str] = Field(description="a list of column names, [] for none")

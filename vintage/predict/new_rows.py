@@ -50,6 +50,9 @@ def predict_table(
         InputError: whatever is wrong with the table.
     """
     with open_table(source, delimiter, network.schema.missing) as table:
+        is_inside = Path(output).resolve().is_relative_to(Path(source).resolve())
+        if output != STDOUT and Path(source).is_dir() and is_inside:
+            raise InputError(f"{output}: lies in the folder of the table; name another place")
         if Path(output).is_file() and Path(source).exists() and Path(output).samefile(source):
             raise InputError(f"{output}: is the table itself; name another file")
         if unused := check_columns(table.path, table.names, network.schema, id_column):

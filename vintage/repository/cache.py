@@ -96,3 +96,15 @@ def _stored(cache: Path, content: bytes, suffix: str = "") -> dict[str, Any]:
 def md5_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def folder_md5(folder: Path) -> str:
+    """How `dvc.lock` names a folder with these files."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    listed = [
+        {"md5": md5_of(path), "relpath": name}
+        for name, path in sorted(files.items())
+        if path.is_file()
+    ]
+    md5: str = described(json.dumps(listed).encode(), ".dir")["md5"]
+    return md5

@@ -19,6 +19,7 @@ from vintage.repository.propose import (
     propose_target,
     propose_time,
 )
+from vintage.table.folder import no_such_table
 
 NONE = "none"
 # what said something of the table before
@@ -67,8 +68,8 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
 
 def _inside(root: Path, table: Path) -> str:
     """The table's path from the repository's root, as `data.path` has it."""
-    if not table.is_file():
-        raise InputError(f"{table}: no such file")
+    if not table.exists():
+        raise no_such_table(table)
     if not table.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{table}: lies outside of this repository; copy it into data/ first")
     return table.resolve().relative_to(root.resolve()).as_posix()

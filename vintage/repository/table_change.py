@@ -1,6 +1,5 @@
 """How the table of one revision differs from that of another, row by row."""
 
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from vintage.base.console import InputError
 from vintage.base.tensors import MISSING
+from vintage.repository.cache import folder_md5, md5_of
 from vintage.repository.revisions import Revision, read_file
 from vintage.table.cells import Place, with_nulls
 from vintage.table.identity import Hashes, Ids, ids_of_column, row_ids, table_hashes
@@ -42,18 +42,15 @@ def _rows(revision: Revision) -> tuple[Ids, Hashes]:
     if revision.table_md5 is None:
         raise InputError("dvc.lock does not tell of it")
     path, params = Path(revision.params["data.path"]), revision.params
-    content = read_file(revision.commit, path)
-    if content is None:
-        raise InputError(f"{path} of {revision.name} is neither in Git nor in DVC's cache")
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != revision.table_md5:
-        raise InputError(
-            f"{path} of {revision.name} is not the table that was split: edited after the last "
-            "run, or overwritten in DVC's cache"
-        )
     missing = params.get("data.missing", MISSING)
     with tempfile.TemporaryDirectory(prefix="vintage-") as folder:
         copy = Path(folder) / path.name
-        copy.write_bytes(content)
+        _copy_table(revision, path, copy)
+        if (folder_md5(copy) if copy.is_dir() else md5_of(copy)) != revision.table_md5:
+            raise InputError(
+                f"{path} of {revision.name} is not the table that was split: edited after the last "
+                "run, or overwritten in DVC's cache"
+            )
         table = read_table(copy, params.get("data.delimiter", "auto"), missing=missing)
     contents = table_hashes(table, missing)
     column = params.get("data.id", "none")
@@ -61,3 +58,23 @@ def _rows(revision: Revision) -> tuple[Ids, Hashes]:
         return row_ids(contents), contents
     place = Place(str(path), np.arange(table.num_rows), column)
     return ids_of_column(with_nulls(table[column], missing), place), contents
+
+
+def _copy_table(revision: Revision, path: Path, copy: Path) -> None:
+    """InputError if it is not to be had."""
+    absent = InputError(f"{path} of {revision.name} is neither in Git nor in DVC's cache")
+    assert revision.table_md5
+    if not revision.table_md5.endswith(".dir"):
+        content = read_file(revision.commit, path)
+        if content is None:
+            raise absent
+        copy.write_bytes(content)
+        return
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+
+    try:
+        files = DVCFileSystem(".", rev=revision.commit)
+        files.get(path.as_posix(), str(copy), recursive=True)
+    except (DvcException, OSError):
+        raise absent from None

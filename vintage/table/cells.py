@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ BOOLEANS = {
     spelling: spelling.lower() == "true"
     for spelling in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
+# by the path of a folder that is a table, the first row of each of its files, as far as it was read
+FILES: dict[Path, list[tuple[int, Path]]] = {}
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Place:
     """Where cells stand, for errors.
 
     Attributes:
-        path: of the file.
-        rows: int64 `[n]`, the number in the file of each cell's row.
+        path: of the table.
+        rows: int64 `[n]`, the number in the table of each cell's row.
         is_new: whether a trained model meets the rows, so that no parameter can be set any more.
     """
 
@@ -49,8 +52,15 @@ class Place:
         return replace(self, rows=self.rows[places])
 
     def error(self, index: Any, problem: str) -> InputError:
-        row = int(self.rows[index])
-        return InputError(f"{self.path}: column {self.column!r}, row {row}: {problem}")
+        path, row = self._file_and_row(int(self.rows[index]))
+        return InputError(f"{path}: column {self.column!r}, row {row}: {problem}")
+
+    def _file_and_row(self, row: int) -> tuple[str, int]:
+        """In which file of a folder a row is, and which row there."""
+        if not (starts := FILES.get(Path(self.path))):
+            return self.path, row
+        first, file = starts[bisect.bisect_right(starts, row, key=lambda start: start[0]) - 1]
+        return str(file), row - first
 
     def column_error(self, problem: str) -> InputError:
         return InputError(f"{self.path}: column {self.column!r} {problem}")

@@ -6,6 +6,7 @@ Rows are counted from 0 at the first row below the header, here, in errors and i
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from vintage.base.console import InputError, one_line
 from vintage.base.files import check_regular
 from vintage.base.tensors import MISSING
 from vintage.table.csv_rules import DELIMITERS
+from vintage.table.folder import Folder, files_of, no_such_table
 from vintage.table.formats import FORMATS, STDIN, Csv, Format, refusals
 
 MAX_COLUMNS = 10_000
@@ -28,14 +30,15 @@ FAIR_RATIO = 50  # of bytes in memory to those on disk; that of honest tables is
 def open_table(
     name: str | Path, delimiter: str = "auto", missing: Collection[str] = MISSING
 ) -> Iterator[Format]:
-    """Open a table by its name, or standard input, which is CSV, by `-`.
+    """Open a table by the name of its file or folder, or standard input, which is CSV, by `-`.
 
     Args:
         delimiter: of CSV; `auto` finds it in the first lines.
         missing: texts that mean a missing number, besides a blank cell.
 
     Raises:
-        InputError: the file is missing, empty or foreign, or its header is not one.
+        InputError: a file is missing, empty or foreign, or its header is not one; or the files of a
+            folder are not one table.
     """
     path = STDIN if str(name) == "-" else Path(name)
     if delimiter != "auto" and (len(delimiter) != 1 or delimiter in '"\r\n'):
@@ -45,10 +48,15 @@ def open_table(
     with contextlib.ExitStack() as stack:
         with refusals(path):
             if path != STDIN and not path.exists():
-                raise InputError(f"{path}: no such file")
-            check_regular(path)
-            columnar = FORMATS.get(path.suffix.lower())
-            table = columnar(path, stack) if columnar else Csv(path, stack, delimiter, missing)
+                raise no_such_table(path)
+            table: Format
+            if path.is_dir():
+                opened = partial(open_table, delimiter=delimiter, missing=missing)
+                table = Folder(path, opened, missing)
+            else:
+                check_regular(path)
+                columnar = FORMATS.get(path.suffix.lower())
+                table = columnar(path, stack) if columnar else Csv(path, stack, delimiter, missing)
         _check_names(path, table.names)
         yield table
 
@@ -69,8 +77,9 @@ def read_table(
             a table.
     """
     with open_table(path, delimiter, missing) as table:
+        n_stored = sum(file.stat().st_size for file in files_of(path))
         if table.unit == "rows":
-            _check_size(path, (table.total or 0) * len(table.names), 0)
+            _check_size(path, (table.total or 0) * len(table.names), 0, n_stored)
         numeric = [name for name in table.numeric_names() if name not in as_text]
         batches: list[pa.Table] = []
         n_rows = n_bytes = 0
@@ -78,7 +87,7 @@ def read_table(
             batches.append(pa.Table.from_batches([batch]))
             n_rows += batch.num_rows
             n_bytes += batch.nbytes
-            _check_size(path, n_rows * len(table.names), n_bytes)
+            _check_size(path, n_rows * len(table.names), n_bytes, n_stored)
             if numeric and batch.schema != batches[0].schema:  # a column only began with numbers
                 return read_table(path, delimiter, table.names, missing)
     if n_rows == 0:
@@ -139,15 +148,14 @@ def _check_names(path: Path, names: list[str]) -> None:
             )
 
 
-def _check_size(path: Path, n_cells: int, n_bytes: int) -> None:
+def _check_size(path: Path, n_cells: int, n_bytes: int, n_stored: int) -> None:
     if n_cells > MAX_CELLS:
         raise InputError(
             f"{path}: has more than {MAX_CELLS:,} cells; take fewer columns, or a sample of the "
             "rows, or set split.by: hash and compute.streaming: true, to split it in parts"
         )
-    size = path.stat().st_size
-    if n_bytes > (limit := max(MAX_GROWN, FAIR_RATIO * size)):
+    if n_bytes > (limit := max(MAX_GROWN, FAIR_RATIO * n_stored)):
         raise InputError(
-            f"{path}: its {size:,} bytes become more than {limit:,} when they are decoded; if that "
-            "is right, save it as CSV without compression, or take a sample of the rows"
+            f"{path}: its {n_stored:,} bytes become more than {limit:,} when they are decoded; if "
+            "that is right, save it as CSV without compression, or take a sample of the rows"
         )

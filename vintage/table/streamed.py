@@ -38,6 +38,7 @@ from vintage.table.dataset import (
 )
 from vintage.table.drawn import Drawn, Likeness, TornError, draw, joined, liken
 from vintage.table.features import encode_features, fit_columns
+from vintage.table.folder import files_of
 from vintage.table.formats import FORMATS
 from vintage.table.hashed import Cells, Knowledge, Rows, Shown, Source, identified, read_rows
 from vintage.table.identity import (
@@ -69,7 +70,7 @@ from vintage.table.summary import SAMPLE, Counts, summary
 from vintage.table.target import PARTS
 from vintage.table.telling import Telling
 
-LARGE_BYTES = 1 << 31  # of a file, of which reading all of it may take more than the memory
+LARGE_BYTES = 1 << 31  # of the files, of which reading all of it may take more than the memory
 LARGE_CELLS = 300_000_000
 
 
@@ -88,12 +89,13 @@ def is_in_parts(data: DataParams, split: SplitParams, streaming: Literal["auto"]
 
 
 def is_large(path: Path) -> bool:
-    """Whether to split a table in parts where nothing else is set: by its file alone."""
-    if not path.is_file():
+    """Whether to split a table in parts where nothing else is set: by its files alone."""
+    if not path.exists():
         return False
-    if path.stat().st_size > LARGE_BYTES:
+    files = files_of(path)
+    if sum(file.stat().st_size for file in files) > LARGE_BYTES:
         return True
-    if path.suffix.lower() not in FORMATS:  # CSV, whose cells nothing tells
+    if any(file.suffix.lower() not in FORMATS for file in files):  # CSV, whose cells nothing tells
         return False
     with open_table(path) as table:
         return (table.total or 0) * len(table.names) > LARGE_CELLS
