@@ -29,10 +29,11 @@ from vintage.scores.rows import Sample
 from vintage.table.cells import is_missing, typed, value_name, with_nulls
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import kind_of
-from vintage.table.read import column_hint, open_table
+from vintage.table.read import column_hint, gathered, open_table
 from vintage.table.target import PARTS
 
 TENSORS = Path("data/tensors")
+CHUNK_ROWS = 1 << 16
 
 
 class Labelled(NamedTuple):
@@ -162,14 +163,17 @@ def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
         if schema.target not in table.names:
             hint = column_hint(table.names, "--delimiter")
             raise InputError(f"{table.path}: has no {listed([schema.target])}, the target; {hint}")
-        batches = list(table.batches([*names, schema.target], numbers))
-        path = table.path
-    if not batches:
-        raise InputError(f"{path}: has a header but no rows")
-    rows = pa.Table.from_batches(batches)
-    target = with_nulls(rows[schema.target], schema.missing)
+        features, targets, first = [], [], 0
+        for rows in gathered(table.batches([*names, schema.target], numbers), CHUNK_ROWS):
+            features.append(encode(table.path, rows, schema, first))
+            targets.append(rows.select([schema.target]))
+            first += rows.num_rows
+        if not first:
+            raise InputError(f"{table.path}: has a header but no rows")
+    # of text, a part may be binary, because it is not UTF-8; then all is
+    cells = pa.concat_tables(targets, promote_options="permissive")[schema.target]
+    target = with_nulls(cells, schema.missing)
     is_labelled = ~is_missing(target)
-    features = encode(path, rows, schema)[is_labelled]
     target = typed(target.filter(pa.array(is_labelled)), exact=True)
     places = {name: index for index, name in enumerate(schema.classes)}
     labels = np.array([places.get(value_name(v), -1) for v in target.to_pylist()], dtype=np.int64)
@@ -178,7 +182,7 @@ def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
         "without a class": int((~is_labelled).sum()),
         "of a class that the model does not know": int((~is_known).sum()),
     }
-    return Labelled(features[is_known], labels[is_known], left_out)
+    return Labelled(np.concatenate(features)[is_labelled][is_known], labels[is_known], left_out)
 
 
 def _without_known(new: Labelled, own: dict[str, Examples] | None) -> Labelled:
