@@ -30,7 +30,8 @@ from vintage.base.tensors import Feature, Features, RowCounts, Schema
 from vintage.predict.model import encode
 from vintage.predict.output import float_texts
 from vintage.table import csv_rules
-from vintage.table.read import open_table, regrouped
+from vintage.table.batches import regrouped
+from vintage.table.read import open_table
 
 PREDICT = (sys.executable, "-m", "vintage", "predict")
 SEPARATED = {"wine": ";", "penguins": "\t"}
@@ -147,8 +148,18 @@ def among_many_others(frame: pd.DataFrame, folder: Path) -> Asked:
     return Asked([str(path)], list(many.index))
 
 
+def a_folder_of_files(frame: pd.DataFrame, folder: Path) -> Asked:
+    typed = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    (folder / "new/more").mkdir(parents=True)
+    typed[:100].to_parquet(folder / "new/a.parquet", index=False)
+    frame[100:101].to_csv(folder / "new/b.csv", index=False)
+    typed[101:][reversed(frame.columns)].to_feather(folder / "new/more/c.arrow")
+    return Asked([str(folder / "new")], list(frame.index))
+
+
 FORMS = [
     the_whole_table,
+    a_folder_of_files,
     shuffled,
     a_few_rows,
     through_a_pipe_with_more_columns,
@@ -271,6 +282,11 @@ def test_wrong_tables(wine: Project, tmp_path: Path) -> None:
     assert f"{path}: cannot be read as a table: row 5000 has 2 cells, not 12" in refused(str(path))
     assert "is the table itself" in only_error(
         run_here(wine.root, "predict", str(path), "-o", str(path))
+    )
+    (folder := tmp_path / "rows").mkdir()
+    as_texts(wine).to_csv(folder / "new.csv", index=False)
+    assert "lies in the folder of the table" in only_error(
+        run_here(wine.root, "predict", str(folder), "-o", str(folder / "predictions.csv"))
     )
 
 

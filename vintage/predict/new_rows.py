@@ -22,11 +22,12 @@ from vintage.base.threads import in_order
 from vintage.network.checkpoint import Checkpoint
 from vintage.predict.model import check_columns, encode, listed, predict
 from vintage.predict.output import STDOUT, columns_of, open_output
+from vintage.table.batches import regrouped
 from vintage.table.cells import Place, is_text, utf8_text
 from vintage.table.features import check_type
 from vintage.table.formats import Format
 from vintage.table.kinds import kind_of
-from vintage.table.read import open_table, regrouped
+from vintage.table.read import open_table
 
 CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**22  # of a chunk's features or its probabilities, 32 MB as float64

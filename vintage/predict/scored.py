@@ -26,10 +26,11 @@ from vintage.scores.evaluation import scores_with_bounds
 from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS
 from vintage.scores.rows import Sample
+from vintage.table.batches import gathered
 from vintage.table.cells import is_missing, typed, value_name, with_nulls
 from vintage.table.identity import equal_rows
 from vintage.table.kinds import kind_of
-from vintage.table.read import column_hint, gathered, open_table
+from vintage.table.read import column_hint, open_table
 from vintage.table.target import PARTS
 
 TENSORS = Path("data/tensors")

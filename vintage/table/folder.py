@@ -14,8 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from vintage.base.console import InputError, one_line
+from vintage.table.batches import gathered
 from vintage.table.cells import FILES, as_numbers, is_text, with_nulls
-from vintage.table.formats import FORMATS, Columnar, Format, plain_table
+from vintage.table.formats import BATCH_ROWS, FORMATS, Columnar, Format, plain_table
 
 ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", *FORMATS)
 ZONED = pa.timestamp("us", "UTC")
@@ -100,6 +101,10 @@ class Folder(Format):
     def batches(
         self, names: Sequence[str], numeric: Collection[str] = ()
     ) -> Iterator[pa.RecordBatch]:
+        for rows in gathered(self._batches(names, numeric), BATCH_ROWS):
+            yield from rows.combine_chunks().to_batches()
+
+    def _batches(self, names: Sequence[str], numeric: Collection[str]) -> Iterator[pa.RecordBatch]:
         first = 0
         FILES[self.path] = starts = []
         for file in self.files:

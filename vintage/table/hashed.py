@@ -18,6 +18,7 @@ from vintage.base.console import InputError
 from vintage.base.machine import available_cores
 from vintage.base.params import DataParams, SplitParams
 from vintage.base.threads import in_order
+from vintage.table.batches import gathered
 from vintage.table.cells import Place, is_missing, typed, typed_as, with_nulls
 from vintage.table.dataset import (
     check_kinds,
@@ -39,7 +40,7 @@ from vintage.table.kinds import (
     twin_keys,
 )
 from vintage.table.problems import Problems
-from vintage.table.read import gathered, open_table
+from vintage.table.read import open_table
 from vintage.table.scratch import (
     Column,
     Scratch,

@@ -22,7 +22,6 @@ MAX_COLUMNS = 10_000
 MAX_CELLS = 500_000_000  # 2 GB as features, and again as much while they are text
 MAX_NAME = 10_000  # characters of a column's name
 MAX_GROWN = 2**30  # bytes that a smaller file may become in memory
-MAX_GATHERED = 2**26  # bytes
 FAIR_RATIO = 50  # of bytes in memory to those on disk; that of honest tables is 1 to 20
 
 
@@ -94,29 +93,6 @@ def read_table(
         raise InputError(f"{path}: has a header but no rows")
     # of text, a part may be binary, because it is not UTF-8; then all is
     return pa.concat_tables(batches, promote_options="permissive")
-
-
-def regrouped(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
-    """The same rows, at most `n_rows` at a time."""
-    for batch in batches:
-        for start in range(0, batch.num_rows, n_rows):
-            yield pa.Table.from_batches([batch.slice(start, n_rows)])
-
-
-def gathered(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
-    """The same rows, about `n_rows` at a time, and fewer where their cells are long."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        n_waiting, n_bytes = (
-            sum(each) for each in ((b.num_rows for b in waiting), (b.nbytes for b in waiting))
-        )
-        is_full = n_waiting + batch.num_rows > n_rows or n_bytes > MAX_GATHERED
-        if waiting and (is_full or batch.schema != waiting[0].schema):
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-        waiting.append(batch)
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
