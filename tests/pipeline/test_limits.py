@@ -62,7 +62,8 @@ import sys
 from pathlib import Path
 from vintage.base.console import InputError
 from vintage.predict.model import encode
-from vintage.table.read import open_table, read_table, regrouped
+from vintage.table.batches import regrouped
+from vintage.table.read import open_table, read_table
 from vintage.base.tensors import Feature, RowCounts, Schema
 
 path, how = Path(sys.argv[1]), sys.argv[2]

@@ -135,7 +135,7 @@ def test_of_very_many_problems_some_are_told(tmp_path: Path) -> None:
     assert error.value.args[-1] == "and 480 more problems"
 
 
-def test_no_such_file_and_a_folder(fresh: Project) -> None:
+def test_no_such_file_and_a_folder_of_other_things(fresh: Project) -> None:
     fresh.set_params(**{"data.path": "data/none.csv"})
     assert "data/none.csv: no such file" in only_error(fresh.stage("split"))
     fresh.set_params(**{"data.path": "x" * 5000})
@@ -143,7 +143,9 @@ def test_no_such_file_and_a_folder(fresh: Project) -> None:
         fresh.stage("split")
     )
     fresh.set_params(**{"data.path": "data"})
-    assert "data: is a folder, a pipe or a device, not a file" in only_error(fresh.stage("split"))
+    assert "data/wine.csv: has no column 'species', unlike data/penguins.csv" in only_error(
+        fresh.stage("split")
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", b"PAR1" * 9])
