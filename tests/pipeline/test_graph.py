@@ -12,6 +12,7 @@ from vintage.repository.status import stale_stages
 
 pytestmark = pytest.mark.slow
 
+VERIFY = ("python", "-m", "vintage", "verify")
 EVERYTHING = ["split", "baseline", "train", "evaluate", "splits", "explain", "report"]
 
 
@@ -89,6 +90,33 @@ def test_a_change_reruns_only(quick: Project, change: str) -> None:
     apply(quick)
     assert sorted(quick.repro()) == sorted(expected)
     assert quick.repro() == []
+
+
+def test_a_folder_of_files_reruns_what_its_one_file_did(quick: Project) -> None:
+    def tensors() -> dict[str, bytes]:
+        return {name: content for name, content in quick.outputs().items() if "tensors" in name}
+
+    before = tensors()
+    header, *rows = (quick.root / "data/wine.csv").read_text().splitlines(keepends=True)
+    parts = {"2025/a.csv": rows[:100], "2026/a.csv": rows[100:], "_new/a.csv": rows[:9]}
+    for name, part in parts.items():
+        path = quick.root / "data/rows" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("".join([header, *part]))
+    quick.run("dvc", "add", "-q", "data/rows")
+    quick.edit("params.yaml", "data/wine.csv", "data/rows")
+    assert quick.repro() == ["split", "splits", "report"]
+    assert tensors() == before
+    assert quick.repro() == []
+    quick.commit("a folder")
+    assert "split: identical" in quick.run(*VERIFY, "--stage", "split").stdout
+    (quick.root / "data/rows/2027.csv").write_text("".join([header, *rows[:50]]))
+    assert stale_stages(quick.root) == ["split", "splits"]
+    assert quick.repro("split") == ["split"]
+    assert tensors() != before
+    (quick.root / "data/rows/2027.csv").unlink()
+    assert quick.repro("split") == []  # it is in DVC's run cache
+    assert tensors() == before
 
 
 def test_another_split_makes_stale_what_splits_and_what_shows_it(quick: Project) -> None:

@@ -19,6 +19,7 @@ from tests.conftest import PARAMS, ROOT, run_here
 from vintage.base.params import IntervalParams
 from vintage.report.differences import Difference
 from vintage.repository import revisions
+from vintage.repository.cache import folder_md5
 from vintage.repository.compare import Comparison, compare_revisions
 from vintage.repository.looks import looks_in_words
 from vintage.repository.revisions import read_revision
@@ -226,10 +227,11 @@ def test_a_row_that_one_side_has_trained_on_or_knows_by_another_class_is_left_ou
     assert "1 with another class in each, 4 with a twin in train" in compare(project).stdout
 
 
-def lock(root: Path, table_md5: str, **params: Any) -> None:
+def lock(root: Path, table_md5: str, path: str = "data/wine.csv", **params: Any) -> None:
     """Write a `dvc.lock` that says which table was split and what the training ran with."""
-    table = {"path": "data/wine.csv", "md5": table_md5, "size": 1}
+    table = {"path": path, "md5": table_md5, "size": 1}
     values = yaml.safe_load((root / "params.yaml").read_text())
+    values["data"]["path"] = path
     for key, value in params.items():
         section, name = key.split("__")
         values[section][name] = value
@@ -290,6 +292,41 @@ def test_a_table_under_dvc_add_in_two_versions(
     stored.unlink()
     (comparison,) = compare_here("v1", "v2")
     assert "data/wine.csv of v1 is neither in Git nor in DVC's cache" in comparison.title
+
+
+def test_a_folder_is_followed_in_git_and_in_dvc(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert run(project, "dvc", "init", "-q").returncode == 0
+    rows = [f"{index},{index % 3}.5,{index % 2}" for index in range(30)]
+    put_table(project, rows)
+    commit(project)
+    git(project, "tag", "one-file")
+    for version, n_rows in (("git", 20), ("dvc", 30)):
+        for name, part in (("x=1/a.csv", rows[:15]), ("a.csv", rows[15:n_rows]), ("_b", [version])):
+            path = project / "data/rows" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(["a,b,quality", *part]) + "\n")
+        if version == "dvc":
+            git(project, "rm", "-rq", "--cached", "data/rows")
+            assert run(project, "dvc", "add", "-q", "data/rows").returncode == 0
+        lock(project, folder_md5(project / "data/rows"), "data/rows")
+        commit(project)
+        git(project, "tag", version)
+    assert "data/rows" not in git(project, "ls-files", "data").split()
+
+    def title(*revisions: str) -> str:
+        (comparison,) = compare_here(*revisions)
+        return comparison.title
+
+    assert "; the table has changed: 10 rows added; A is" in title("git", "workspace")
+    shutil.rmtree(project / "data/rows")
+    assert "; the table has changed: 10 rows removed; A is" in title("one-file", "git")
+    assert "; the table has changed: 10 rows added; A is" in title("git", "dvc")
+    assert "has changed: the same rows, written or ordered anew; A is" in title("one-file", "dvc")
+    shutil.rmtree(project / ".dvc/cache")
+    assert "data/rows of dvc is neither in Git nor in DVC's cache" in title("git", "dvc")
 
 
 def test_a_column_of_ids_tells_which_rows_changed(project: Path) -> None:

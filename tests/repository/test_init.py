@@ -86,10 +86,19 @@ def test_what_was_said_of_the_table_before_goes(fresh: Project) -> None:
     assert (params.data.id, params.data.ignore, params.evaluate.require) == ("none", [], {})
 
 
+def test_a_folder_is_named_without_a_slash(fresh: Project) -> None:
+    (fresh.root / "data/birds").mkdir()
+    (fresh.root / "data/penguins.csv").rename(fresh.root / "data/birds/a.csv")
+    fresh.run(*INIT, "data/birds/", "--yes", "--no-run")
+    data = load_params(fresh.root / "params.yaml").data
+    assert (data.path, data.target) == ("data/birds", "species")
+
+
 @pytest.mark.parametrize(
     ("table", "content", "message"),
     [
         ("data/none.csv", None, "data/none.csv: no such file"),
+        ("data/*.csv", None, "read several files as one table, name their folder"),
         ("../table.csv", "a,b\n1,2\n", "../table.csv: lies outside of this repository; copy it"),
         ("data/n.csv", "a,b\n1.5,2\n2,3\n", "no column holds classes of several rows each"),
     ],
