@@ -156,7 +156,7 @@ class Folder(Format):
         if not self.csv:
             return pa.table(cells).to_batches()
         numbers = {name: self._numbers(cells[name]) for name in cells if name in numeric}
-        if None in numbers.values():
+        if any(column is None for column in numbers.values()):
             numbers = {}
         texts = {name: column.cast(pa.binary()) for name, column in cells.items()}
         return pa.table(texts | numbers).to_batches()
@@ -168,7 +168,7 @@ class Folder(Format):
             return column  # binary, if it is not UTF-8, of which the reader tells
         try:
             return column.cast(kind)
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             reason = one_line(str(error))[:200]
             raise InputError(
                 f"{file}: column {name[:60]!r} does not fit {kind}, the type of all files: {reason}"
