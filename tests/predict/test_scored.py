@@ -53,7 +53,7 @@ def test_a_folder_is_scored_as_one_table(model: Path) -> None:
     (folder := model / "next").mkdir()
     for name, part in (("a.csv", rows[:100]), ("b.csv", rows[100:])):
         (folder / name).write_text("\n".join([HEADER, *part]) + "\n", encoding="utf-8")
-    network = read_network(model / "data/checkpoint")
+    network = read_checkpoint(model / "data/checkpoint")
     assert [*score_lines(network, "next", "auto", 0.95)][1:] == lines[1:]
     (folder / "b.csv").write_text("\n".join([HEADER, *rows[100:], "low,0,a,no"]) + "\n")
     with pytest.raises(InputError, match=r"next/b.csv: column 'a', row 200: 'low' is not a number"):
