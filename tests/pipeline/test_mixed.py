@@ -342,7 +342,7 @@ BAD_SPLITS: dict[str, tuple[list[list[Any]], dict[str, Any], str]] = {
         changed(*((row, 3, "z") for row in range(55, 60))), {"split.order_by": "when"},
         "no row of class 'z' in train; take other sizes"),
     "a missing time": (
-        changed((9, 2, "NA")), {"split.order_by": "when"}, "'when', row 9: the cell is empty"),
+        changed((9, 2, "NA")), {"split.order_by": "when"}, "'when', row 9: the cell is missing"),
     "no times": (PARTS, {"split.order_by": "part"}, "holds neither numbers nor times in ISO 8601"),
     "a group by the target": (PARTS, {"split.group_by": "kind"}, "no class has two groups"),
     "no such column": (

@@ -123,7 +123,7 @@ def test_all_wrong_names_and_roles_are_told_at_once(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError) as error:
         encode(path, split=split_params(group_by="g", order_by="t"))
-    expected = ("holds one class only", "row 0: the cell is empty", "holds neither numbers")
+    expected = ("holds one class only", "row 0: the cell is missing", "holds neither numbers")
     assert all(text in line for text, line in zip(expected, error.value.args, strict=True))
 
 
