@@ -1,8 +1,10 @@
 """A folder of files is read as the one table that has their rows."""
 
+import itertools
 import os
 import resource
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -68,12 +70,11 @@ def test_the_bytes_of_one_file(tmp_path: Path, form: str) -> None:
     assert_alike(tmp_path, one, write_parts(tmp_path, form, cut(table)))
 
 
-def test_files_of_all_formats_are_read_as_csv(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", [("csv", "CSV", "csv.gz", "tsv", "csv"), ("parquet", "arrow")])
+def test_files_that_are_written_in_several_ways(tmp_path: Path, ends: tuple[str, ...]) -> None:
     table = pa.table(columns(700, 2))
-    pyarrow.csv.write_csv(table, one := tmp_path / "one.csv")
-    parts = dict(zip(NAMES, cut(table), strict=True))
-    ends = ("parquet", "CSV", "csv.gz", "arrow", "tsv")
-    for (name, part), end in zip(parts.items(), ends, strict=True):
+    WRITERS[ends[0]](table, one := tmp_path / f"one.{ends[0]}")
+    for name, part, end in zip(NAMES, cut(table), itertools.cycle(ends), strict=False):
         path = tmp_path / f"rows/{name}.{end}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if end == "tsv":
@@ -82,12 +83,12 @@ def test_files_of_all_formats_are_read_as_csv(tmp_path: Path) -> None:
         else:
             WRITERS[end.lower()](part, path)
     assert_alike(tmp_path, one, tmp_path / "rows")
-    pyarrow.parquet.write_table(
-        pa.table({n: [[1]] if n == "far" else ["7"] for n in table.column_names}),
-        tmp_path / "rows/c.parquet",
-    )
-    with pytest.raises(InputError, match=r"c.parquet: column 'far' holds list<.*CSV files beside"):
-        read_table(tmp_path / "rows")
+
+
+def test_text_in_utf_8_and_bytes_are_text(tmp_path: Path) -> None:
+    for name, kind in (("a", pa.large_string()), ("b", pa.binary()), ("c", pa.string_view())):
+        put_table(f"{name}.parquet", a=pa.array(["x", "y"], kind))(tmp_path)
+    assert read_table(tmp_path)["a"].cast(pa.string()).to_pylist() == ["x", "y"] * 3
 
 
 def test_types_that_go_with_each_other(tmp_path: Path) -> None:
@@ -217,7 +218,8 @@ REFUSED: dict[str, tuple[list[Callable[[Path], object]], str]] = {
         "/b.csv: cannot be read as a table: row 1 has 1 cells, not 2 as the header",
     ),
     "a foreign table": (
-        [put("a.csv"), put("b.parquet", "PAR1")], "/b.parquet: cannot be read as a table"
+        [put_table("a.pq", a=[1], kind=["x"]), put("b.parquet", "PAR1")],
+        "/b.parquet: cannot be read as a table",
     ),
     "text and numbers": (
         [put_table("a.pq", a=[1], kind=["x"]), put_table("b.pq", a=["1"], kind=["x"])],
@@ -230,6 +232,25 @@ REFUSED: dict[str, tuple[list[Callable[[Path], object]], str]] = {
             put_table("c.pq", a=pa.array([0], pa.timestamp("s")), kind=["x"]),
         ],
         "/c.pq: column 'a' holds timestamp[us], and files before it hold timestamp[us, tz=UTC]",
+    ),
+    "decimals and floats": (
+        [
+            put_table("a.pq", a=[0.5], kind=["x"]),
+            put_table("b.pq", a=[Decimal("16777217.25")], kind=["x"]),
+        ],
+        "/b.pq: column 'a' holds decimal128(10, 2), and files before it hold double; write all",
+    ),
+    "CSV beside other formats": (
+        [put("a.csv"), put_table("b.pq", a=[1], kind=["x"])],
+        "/b.pq: is Parquet or Arrow, and {}/a.csv is CSV; write all files of a folder alike",
+    ),
+    "files that were added one by one": (
+        [put("a.csv"), put("a.csv.dvc", "outs:\n")],
+        "/a.csv.dvc: tracks a single file; `dvc remove` it, and `dvc add` the folder {}",
+    ),
+    "a link to nothing": (
+        [put("a.csv"), lambda folder: (folder / "b.csv").symlink_to("gone.csv")],
+        "/b.csv: is a link to nothing; remove it",
     ),
     "whole numbers that no common type holds": (
         [put_table("a.pq", a=[2**60 + 1], kind=["x"]), put_table("b.pq", a=[0.5], kind=["x"])],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
@@ -206,3 +207,12 @@ def test_a_group_column_is_no_feature(tmp_path: Path) -> None:
     assert table.names == ["a"]
     assert table.data.groups.tolist() == [0, 1, 0]
     assert table.values.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["http:x.arrow", "file:x.arrow", "s3:x.feather", "a%20b.arrow"])
+def test_a_name_like_an_address_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pyarrow.feather.write_feather(pa.table({"a": [1, 2]}), str(tmp_path / name))
+    assert read_table(Path(name))["a"].to_pylist() == [1, 2]

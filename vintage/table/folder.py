@@ -15,8 +15,15 @@ import pyarrow as pa
 
 from vintage.base.console import InputError, one_line
 from vintage.table.batches import gathered
-from vintage.table.cells import FILES, as_numbers, is_text, with_nulls
-from vintage.table.formats import BATCH_ROWS, FORMATS, Columnar, Format, plain_table
+from vintage.table.cells import FILES, is_text
+from vintage.table.formats import (
+    BATCH_ROWS,
+    FORMATS,
+    PLAIN_TYPES,
+    Columnar,
+    Format,
+    plain_table,
+)
 
 ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", *FORMATS)
 ZONED = pa.timestamp("us", "UTC")
@@ -42,6 +49,12 @@ def files_of(table: Path) -> list[Path]:
     for path in found:
         if path.is_dir():
             raise InputError(f"{path}: is a link to a folder, which DVC does not follow; move it")
+        if not path.exists():
+            raise InputError(f"{path}: is a link to nothing; remove it")
+        if path.suffix == ".dvc":
+            raise InputError(
+                f"{path}: tracks a single file; `dvc remove` it, and `dvc add` the folder {table}"
+            )
         if not path.name.lower().endswith(ENDS):
             raise InputError(
                 f"{path}: is not {', '.join(ENDS)}, and the files in {table} are to be one table; "
@@ -62,40 +75,41 @@ def no_such_table(path: Path) -> InputError:
 class Folder(Format):
     """Its files are opened one at a time: all of them at first, to compare their columns.
 
-    Columns are found by name, and come in the order of the first file. Beside CSV, files whose
-    columns have types are read as if their cells were written as CSV.
+    Columns are found by name, and come in the order of the first file. All files are CSV, or all
+    have columns with types: the same time or number is not spelled alike in both.
     """
 
-    def __init__(
-        self, path: Path, opened: Callable[[Path], Opened], missing: Collection[str]
-    ) -> None:
+    total: int
+
+    def __init__(self, path: Path, opened: Callable[[Path], Opened]) -> None:
         """Compare the columns of all files.
 
         Args:
             opened: opens one of them.
-            missing: texts that mean a missing number, besides a blank cell.
 
         Raises:
             InputError: as `files_of`; a file cannot be opened, or its columns do not go with those
                 of the files before it.
         """
-        self.path, self.opened, self.missing = path, opened, missing
+        self.path, self.opened = path, opened
         self.files = files_of(path)
-        self.csv = [file for file in self.files if file.suffix.lower() not in FORMATS]
-        self.unit = "B" if self.csv else "rows"
+        self.is_csv = _is_csv(self.files[0])
+        self.unit = "B" if self.is_csv else "rows"
         self.total = 0
         self.kinds: dict[str, pa.DataType] = {}  # of the columns that have one
         self.schema: pa.Schema | None = None
         for file in self.files:
+            if _is_csv(file) != self.is_csv:
+                raise InputError(
+                    f"{file}: is {_form(file)}, and {self.files[0]} is {_form(self.files[0])}; "
+                    "write all files of a folder alike"
+                )
             with opened(file) as member:
                 self._compare(file, member)
-                size = file.stat().st_size if self.csv else member.total
-                self.total = None if self.total is None or size is None else self.total + size
+                self.total += file.stat().st_size if self.is_csv else member.total or 0
 
     def numeric_names(self) -> list[str]:
-        if not self.csv:
-            return []
-        with self.opened(self.csv[0]) as member:
+        with self.opened(self.files[0]) as member:
             return member.numeric_names()
 
     def batches(
@@ -112,10 +126,9 @@ class Folder(Format):
             with self.opened(file) as member:
                 for batch in member.batches(names, numeric):
                     first += batch.num_rows
-                    self.n_read += 0 if self.csv else batch.num_rows
-                    is_typed = isinstance(member, Columnar)
-                    yield from self._alike(file, batch, numeric) if is_typed else [batch]
-            self.n_read += file.stat().st_size if self.csv else 0
+                    self.n_read += 0 if self.is_csv else batch.num_rows
+                    yield batch if self.is_csv else self._alike(file, batch)
+            self.n_read += file.stat().st_size if self.is_csv else 0
 
     def _compare(self, file: Path, member: Format) -> None:
         if file == self.files[0]:
@@ -132,52 +145,49 @@ class Folder(Format):
         for field in plain_table(file, member.schema.empty_table()).schema:
             has_zone = getattr(member.schema.field(field.name).type, "tz", None)
             kind = ZONED if has_zone else field.type
-            before = self.kinds.setdefault(field.name, pa.string() if self.csv else kind)
+            before = self.kinds.setdefault(field.name, kind)
             if kind != before:
                 self.kinds[field.name] = self._common(file, field.name, kind, before)
 
     def _common(self, file: Path, name: str, kind: pa.DataType, before: pa.DataType) -> pa.DataType:
         """A type that holds what both hold."""
+        kinds = (before, kind)
+        rounds = any(map(pa.types.is_floating, kinds)) and any(map(pa.types.is_decimal, kinds))
         with contextlib.suppress(pa.ArrowException):
-            if self.csv:
-                return pa.nulls(0, kind).cast(before).type
-            schemas = [pa.schema([(name, each)]) for each in (before, kind)]
-            return pa.unify_schemas(schemas, promote_options="permissive").field(name).type
-        others = "the CSV files beside it cannot" if self.csv else f"files before it hold {before}"
+            schemas = [pa.schema([(name, each)]) for each in kinds if not rounds]
+            common = pa.unify_schemas(schemas, promote_options="permissive").field(name).type
+            return PLAIN_TYPES.get(common, common)
         raise InputError(
-            f"{file}: column {name[:60]!r} holds {kind}, and {others}; write all files alike"
+            f"{file}: column {name[:60]!r} holds {kind}, and files before it hold {before}; write "
+            "all files alike"
         )
 
-    def _alike(
-        self, file: Path, batch: pa.RecordBatch, numeric: Collection[str]
-    ) -> list[pa.RecordBatch]:
+    def _alike(self, file: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch with the types that its columns have in all files."""
-        cells = {name: self._cast(file, name, batch[name]) for name in batch.schema.names}
-        if not self.csv:
-            return pa.table(cells).to_batches()
-        numbers = {name: self._numbers(cells[name]) for name in cells if name in numeric}
-        if any(column is None for column in numbers.values()):
-            numbers = {}
-        texts = {name: column.cast(pa.binary()) for name, column in cells.items()}
-        return pa.table(texts | numbers).to_batches()
+        return pa.record_batch(
+            {name: self._cast(file, name, batch[name]) for name in batch.schema.names}
+        )
 
-    def _cast(self, file: Path, name: str, cells: pa.Array) -> pa.ChunkedArray:
-        column, kind = pa.chunked_array([cells]), self.kinds[name]
+    def _cast(self, file: Path, name: str, cells: pa.Array) -> pa.Array:
+        kind = self.kinds[name]
         kind = pa.timestamp("us") if kind == ZONED else kind
-        if column.type == kind or (is_text(kind) and pa.types.is_binary(column.type)):
-            return column  # binary, if it is not UTF-8, of which the reader tells
+        if cells.type == kind or (is_text(kind) and pa.types.is_binary(cells.type)):
+            return cells  # binary, if it is not UTF-8, of which the reader tells
         try:
-            return column.cast(kind)
+            return cells.cast(kind)
         except pa.ArrowException as error:
             reason = one_line(str(error))[:200]
             raise InputError(
                 f"{file}: column {name[:60]!r} does not fit {kind}, the type of all files: {reason}"
             ) from None
 
-    def _numbers(self, column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        """Text as float64, as CSV is read; None if a cell is not a number."""
-        text = with_nulls(column, self.missing)
-        return None if pa.types.is_binary(text.type) else as_numbers(text)
+
+def _is_csv(file: Path) -> bool:
+    return file.suffix.lower() not in FORMATS
+
+
+def _form(file: Path) -> str:
+    return "CSV" if _is_csv(file) else "Parquet or Arrow"
 
 
 def _refuse(error: OSError) -> None:

@@ -51,7 +51,7 @@ def open_table(
             table: Format
             if path.is_dir():
                 opened = partial(open_table, delimiter=delimiter, missing=missing)
-                table = Folder(path, opened, missing)
+                table = Folder(path, opened)
             else:
                 check_regular(path)
                 columnar = FORMATS.get(path.suffix.lower())
