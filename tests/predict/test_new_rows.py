@@ -152,7 +152,7 @@ def a_folder_of_files(frame: pd.DataFrame, folder: Path) -> Asked:
     typed = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
     (folder / "new/more").mkdir(parents=True)
     typed[:100].to_parquet(folder / "new/a.parquet", index=False)
-    frame[100:101].to_csv(folder / "new/b.csv", index=False)
+    typed[100:101].to_parquet(folder / "new/b.pq", index=False)
     typed[101:][reversed(frame.columns)].to_feather(folder / "new/more/c.arrow")
     return Asked([str(folder / "new")], list(frame.index))
 
