@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from benchmarks.numeric import numeric_schema, plain_network
+from tests.conftest import WINE
 from vintage.base.recipe import Recipe
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
@@ -61,7 +62,7 @@ def main() -> None:
 
 def wine() -> tuple[Tensor, Tensor, list[int]]:
     """The train rows: features float32 `[n, 11]`, labels int64 `[n]`, places in the table."""
-    table = pd.read_csv("data/wine.csv")
+    table = pd.read_csv(WINE)
     features, labels = table.drop(columns="quality"), table["quality"].astype("category").cat.codes
     features, _, labels, _ = train_test_split(features, labels, test_size=0.2, random_state=42)
     rows = sorted(features.index.tolist())

@@ -51,6 +51,7 @@ GIT_USER = {
 
 
 HAS_RAY = find_spec("ray") is not None
+needs_docs = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="docs/ was removed")
 on_a_cluster = pytest.mark.skipif(not HAS_RAY, reason="bash .ci/ray installs Ray")
 NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}
 

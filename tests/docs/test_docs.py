@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.plain_recipe import PLAIN
-from tests.conftest import PARAMS, ROOT, Project
+from tests.conftest import PARAMS, ROOT, Project, needs_docs
 from tests.docs.pages import (
     agrees,
     blocks_of,
@@ -27,7 +27,7 @@ from tests.docs.pages import (
 from vintage.base.params import allowed_values
 
 # a user may have taken docs/ away, and put a page of their own in README's place
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="docs/ was removed")
+pytestmark = needs_docs
 
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages(ROOT)}
 README = TEXTS["README.md"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, Project, needs_docs
 from tests.report.test_page import LOSS, TIE, WIN, compared, evaluation_of
 from vintage.explain.explanation import Drift, Explanation
 from vintage.report.blocks import Check
@@ -88,6 +88,7 @@ def test_it_says_what_is_so(code: str, changes: dict[str, Any], outcome: str, sa
     assert re.fullmatch(r"[^.].*\.", check.sentence)
 
 
+@needs_docs
 def test_each_has_a_section_of_its_own_in_the_docs() -> None:
     path, _, _ = found()[0].page.partition("#")
     titles = re.findall(r"^## (\w+)$", (ROOT / path).read_text(encoding="utf-8"), re.M)

@@ -6,7 +6,7 @@ import pty
 import re
 import subprocess
 
-from tests.conftest import INPUTS, ROOT, environment
+from tests.conftest import INPUTS, ROOT, environment, needs_docs
 
 TO_SHOW = b"\t\x01echo '\x05'\r"  # Tab, then put what stands there into quotes behind `echo`
 PROMPT = {"PROMPT_COMMAND": "printf ready", "PS1": "> "}  # which Ctrl-A shows in part only
@@ -18,6 +18,7 @@ TYPED = {
 }
 
 
+@needs_docs
 def test_tab_completes_commands_options_choices_and_files() -> None:
     page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^\$ (eval .*shtab.*)$", page, re.M)
