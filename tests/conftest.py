@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import settings
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -38,9 +37,6 @@ BIN = Path(sys.executable).parent
 
 # set here, so that the processes that share out the tests draw the same cases
 os.environ.setdefault("FUZZ_SEED", str(secrets.randbits(32)))
-
-settings.register_profile("vintage", deadline=None)  # a busy machine is no failure
-settings.load_profile("vintage")
 
 GIT_USER = {
     "GIT_AUTHOR_NAME": "test",

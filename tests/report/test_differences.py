@@ -135,7 +135,7 @@ def test_interval_of_log_loss_is_like_scipys_bootstrap() -> None:
     assert found.high - found.low > 0.9 * 1.96 / 2.576 * (reference.high - reference.low)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.8, 0.9, 0.95, 0.99]), st.floats(0, 1.5))
 def test_interval_and_verdict_never_contradict_each_other(
     seed: int, confidence: float, noise: float

@@ -146,7 +146,7 @@ CELLS = {
 }
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(st.sampled_from(sorted(CELLS)), min_size=1, max_size=4),
