@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Run
+from vintage.base import tensors
 from vintage.base.console import InputError
 from vintage.network.checkpoint import read_checkpoint
 from vintage.predict.scored import score_lines
@@ -94,6 +95,24 @@ def test_rows_that_the_model_knows_are_no_evidence(model: Path) -> None:
     assert lines[2:] == scored(model, new)[2:]
     with pytest.raises(InputError, match=r"no labelled row is new: 60 with a twin in the model's"):
         scored(model, OWN[:60])
+
+
+def test_beside_a_large_table_every_twin_is_known_and_a_sample_is_scored(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(
+        "\n".join([HEADER, *OWN]) + "\n", *STAGES, **{"train.epochs": 30, "split.val_size": 0.1}
+    )
+    of_all = scored(folder, [*rows_of(300, seed=2), *OWN])
+    monkeypatch.setattr(tensors, "LARGE", 250)
+    monkeypatch.setattr(tensors, "SAMPLED_ROWS", 60)
+    of_sample = scored(folder, [*rows_of(300, seed=2), *OWN])
+    assert "of 100 test rows, " in capsys.readouterr().out
+    assert of_sample[0] == of_all[0]
+    assert "500 with a twin" in " ".join(of_sample)
+    columns = [re.split(r"  +", verdict(lines, "accuracy")) for lines in (of_all, of_sample)]
+    assert columns[0][3:5] == columns[1][3:5]  # of the new rows
+    assert columns[0][1:3] != columns[1][1:3]  # of the test rows
 
 
 def test_rows_without_a_class_or_of_an_unknown_one_are_counted(model: Path) -> None:

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.conftest import Run
+from vintage.base import tensors
 from vintage.base.files import read_json
+from vintage.base.tensors import Feature
+from vintage.scores.baselines import predict_baseline
 from vintage.scores.evaluation import Baselines
 
 
@@ -43,3 +46,28 @@ def test_an_svc_whose_last_digits_do_not_settle_is_left_out(
     assert list(models) == [
         "hist_gradient_boosting", "logistic_regression", "majority_class", "random_forest",
     ]  # fmt: skip
+
+
+def test_a_class_with_a_single_train_row_stops_no_model() -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(12_000, 2)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    labels[7] = 2
+    columns = [Feature(name=name, kind="numeric") for name in "ab"]
+    test = features[:100]
+    found = predict_baseline("hist_gradient_boosting", columns, features, labels, test, 3)
+    assert (found.argmax(axis=1)[8:] == labels[8:100]).all()
+
+
+def test_a_sample_of_one_class_is_said_and_stops_no_stage(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tensors, "LARGE", 20)
+    monkeypatch.setattr(tensors, "SAMPLED_ROWS", 20)
+    table = "a,kind\n" + "".join(f"{n},{'x' if n % 200 else 'rare'}\n" for n in range(600))
+    settings = {"split.by": "hash", "split.val_size": 0.1, "train.epochs": 1}
+    stages = ("split", "train", "evaluate", "baseline", "explain")
+    folder = run(table, *stages, **settings)
+    assert "all of one class, so no other model is fitted" in capsys.readouterr().out
+    assert list(read_json(folder / "metrics/baseline.json", Baselines).models) == ["majority_class"]
+    run(table, "report", **settings)

@@ -1,6 +1,7 @@
 """`vintage score`: how good a model is on labelled rows that came later, and what has changed."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +13,10 @@ from vintage.base.tensors import (
     Examples,
     Features,
     Integers,
+    PartFile,
     Schema,
     digest_of,
-    read_examples,
+    read_parts,
     read_schema,
 )
 from vintage.network.checkpoint import Checkpoint
@@ -28,7 +30,7 @@ from vintage.scores.metrics import METRICS
 from vintage.scores.rows import Sample
 from vintage.table.batches import gathered
 from vintage.table.cells import is_missing, typed, value_name, with_nulls
-from vintage.table.identity import equal_rows
+from vintage.table.identity import equal_rows, row_hashes
 from vintage.table.kinds import kind_of
 from vintage.table.read import column_hint, open_table
 from vintage.table.target import PARTS
@@ -62,9 +64,9 @@ def score_lines(
         InputError: the table cannot be read, has no target, or no row that is new.
     """
     schema = network.schema
-    own = _own_rows(network)
+    files = _own_files(network)
     labelled = _read(network, source, delimiter)
-    new = _without_known(labelled, own)
+    new = _without_known(labelled, files)
     if not len(new.labels):
         raise InputError(f"{source}: no labelled row is new: {_left_out(new.left_out)}")
     predicted = network.predict_proba(new.features).mean(axis=0)
@@ -73,11 +75,12 @@ def score_lines(
     left_out = f" (left out: {_left_out(new.left_out)})" if any(new.left_out.values()) else ""
     yield from wrapped(f"{one_line(source)}: {len(new.labels)} new labelled rows{left_out}")
     yield ""
-    if own is None:
+    if not files:
         header = ("", "new", "interval")
         yield from aligned(header, [score_cells(scores, name) for name in METRICS])
         yield from ("", *wrapped(f"{TENSORS} is not of this model, so nothing is compared"))
         return
+    own, _ = read_parts(TENSORS, schema)
     test = own["test"]
     tested = network.predict_proba(test.features).mean(axis=0)
     test_sample = Sample.of(test.labels, tested, test.groups)
@@ -145,14 +148,14 @@ def _corrected(p_values: Mapping[str, float], confidence: float) -> dict[str, fl
     return dict(zip(p_values, found, strict=True))
 
 
-def _own_rows(network: Checkpoint) -> dict[str, Examples] | None:
-    """The rows of the table that the model was made of; None if they are not here."""
+def _own_files(network: Checkpoint) -> list[PartFile]:
+    """The rows of the table that the model was made of; empty if they are not here."""
     path = TENSORS / "schema.json"
     if not path.exists() or read_schema(path) != network.schema:
-        return None
-    own = {name: read_examples(TENSORS / f"{name}.safetensors", network.schema) for name in PARTS}
-    learned = network.manifest.learned_rows
-    return own if learned == digest_of(own["train"], own["val"]) else None
+        return []
+    files = [PartFile(TENSORS / f"{name}.safetensors", network.schema) for name in PARTS]
+    learned = [file for file in files if file.path.stem != "test"]
+    return files if network.manifest.learned_rows == digest_of(*learned) else []
 
 
 def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
@@ -186,13 +189,14 @@ def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
     return Labelled(np.concatenate(features)[is_labelled][is_known], labels[is_known], left_out)
 
 
-def _without_known(new: Labelled, own: dict[str, Examples] | None) -> Labelled:
+def _without_known(new: Labelled, files: Sequence[PartFile]) -> Labelled:
     """Without the rows whose features a row of the model's own table has."""
-    if own is None:
+    if not files:
         return new
-    before = np.concatenate([part.features for part in own.values()])
-    numbers = equal_rows(np.concatenate([before, new.features]).T)
-    is_new = ~np.isin(numbers[len(before) :], numbers[: len(before)])
+    hashes = row_hashes(new.features.T)
+    is_new = np.ones(len(hashes), dtype=np.bool_)
+    for block in itertools.chain.from_iterable(file.blocks() for file in files):
+        is_new &= ~np.isin(hashes, row_hashes(block.features.T))
     left_out = new.left_out | {"with a twin in the model's own table": int((~is_new).sum())}
     return Labelled(new.features[is_new], new.labels[is_new], left_out)
 

@@ -50,6 +50,15 @@ class _AffordableSVC(SVC):  # type: ignore[misc]
         return self
 
 
+class _HistGradientBoosting(HistGradientBoostingClassifier):  # type: ignore[misc]
+    def fit(self, X: Floats, y: Labels) -> "_HistGradientBoosting":  # noqa: N803
+        """Without early stopping if a class has a single row: it validates by rows of each."""
+        if np.unique(y, return_counts=True)[1].min() < 2:
+            self.set_params(early_stopping=False)
+        super().fit(X, y)
+        return self
+
+
 BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "majority_class": lambda *_: DummyClassifier(strategy="prior"),
     "logistic_regression": lambda features, n_classes: make_pipeline(
@@ -65,7 +74,7 @@ BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "random_forest": lambda features, _: make_pipeline(
         _dense(features), RandomForestClassifier(n_estimators=500, random_state=SEED)
     ),
-    "hist_gradient_boosting": lambda features, _: HistGradientBoostingClassifier(
+    "hist_gradient_boosting": lambda features, _: _HistGradientBoosting(
         random_state=SEED,
         categorical_features=[
             feature.categories is not None and feature.unknown_code < MAX_BINS
