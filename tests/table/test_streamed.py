@@ -339,7 +339,10 @@ def test_a_format_tells_early_how_many_rows_there_are(
 def test_the_stage_prints_what_it_prints_in_memory(fresh: Project) -> None:
     """But for the last line."""
     fresh.set_params(**{"split.by": "hash", "split.val_size": 0.1})
+    (killed := fresh.root / "data/scratch").mkdir()
+    (killed / "0.bin").write_bytes(b"left by a split that was killed")
     in_memory = fresh.stage("split", check=True).stdout.splitlines()
+    assert not killed.exists()
     expected = fresh.outputs()
     fresh.set_params(**{"compute.streaming": True})
     in_parts = fresh.stage("split", check=True).stdout.splitlines()

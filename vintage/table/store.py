@@ -1,5 +1,6 @@
 """Split a table into tensor files, in memory or in parts: the bytes are the same."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ def store_split(
     Raises:
         InputError: the table or the parameters make no split.
     """
+    shutil.rmtree(scratch, ignore_errors=True)  # which a killed split has left
     if is_in_parts(data, split, streaming):
         schema, lines = split_in_parts(data, split, folder, scratch)
         write_schema(folder / "schema.json", schema)

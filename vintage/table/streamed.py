@@ -8,6 +8,7 @@ rows that are equal in 32 bits alone, but not with that of rows.
 """
 
 import contextlib
+import errno
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -231,7 +232,7 @@ class Examined:
 
     Attributes:
         unknown, missing: counts of cells, by part and column, and by column.
-        sample: some train and test rows, evenly spaced: their part, label, place, cells and
+        sampled: some train and test rows, evenly spaced: their part, label, place, cells and
             features.
     """
 
@@ -328,11 +329,16 @@ def split_in_parts(
 
     Raises:
         InputError: as `load_dataset` and `share_out`, or it needs all rows in memory.
+        OSError: the disk is full.
     """
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         return _split(Source.of(data, params), tensors, Scratch(folder))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            advice = "docs/large_tables.md says how much a split in parts takes"
+            raise OSError(error.errno, f"no space left on the disk; {advice}", folder) from None
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
