@@ -2,25 +2,30 @@
 
     python -m benchmarks.workers                    ten minutes on two busy cores
     python -m benchmarks.workers --workers 4
+    python -m benchmarks.workers --ray              workers on two nodes of Ray beside them
 
-Each worker has one thread. An epoch of either takes its turn in each round; the fastest counts.
+Each worker has one thread. An epoch of each takes its turn in each round; the fastest counts.
 Beside it stands the time that the busiest worker was on a processor, which other programs change
-less: the ratio of the two is what the workers could reach at most if nothing made them wait.
+less: the ratio of the two is what the workers could reach at most if nothing made them wait. The
+nodes of Ray are both on this machine; see `.ci/ray` for an environment that has it.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from benchmarks.numeric import numeric_schema, plain_network
 from vintage.base.console import say
 from vintage.base.numerics import Numerics
+from vintage.base.params import ComputeParams
 from vintage.base.recipe import Recipe
 from vintage.network import workers
 from vintage.network.arithmetic import ARITHMETIC
@@ -28,9 +33,20 @@ from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
 from vintage.training.rows import Part
 
+CASE = "BENCHMARKS_WORKERS_CASE"  # what a launched process is to train
+LAUNCH = """
+import sys
+from vintage.base.params import ComputeParams
+from vintage.training.launch import launch
+
+launch(ComputeParams.model_validate_json(sys.argv[1]), "benchmarks.workers")
+"""
 ROUNDS = 3
 N_FEATURES = 28
 SMOOTH = {"activation": "silu", "n_bins": 8, "normalize": "piecewise", "hidden": [256, 256]}
+
+
+Launcher = Literal["torchrun", "ray"]
 
 
 class Case(NamedTuple):
@@ -59,37 +75,60 @@ class Seconds(NamedTuple):
 
 
 def main() -> None:
+    if CASE in os.environ:
+        with workers.joined():
+            print_seconds(CASES[os.environ[CASE]])
+        return
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workers", type=int, default=2, metavar="N")
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--ray", action="store_true")
     arguments = parser.parse_args()
-    if arguments.case:
-        with workers.joined():
-            print_seconds(CASES[arguments.case])
-        return
     n = arguments.workers
-    say(f"| an epoch, one thread a worker | 1 worker, rows/s | {n} / 1 | on the processor |")
-    say("|---|---|---|---|")
-    for name, case in CASES.items():
-        rounds = [(run(name, 1), run(name, n)) for _ in range(ROUNDS)]
-        one, several = (
-            Seconds(*map(min, zip(*seconds, strict=True))) for seconds in zip(*rounds, strict=True)
-        )
-        cells = f"{case.n_rows / one.wall:,.0f} | {one.wall / several.wall:.2f}"
-        say(f"| {name} | {cells} | {one.processor / several.processor:.2f} |")
+    settings: list[tuple[int, Launcher]] = [(1, "torchrun"), (n, "torchrun")]
+    if arguments.ray:
+        settings.append((n, "ray"))
+    header = ["an epoch, one thread a worker", "1 worker, rows/s", f"{n} / 1", "on the processor"]
+    header += [f"{n} on Ray / {n}"] if arguments.ray else []
+    say(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    with two_nodes() if arguments.ray else contextlib.nullcontext():
+        for name, case in CASES.items():
+            rounds = [[run(name, *setting) for setting in settings] for _ in range(ROUNDS)]
+            one, several, *on_ray = (
+                Seconds(*map(min, zip(*seconds, strict=True)))
+                for seconds in zip(*rounds, strict=True)
+            )
+            cells = [f"{case.n_rows / one.wall:,.0f}", f"{one.wall / several.wall:.2f}"]
+            cells += [f"{one.processor / several.processor:.2f}"]
+            cells += [f"{several.wall / each.wall:.2f}" for each in on_ray]
+            say(f"| {name} | {' | '.join(cells)} |")
 
 
-def run(case: str, n_workers: int) -> Seconds:
-    """Train by so many workers of `torchrun`."""
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(n_workers)]
+@contextlib.contextmanager
+def two_nodes() -> Iterator[None]:
+    """A Ray cluster on this machine, which RAY_ADDRESS names."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    cluster.add_node(num_cpus=2)
+    os.environ["RAY_ADDRESS"] = cluster.address
+    try:
+        yield
+    finally:
+        cluster.shutdown()
+
+
+def run(case: str, n_workers: int, launcher: Launcher) -> Seconds:
+    """Train by so many workers, in processes of their own."""
+    compute = ComputeParams(workers=n_workers, launcher=launcher, streaming="auto")
+    given = compute.model_dump_json()
     done = subprocess.run(
-        [sys.executable, "-m", *launcher, "-m", "benchmarks.workers", "--case", case],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-c", LAUNCH, given],
+        env=os.environ | {"OMP_NUM_THREADS": "1", CASE: case},
         capture_output=True,
         text=True,
         check=True,
     )
-    return Seconds(*json.loads(done.stdout))
+    return Seconds(*json.loads(done.stdout.splitlines()[-1]))
 
 
 def print_seconds(case: Case) -> None:

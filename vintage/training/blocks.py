@@ -99,16 +99,21 @@ class Batches:
         starts = torch.arange(0, file.n_rows, BLOCK_ROWS)
         order = torch.randperm(len(starts), generator=self.generator)
         at_once = max(1, NUMBERS_AT_ONCE // (BLOCK_ROWS * file.n_features))
-        left = torch.empty(0, file.n_features), torch.empty(0, dtype=torch.int64)
+        features = torch.empty(at_once * BLOCK_ROWS + self.size, file.n_features)
+        labels = torch.empty(len(features), dtype=torch.int64)
+        n_rows = 0
         for some in starts[order].split(at_once):
-            read = [left, *(self.blocks.read(start) for start in some.tolist())]
-            features, labels = (torch.cat(tensors) for tensors in zip(*read, strict=True))
-            rows = torch.randperm(len(labels), generator=self.generator)
-            *whole, last = rows.split(self.size)
+            for start in some.tolist():
+                read = self.blocks.read(start)
+                rows = slice(n_rows, n_rows + len(read[1]))
+                features[rows], labels[rows] = read
+                n_rows = rows.stop
+            *whole, last = torch.randperm(n_rows, generator=self.generator).split(self.size)
             for places in whole:
                 yield self.blocks.part(features[places], labels[places])
-            left = features[last], labels[last]
-        yield self.blocks.part(*left)
+            n_rows = len(last)
+            features[:n_rows], labels[:n_rows] = features[last], labels[last]
+        yield self.blocks.part(features[:n_rows], labels[:n_rows])
 
 
 def _tensors(rows: Examples) -> tuple[Tensor, Tensor]:
