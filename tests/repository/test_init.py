@@ -68,6 +68,21 @@ def test_the_proposals_have_reasons(fresh: Project) -> None:
     fresh.stage("split", check=True)
 
 
+def test_of_a_large_table_the_first_rows_are_read_and_it_is_split_in_parts(fresh: Project) -> None:
+    write_visits(fresh)
+    with (fresh.root / "data/visits.csv").open("a", encoding="utf-8") as file:
+        file.write("241,7,2024-12-20,more,high,unknown\n")  # further down: another kind and class
+    fresh.edit("vintage/table/streamed.py", "LARGE_BYTES = 1 << 31", "LARGE_BYTES = 4_000")
+    fresh.edit("vintage/table/csv_rules.py", "BLOCK_BYTES = 1 << 20", "BLOCK_BYTES = 4_000")
+    fresh.edit("vintage/repository/propose.py", "CELLS = 5_000_000", "CELLS = 600")
+    shown = fresh.run(*INIT, "data/visits.csv", "--yes", "--no-run").stdout
+    assert "is large, so it is split in parts, by a hash of each row" in shown
+    assert "is ill (the last column that holds classes; 2 classes)" in shown
+    assert "time of each row" not in shown
+    split = load_params(fresh.root / "params.yaml").split
+    assert (split.by, split.order_by, split.group_by) == ("hash", "none", "patient")
+
+
 def test_an_answer_is_taken_instead_of_a_proposal(fresh: Project) -> None:
     write_visits(fresh)
     done = answered(fresh, "data/visits.csv", "ill\nis ill\nnone\nnone\npatient\n")

@@ -20,6 +20,7 @@ from vintage.repository.propose import (
     propose_time,
 )
 from vintage.table.folder import no_such_table
+from vintage.table.streamed import is_large
 
 NONE = "none"
 # what said something of the table before
@@ -43,8 +44,15 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
     data = load_params(root / PARAMS_PATH).data
     text = (root / PARAMS_PATH).read_text(encoding="utf-8")
     path = _inside(root, table)
+    in_parts = is_large(Path(path))
     with waiting("reading the table"):
-        columns = columns_of(data.model_copy(update={"path": path, "delimiter": "auto"}))
+        columns = columns_of(Path(path), data.missing, in_parts)
+    if in_parts:
+        n_rows = max((len(column.cells) for column in columns.values()), default=0)
+        say(
+            f"{one_line(path)}: is large, so it is split in parts, by a hash of each row; what is "
+            f"proposed rests on its first {n_rows} rows"
+        )
     ask = _take if takes_proposals else _ask
     (target,) = ask("Which column is to be predicted?", propose_target(columns), columns, 1)
     proposal = propose_ignored(columns, target)
@@ -56,9 +64,12 @@ def init(root: Path, table: Path, takes_proposals: bool) -> None:
         ("data", "ignore"): list(ignored),
         ("data", "delimiter"): "auto",
     }
-    question = "Which column holds the time of each row? The latest rows become the test rows."
-    for name in ask(question, propose_time(columns, features), columns, 1, may_be_none=True):
-        answers["split", "order_by"] = name
+    if in_parts:  # its rows cannot be sorted
+        answers["split", "by"] = "hash"
+    else:
+        question = "Which column holds the time of each row? The latest rows become the test rows."
+        for name in ask(question, propose_time(columns, features), columns, 1, may_be_none=True):
+            answers["split", "order_by"] = name
     if answers["split", "order_by"] == NONE:
         question = "Which column names the group that a row belongs to, such as its patient?"
         for name in ask(question, propose_groups(columns, features), columns, 1, may_be_none=True):

@@ -4,7 +4,7 @@ Each proposal has its reason, so that a person can judge it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.base.console import InputError
-from vintage.base.params import DataParams
 from vintage.table.cells import (
     Place,
     as_days,
@@ -26,7 +25,7 @@ from vintage.table.cells import (
     with_nulls,
 )
 from vintage.table.kinds import FREE_TEXT_SHARE, MIN_CATEGORIES
-from vintage.table.read import read_table
+from vintage.table.read import first_rows, read_table
 from vintage.table.target import encode_target
 
 # as data sets for teaching and competitions name theirs
@@ -41,6 +40,7 @@ OWNER = re.compile(
     r"|group|session|site|store|device|machine|author)"
 )
 TIME = re.compile(r"(?i)(date|time|stamp|created|updated|_at$|^at$|when)")
+PROPOSAL_CELLS = 5_000_000
 ROWS_OF_A_CLASS = 5  # on the average, or a column holds no classes
 
 
@@ -80,18 +80,24 @@ class Column:
         return as_days(self.cells) if is_candidate and self.n_values else None
 
 
-def columns_of(data: DataParams) -> dict[str, Column]:
-    """Read the table at `data.path`.
+def columns_of(path: Path, missing: Sequence[str], is_large: bool) -> dict[str, Column]:
+    """Read a table, or of a large one the first rows, of about `PROPOSAL_CELLS` cells.
+
+    Args:
+        missing: texts that mean a missing cell, besides a blank one.
 
     Raises:
         InputError: whatever is wrong with it.
     """
-    table = read_table(Path(data.path), data.delimiter, missing=data.missing)
+    if is_large:
+        table = first_rows(path, missing, PROPOSAL_CELLS)
+    else:
+        table = read_table(path, missing=missing)
     columns = {}
     for name in table.column_names:
         cells = table[name]
         if not (pa.types.is_nested(cells.type) or isinstance(cells.type, pa.BaseExtensionType)):
-            cells = typed(with_nulls(cells, data.missing))
+            cells = typed(with_nulls(cells, missing))
             is_null = pa.types.is_null(cells.type)
             n_values = 0 if is_null else pc.count_distinct(cells, mode="only_valid").as_py()
             columns[name] = Column(name, cells, n_values)

@@ -95,6 +95,25 @@ def read_table(
     return pa.concat_tables(batches, promote_options="permissive")
 
 
+def first_rows(path: Path, missing: Collection[str], n_cells: int) -> pa.Table:
+    """The first rows of a table, about as many as have `n_cells`; of CSV, all columns are text.
+
+    Raises:
+        InputError: as `read_table`, as far as it is read.
+    """
+    batches: list[pa.Table] = []
+    n_rows = 0
+    with open_table(path, missing=missing) as table:
+        for batch in table.batches(table.names):
+            batches.append(pa.Table.from_batches([batch]))
+            n_rows += batch.num_rows
+            if n_rows * len(table.names) >= n_cells:
+                break
+    if n_rows == 0:
+        raise InputError(f"{path}: has a header but no rows")
+    return pa.concat_tables(batches, promote_options="permissive")
+
+
 def column_hint(names: Sequence[str], setting: str = "data.delimiter") -> str:
     """What to say of a table's columns to someone who named another.
 
