@@ -125,7 +125,6 @@ def test_a_sample_is_of_rows_by_their_ids(tmp_path: Path, monkeypatch: pytest.Mo
     schema, parts = written(tmp_path)
     path, rows = tmp_path / "train.safetensors", parts["train"]
     assert len(read_or_sample(path, schema).rows) == N_ROWS
-    monkeypatch.setattr(tensors, "LARGE", 1000)
     monkeypatch.setattr(tensors, "SAMPLED_ROWS", 100)
     sample = read_or_sample(path, schema)
     assert 60 < len(sample.rows) < 140

@@ -325,15 +325,18 @@ class _Extremes:
 
 
 def is_large(n_rows: int, schema: Schema) -> bool:
-    """Whether so many rows are more than a stage takes into memory; rows in folds never are."""
+    """Whether so many rows are more than a stage takes into memory; of a table in folds none are."""
     return n_rows * len(schema.features) > LARGE and not schema.rows.folds
 
 
 def read_or_sample(path: Path, schema: Schema) -> Examples:
-    """As `read_examples`; of a large part about `SAMPLED_ROWS`, see `PartFile.sample`."""
-    if not is_large(int(getattr(schema.rows, path.stem)), schema):
-        return read_examples(path, schema)
-    return PartFile(path, schema).sample(SAMPLED_ROWS)
+    """As `read_examples`; of a part with more than `SAMPLED_ROWS` about so many, see
+    `PartFile.sample`, unless the table is in folds."""
+    n_rows = int(getattr(schema.rows, path.stem))
+    has_many = n_rows > SAMPLED_ROWS and not schema.rows.folds
+    if has_many or is_large(n_rows, schema):
+        return PartFile(path, schema).sample(SAMPLED_ROWS)
+    return read_examples(path, schema)
 
 
 def read_parts(folder: Path, schema: Schema) -> tuple[dict[str, Examples], dict[str, int]]:
