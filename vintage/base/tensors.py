@@ -97,10 +97,13 @@ class Schema(Strict):
     missing_cells: dict[str, _Count] = Field(default={})
     rows: RowCounts
 
+    @property
+    def feature_names(self) -> list[str]:
+        return [feature.name for feature in self.features]
+
     @model_validator(mode="after")
     def _every_name_is_another(self) -> Self:
-        names = [feature.name for feature in self.features]
-        for kind, values in (("class", self.classes), ("feature", names)):
+        for kind, values in (("class", self.classes), ("feature", self.feature_names)):
             if len(set(values)) < len(values):
                 raise ValueError(f"a {kind} has the name of another one")
         return self
@@ -325,7 +328,7 @@ class _Extremes:
 
 
 def is_large(n_rows: int, schema: Schema) -> bool:
-    """Whether so many rows are more than a stage takes into memory; of a table in folds none are."""
+    """Whether so many rows are more than a stage takes into memory; in folds, none are."""
     return n_rows * len(schema.features) > LARGE and not schema.rows.folds
 
 

@@ -40,7 +40,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         with located(os.fspath(model)) as path:
             self._network = read_checkpoint(path)
         schema = self._network.schema
-        names = [feature.name for feature in schema.features]
+        names = schema.feature_names
         self.classes_: npt.NDArray[np.str_] = np.array(schema.classes)
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(names, dtype=object)
         self.n_features_in_ = len(names)

@@ -62,7 +62,7 @@ def export_onnx(path: Path, checkpoint: Checkpoint) -> None:
             "`pip install onnx`"
         ) from None
     schema = checkpoint.schema
-    graph = _Graph(onnx, [feature.name for feature in schema.features])
+    graph = _Graph(onnx, schema.feature_names)
     inputs = [graph.value(feature.name, _type(feature), "n", 1) for feature in schema.features]
     outputs = _outputs(graph, checkpoint)
     model = onnx.helper.make_model(

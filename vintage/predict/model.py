@@ -68,8 +68,7 @@ def check_columns(
     Raises:
         InputError: one that is needed is missing.
     """
-    needed = [feature.name for feature in schema.features]
-    needed += [] if id_column is None else [id_column]
+    needed = schema.feature_names + ([] if id_column is None else [id_column])
     if missing := [name for name in needed if name not in set(found)]:
         hint = column_hint(found, "--delimiter")
         raise InputError(f"{path}: has no {listed(missing)}, which is needed; {hint}")

@@ -70,7 +70,7 @@ def _predict_parts(
 ) -> Counter[str]:
     """Predict and write all rows; by column, how many cells hold an unknown category."""
     schema = network.schema
-    names = [feature.name for feature in schema.features]
+    names = schema.feature_names
     if id_column is not None and id_column not in names:
         names.append(id_column)
     numbers = {feature.name for feature in schema.features if not kind_of(feature).is_text}

@@ -160,7 +160,7 @@ def _own_files(network: Checkpoint) -> list[PartFile]:
 
 def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
     schema = network.schema
-    names = [feature.name for feature in schema.features]
+    names = schema.feature_names
     numbers = {feature.name for feature in schema.features if not kind_of(feature).is_text}
     with open_table(source, delimiter, schema.missing) as table:
         check_columns(table.path, table.names, schema)
