@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.conftest import Run
 from vintage.base import tensors
 from vintage.base.files import read_json
 from vintage.base.tensors import Feature
-from vintage.scores.baselines import predict_baseline
+from vintage.scores.baselines import BASELINES, SEED, predict_baseline
 from vintage.scores.evaluation import Baselines
 
 
@@ -57,6 +58,56 @@ def test_a_class_with_a_single_train_row_stops_no_model() -> None:
     test = features[:100]
     found = predict_baseline("hist_gradient_boosting", columns, features, labels, test, 3)
     assert (found.argmax(axis=1)[8:] == labels[8:100]).all()
+
+
+def test_a_column_with_hardly_any_numbers_stops_no_model() -> None:
+    """Early stopping may put all of them among the rows that it validates by."""
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(10_100, 2)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    features[:, 1] = np.nan
+    columns = [
+        Feature(name="a", kind="numeric"),
+        Feature(name="sparse", kind="numeric", missing=True),
+    ]
+    for place in range(0, 100, 5):
+        train = features.copy()
+        train[place, 1] = 1
+        test = features[:100]
+        found = predict_baseline("hist_gradient_boosting", columns, train, labels, test, 2)
+        assert (found.argmax(axis=1) == labels[:100]).mean() > 0.9
+
+
+def test_a_column_with_hardly_any_numbers_is_split_on_as_ever() -> None:
+    """That is never: it has fewer than a leaf has rows."""
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(400, 2)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    features[19:, 1] = np.nan
+    columns = [
+        Feature(name="a", kind="numeric"),
+        Feature(name="sparse", kind="numeric", missing=True),
+    ]
+    found = predict_baseline("hist_gradient_boosting", columns, features, labels, features, 2)
+    plain = HistGradientBoostingClassifier(random_state=SEED).fit(features, labels)
+    assert found == pytest.approx(plain.predict_proba(features), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "svc"])
+def test_a_column_without_numbers_in_the_sample_stops_no_model(name: str) -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(300, 2)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    features[:, 1] = np.nan
+    test = features[:100].copy()
+    test[7, 1] = 5
+    columns = [
+        Feature(name="a", kind="numeric"),
+        Feature(name="sparse", kind="numeric", missing=True),
+    ]
+    found = predict_baseline(name, columns, features, labels, test, 2)
+    assert np.isfinite(found).all()
 
 
 def test_a_sample_of_one_class_is_said_and_stops_no_stage(

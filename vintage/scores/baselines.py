@@ -29,6 +29,7 @@ MAX_SVC_WORK = 4_000_000_000  # rows by steps: under a minute; numbers in few co
 MAX_HESSIAN = 500  # rows of the matrix that Newton's method solves at each step
 KEPT_BITS = 20  # of a probability, about six digits: processors differ in the last of float64's 53
 MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
+BINNED_ROWS = 200_000  # of more rows, it takes as many to make the bins of
 
 
 class UnaffordableError(Exception):
@@ -52,10 +53,16 @@ class _AffordableSVC(SVC):  # type: ignore[misc]
 
 class _HistGradientBoosting(HistGradientBoostingClassifier):  # type: ignore[misc]
     def fit(self, X: Floats, y: Labels) -> "_HistGradientBoosting":  # noqa: N803
-        """Without early stopping if a class has a single row: it validates by rows of each."""
+        """Without early stopping if a class has a single row: it validates by rows of each.
+
+        And without columns of fewer numbers than a leaf has rows: no split is made by these, and
+        none of the numbers may be among the rows that it makes bins of.
+        """
         if np.unique(y, return_counts=True)[1].min() < 2:
             self.set_params(early_stopping=False)
-        super().fit(X, y)
+        least = self.min_samples_leaf * max(1, len(X) / BINNED_ROWS)
+        is_sparse = np.isfinite(X).sum(axis=0) < least
+        super().fit(np.where(is_sparse, 0, X) if is_sparse.any() else X, y)
         return self
 
 
@@ -133,6 +140,9 @@ def _dense(features: Sequence[Feature]) -> Any:
     numeric = [index for index, feature in enumerate(features) if feature.categories is None]
     categorical = [index for index in range(len(features)) if index not in numeric]
     return make_column_transformer(
-        (SimpleImputer(strategy="median", add_indicator=True), numeric),
+        (
+            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+            numeric,
+        ),
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), categorical),
     )
