@@ -110,6 +110,30 @@ def test_a_column_without_numbers_in_the_sample_stops_no_model(name: str) -> Non
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**90])
+@pytest.mark.parametrize("name", ["logistic_regression", "random_forest", "hist_gradient_boosting"])
+def test_a_table_in_other_units_gets_the_same_predictions(name: str, unit: float) -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(400, 2)).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(np.int64)
+    train, test = features[:300], features[300:]
+    columns = [Feature(name=name, kind="numeric") for name in "ab"]
+    as_it_is, found = (
+        predict_baseline(name, columns, part, labels[:300], rows, 2)
+        for part, rows in ((train, test), (train * np.float32(unit), test * np.float32(unit)))
+    )
+    assert found == pytest.approx(as_it_is, rel=1e-5)
+
+
+def test_a_forest_takes_test_rows_far_beyond_the_train_rows() -> None:
+    features = np.linspace(1, 2, 100, dtype=np.float32)[:, None]
+    labels = (features[:, 0] > 1.5).astype(np.int64)
+    columns = [Feature(name="a", kind="numeric")]
+    test = np.array([[3e38], [-3e38]], dtype=np.float32)
+    found = predict_baseline("random_forest", columns, features, labels, test, 2)
+    assert found.argmax(axis=1).tolist() == [1, 0]
+
+
 def test_a_sample_of_one_class_is_said_and_stops_no_stage(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -29,6 +30,7 @@ MAX_SVC_WORK = 4_000_000_000  # rows by steps: under a minute; numbers in few co
 MAX_HESSIAN = 500  # rows of the matrix that Newton's method solves at each step
 KEPT_BITS = 20  # of a probability, about six digits: processors differ in the last of float64's 53
 MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
+MAGNIFIED = 100  # bits of the largest number that a forest is given; 32-bit numbers have up to 127
 BINNED_ROWS = 200_000  # of more rows, it takes as many to make the bins of
 
 
@@ -66,6 +68,22 @@ class _HistGradientBoosting(HistGradientBoostingClassifier):  # type: ignore[mis
         return self
 
 
+class _Magnifier(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Multiplies each column by a power of two that makes its largest number about 2 ** 100.
+
+    A forest takes numbers for equal that differ by less than 1e-7, such as all of 1e-9 meters.
+    """
+
+    def fit(self, X: Floats, y: object = None) -> "_Magnifier":  # noqa: ARG002, N803
+        self.exponents_ = MAGNIFIED - np.frexp(np.abs(X).max(axis=0))[1]
+        return self
+
+    def transform(self, X: Floats) -> Floats:  # noqa: N803
+        """Cut off, so that numbers beyond those of the train rows stay finite in 32 bits."""
+        largest = 2.0 ** (MAGNIFIED + 1)
+        return np.ldexp(X, self.exponents_).clip(-largest, largest)
+
+
 BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "majority_class": lambda *_: DummyClassifier(strategy="prior"),
     "logistic_regression": lambda features, n_classes: make_pipeline(
@@ -79,7 +97,9 @@ BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
         _AffordableSVC(C=2, probability=True, random_state=SEED, tol=1e-12),
     ),
     "random_forest": lambda features, _: make_pipeline(
-        _dense(features), RandomForestClassifier(n_estimators=500, random_state=SEED)
+        _dense(features),
+        _Magnifier(),
+        RandomForestClassifier(n_estimators=500, random_state=SEED),
     ),
     "hist_gradient_boosting": lambda features, _: _HistGradientBoosting(
         random_state=SEED,
