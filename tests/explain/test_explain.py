@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Run
-from vintage.base.tensors import Examples, Feature
+from vintage.base.tensors import Examples, Feature, read_examples, read_schema
 from vintage.explain.bounds import Mean
 from vintage.explain.cells import cell_text
 from vintage.explain.drift import drifted_columns
@@ -78,6 +78,19 @@ def test_a_few_rows_have_no_curve_and_no_slices(run: Run) -> None:
 
 def test_without_validation_rows_there_is_a_curve_all_the_same(run: Run) -> None:
     found = explained(run(table(300), *STAGES, **{"split.val_size": 0, "train.epochs": 2}))
+    assert found.curve is not None
+
+
+def test_a_column_whose_numbers_are_all_in_the_first_fold_stops_no_curve(run: Run) -> None:
+    """The fold that validates the networks of the curve, which learn from the others."""
+    tensors = run(table(300), "split") / "data/tensors"
+    train = read_examples(tensors / "train.safetensors", read_schema(tensors / "schema.json"))
+    assert train.folds is not None
+    cells = {0: "sparse", 1 + int(train.rows[train.folds == 0][0]): "1.5"}
+    lines = table(300).splitlines()
+    text = "".join(f"{line},{cells.get(n, '')}\n" for n, line in enumerate(lines))
+    found = explained(run(text, *STAGES))
+    assert found.columns == 4
     assert found.curve is not None
 
 

@@ -14,12 +14,12 @@ import torch
 
 from vintage.base.console import InputError
 from vintage.base.params import ModelParams, TrainParams
-from vintage.base.tensors import Examples, Schema
+from vintage.base.tensors import Examples, Features, Schema
 from vintage.explain.bounds import Mean, rounded
 from vintage.explain.explanation import Learned, LearningCurve
 from vintage.explain.sampling import grouped_order, whole_groups
 from vintage.network.checkpoint import Checkpoint
-from vintage.scores.rows import Floats, Labels, row_losses
+from vintage.scores.rows import Floats, Labels, Truths, row_losses
 from vintage.training.fit import Report
 from vintage.training.prepare import Rows, Training, prepare
 from vintage.training.rows import Part, balanced_weights
@@ -60,6 +60,9 @@ def learning_curve(
         return None
     taken = whole_groups(grouped_order(pool.groups, generator), pool.groups, most)
     pool = pool.take(np.sort(taken))
+    told = _tells(pool.features)
+    pool, test = (part._replace(features=_blanked(part.features, told)) for part in (pool, test))
+    val = _blanked(val[0], told), val[1]
     n_draws = checkpoint.ensemble.n_replicas // len(COPIES)
     n_draws = max(FEWEST_DRAWS, min(MOST_DRAWS, n_draws))
     subsets = [
@@ -101,6 +104,16 @@ def _divided(train: Examples, val: Examples) -> tuple[Examples, Rows]:
     held_out = train.folds == 0
     validating = train.features[held_out], train.labels[held_out]
     return train.take(np.flatnonzero(~held_out)), validating
+
+
+def _tells(features: Features) -> Truths:
+    """Which columns are neither constant nor empty in these rows: bool `[n_features]`."""
+    return (features != features[0]).any(axis=0) & ~np.isnan(features).all(axis=0)
+
+
+def _blanked(features: Features, kept: Truths) -> Features:
+    """With 0 in the columns that are not kept; so a network learns nothing of them."""
+    return np.where(kept, features, np.float32(0))
 
 
 def _pack(
