@@ -15,7 +15,7 @@ from vintage.explain.drift import drifted_columns
 from vintage.explain.explanation import Explanation
 from vintage.explain.importance import _donors, plan
 from vintage.explain.learning_curve import COPIES, _repeated
-from vintage.explain.sampling import grouped_order, whole_groups
+from vintage.explain.sampling import grouped_order, some_rows, whole_groups
 from vintage.explain.slices import _corrected, worse_slices
 
 STAGES = ("split", "train", "explain")
@@ -113,6 +113,71 @@ def test_a_group_is_taken_whole_or_not_at_all() -> None:
         assert len(taken) > 0
         assert len(taken) <= max(n_rows, 3)
         assert {*groups[taken]}.isdisjoint(groups[np.setdiff1d(np.arange(8), taken)])
+
+
+@pytest.mark.parametrize("size", [1, 20, 900])
+def test_a_sample_is_of_whole_groups_unless_few_would_fit(size: int) -> None:
+    groups = np.arange(4_000) // size
+    ordered = grouped_order(groups, np.random.default_rng(0))
+    taken = some_rows(ordered, groups, 500)
+    assert 480 <= len(np.unique(taken)) <= 500
+    counts = np.bincount(groups[taken])
+    if size == 900:
+        shares = np.bincount(groups) / len(groups)
+        assert counts / len(taken) == pytest.approx(shares, abs=0.01)
+    else:
+        assert {*counts.tolist()} <= {0, size}
+
+
+def few_words(n_rows: int = 900) -> str:
+    """Nine different rows, each of which has 99 twins; `here` decides on the class."""
+    draw = random.Random(3)
+    lines = ["here,there,kind"]
+    for n in range(n_rows):
+        here, there = "pqr"[n % 3], "xyz"[n // 3 % 3]
+        lines.append(f"{here},{there},{'ab'[draw.random() < 0.9 if here == 'p' else 0]}")
+    return "\n".join(lines) + "\n"
+
+
+def test_a_table_of_few_words_with_many_rows_is_explained(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each group of twins is as large as what is looked at."""
+    monkeypatch.setattr("vintage.explain.importance.MOST_ROWS", 100)
+    monkeypatch.setattr("vintage.explain.importance.FEWEST_ROWS", 100)
+    monkeypatch.setattr("vintage.explain.learning_curve.MOST_ROWS", 200)
+    settings = {"train.epochs": 40, "split.test_size": 0.4, "train.learning_rate": 0.05}
+    folder = run(few_words(), *STAGES, **settings)
+    found = explained(folder)
+    importance = {each.column: each for each in found.importance}
+    assert importance["here"].increase > 0.1
+    assert importance["here"].low is not None
+    assert found.curve is None
+
+
+def test_test_rows_of_one_group_exchange_their_cells(run: Run) -> None:
+    lines = table(300).splitlines()
+    parts = [
+        f"{line},{'part' if not n else 'train' if n % 3 else 'test'}"
+        for n, line in enumerate(lines)
+    ]
+    groups = [f"{line},{'who' if not n else n if n % 3 else 'one'}" for n, line in enumerate(parts)]
+    settings = {"split.column": "part", "split.group_by": "who", "train.epochs": 40}
+    folder = run(
+        "\n".join(groups) + "\n",
+        "split",
+        "train",
+        "evaluate",
+        "baseline",
+        "explain",
+        "report",
+        **settings,
+    )
+    signal = next(each for each in explained(folder).importance if each.column == "signal")
+    assert signal.increase > 0.05
+    assert signal.low is None
+    report = (folder / "metrics/report.md").read_text()
+    assert "test rows, each by itself, since all are of one group, and there is no" in report
 
 
 @pytest.mark.parametrize(("n_rows", "n_columns"), [(50, 3), (10**6, 3), (10**6, 2000)])

@@ -12,7 +12,7 @@ import numpy as np
 from vintage.base.tensors import Examples, Feature, Features
 from vintage.explain.bounds import Mean, rounded
 from vintage.explain.explanation import Importance
-from vintage.explain.sampling import grouped_order, whole_groups
+from vintage.explain.sampling import grouped_order, some_rows
 from vintage.network.checkpoint import Checkpoint
 from vintage.scores.rows import Floats, Labels, row_losses
 
@@ -47,7 +47,7 @@ def permutation_importances(
     n_taken, n_repeats = plan(len(test.rows), len(features))
     generator = np.random.default_rng(seed)
     ordered = grouped_order(test.groups, generator)
-    places = np.sort(whole_groups(ordered, test.groups, n_taken))
+    places = np.sort(some_rows(ordered, test.groups, n_taken))
     inputs, labels, groups = test.features[places], test.labels[places], test.groups[places]
     as_they_are = _losses(checkpoint, inputs, labels)
     found = []
@@ -73,7 +73,10 @@ def _donors(groups: Labels, generator: np.random.Generator) -> Labels:
     """For each row, the place of the row whose cell it gets: int64 `[n]`.
 
     Each group gets the cells of another one, row after row, from the start again if that has fewer.
+    Where there is no other group, each row gets the cell of another row.
     """
+    if (groups == groups[0]).all():
+        groups = np.arange(len(groups))
     _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     by_group = np.argsort(members, kind="stable")
     starts = np.cumsum(sizes) - sizes

@@ -17,7 +17,7 @@ from vintage.base.params import ModelParams, TrainParams
 from vintage.base.tensors import Examples, Features, Schema
 from vintage.explain.bounds import Mean, rounded
 from vintage.explain.explanation import Learned, LearningCurve
-from vintage.explain.sampling import grouped_order, whole_groups
+from vintage.explain.sampling import grouped_order, some_rows, whole_groups
 from vintage.network.checkpoint import Checkpoint
 from vintage.scores.rows import Floats, Labels, Truths, row_losses
 from vintage.training.fit import Report
@@ -39,7 +39,7 @@ def learning_curve(
     report: Report = lambda *_: None,
 ) -> LearningCurve | None:
     """Train the pack and score it on the test rows; None if there are too few train rows,
-    or the test rows are all of one group.
+    or groups of them, or the test rows are all of one group.
 
     The interval of a log loss is that of the test rows. That of the gain counts in how far the
     draws of one share differ.
@@ -58,7 +58,7 @@ def learning_curve(
     most = min(MOST_ROWS, MOST_INPUTS // (COPIES[0] * n_inputs))
     if min(most, len(pool.rows)) < FEWEST_ROWS or len(np.unique(test.groups)) < 2:
         return None
-    taken = whole_groups(grouped_order(pool.groups, generator), pool.groups, most)
+    taken = some_rows(grouped_order(pool.groups, generator), pool.groups, most)
     pool = pool.take(np.sort(taken))
     told = _tells(pool.features)
     pool, test = (part._replace(features=_blanked(part.features, told)) for part in (pool, test))
@@ -70,19 +70,20 @@ def learning_curve(
         for ordered in (grouped_order(pool.groups, generator) for _ in range(n_draws))
         for copies in COPIES
     ]
+    sizes = np.array([len(subset) for subset in subsets]).reshape(n_draws, -1).mean(axis=0).round()
+    if (np.diff(sizes) <= 0).any():  # the same large groups
+        return None
     training = _pack(checkpoint, pool, val, subsets, train)
     training.run(report=report)
     # [n_draws, n_shares, n, n_classes]
     by_draw = training.ensemble.predict_proba(test.features)
     by_draw = by_draw.reshape(n_draws, len(COPIES), *by_draw.shape[1:])
-    sizes = np.array([len(subset) for subset in subsets]).reshape(n_draws, -1).mean(axis=0)
     losses = [row_losses(each.mean(axis=0), test.labels) for each in by_draw.swapaxes(0, 1)]
     points = []
     for size, loss in zip(sizes.tolist(), losses, strict=True):
         mean = Mean.of(loss, test.groups)
         low, high = mean.bounds(confidence)
-        n_rows = round(size)
-        points.append(Learned(rows=n_rows, log_loss=rounded(mean.value), low=low, high=high))
+        points.append(Learned(rows=int(size), log_loss=rounded(mean.value), low=low, high=high))
     gain = _with_draws(Mean.of(losses[-2] - losses[-1], test.groups), by_draw[:, -2:], test.labels)
     low, high = gain.bounds(confidence)
     if low is None or high is None:

@@ -4,6 +4,8 @@ import numpy as np
 
 from vintage.scores.rows import Labels
 
+FEWEST_GROUPS = 20
+
 
 def grouped_order(groups: Labels, generator: np.random.Generator) -> Labels:
     """The places of all rows, group after group in a random order: int64 `[n]`."""
@@ -24,3 +26,17 @@ def whole_groups(ordered: Labels, groups: Labels, n_rows: int) -> Labels:
     ends = np.flatnonzero(np.diff(groups[ordered], append=-1) != 0) + 1
     fitting = ends[ends <= n_rows]
     return ordered[: fitting[-1] if len(fitting) else ends[0]]
+
+
+def some_rows(ordered: Labels, groups: Labels, n_rows: int) -> Labels:
+    """At most about `n_rows` places: whole groups, or a part of all, where few would fit whole.
+
+    Such are tables of a few words, each of whose rows has thousands of twins.
+
+    Args:
+        ordered, groups: as of `whole_groups`.
+    """
+    whole = whole_groups(ordered, groups, n_rows)
+    if len(whole) == len(ordered) or len(np.unique(groups[whole])) >= FEWEST_GROUPS:
+        return whole
+    return ordered[np.linspace(0, len(ordered) - 1, n_rows).astype(np.int64)]

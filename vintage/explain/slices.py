@@ -15,7 +15,7 @@ from vintage.base.tensors import Examples, Feature
 from vintage.explain.bounds import rounded
 from vintage.explain.cells import MISSING, cell_text
 from vintage.explain.explanation import Slice
-from vintage.explain.sampling import grouped_order, whole_groups
+from vintage.explain.sampling import grouped_order, some_rows
 from vintage.scores.rows import Floats, Truths, row_losses
 
 FEWEST_ROWS = 20
@@ -52,7 +52,7 @@ def worse_slices(
     """
     generator = np.random.default_rng(seed)
     ordered = grouped_order(test.groups, generator)
-    places = np.sort(whole_groups(ordered, test.groups, MOST_ROWS))
+    places = np.sort(some_rows(ordered, test.groups, MOST_ROWS))
     labels, scored = test.labels[places], probabilities[places]
     losses = row_losses(scored, labels)
     right = scored.argmax(axis=1) == labels

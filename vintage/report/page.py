@@ -303,7 +303,7 @@ def _slices(facts: Facts) -> Iterator[Block]:
             f"Of {n_tested} groups of test rows, by the values of single columns, none does worse "
             "than overall beyond chance."
             if n_tested
-            else "There are too few test rows to look for groups of them that do worse."
+            else "There are too few independent test rows to look for groups of them that do worse."
         )
         return
     overall = ["all test rows", "", str(facts.evaluation.n_rows)]
@@ -345,10 +345,13 @@ def _reasons(facts: Facts) -> Iterator[Block]:
     n_more = len(explanation.importance) - len(rows)
     more = f" {n_more} columns matter less and are left out here." if n_more else ""
     times = "once" if explanation.repeats == 1 else f"{explanation.repeats} times"
+    how = "those of a group together. Where the interval holds 0, the model may do as well without "
+    how += "the column"
+    if all(each.low is None for each in explanation.importance):
+        how = "each by itself, since all are of one group, and there is no interval of that"
     yield Paragraph(
-        f"Each column was permuted {times} over {explanation.importance_rows} test rows, those of "
-        "a group together. Where the interval holds 0, the model may do as well without the "
-        f"column. Correlated columns share the importance.{more}"
+        f"Each column was permuted {times} over {explanation.importance_rows} test rows, {how}. "
+        f"Correlated columns share the importance.{more}"
     )
     yield Paragraph(f"{capitalized(curve_in_words(facts.evaluation.epochs))}.")
 
@@ -358,7 +361,7 @@ def _next_steps(facts: Facts) -> Iterator[Block]:
     yield Checks(by_urgency(found))
     if (curve := facts.explanation.curve) is None:
         yield Paragraph(
-            "There are too few train or test rows to tell whether more train rows would help."
+            "There are too few independent rows to tell whether more train rows would help."
         )
         return
     yield Paragraph(_curve_in_words(curve))
