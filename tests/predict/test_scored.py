@@ -168,6 +168,17 @@ def test_rows_of_one_population_seldom_differ() -> None:
     assert np.mean(found) <= 0.06
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("n_old", "n_new"), [(1, 1), (1, 2), (4, 1), (3, 2), (100, 1), (60, 4)])
+def test_a_few_numbers_have_drifted_no_oftener_than_chance_has_it(n_old: int, n_new: int) -> None:
+    """Such as those of a single site that was held out of five."""
+    draw = np.random.default_rng(0)
+    drawn = [draw.normal(size=(n_old + n_new, 1)).astype(np.float32) for _ in range(500)]
+    p_values = [column_drift(each[:n_old, 0], each[n_old:, 0]).p_value for each in drawn]
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean([p_value <= level for p_value in p_values]) <= level + 0.02
+
+
 def test_a_table_without_rows_is_refused(model: Path) -> None:
     (model / "next.csv").write_text(f"{HEADER}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"next.csv: has a header but no rows"):

@@ -12,6 +12,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from vintage.base.tensors import Feature
 
+FEW = 20  # numbers on the smaller side, below which the approximation of the test does not hold
 FEWEST = 5  # expected rows of a category on the smaller side; the rarer ones count as one
 
 
@@ -48,7 +49,8 @@ def column_drift(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> 
         missing = (np.isnan(values).astype(np.int64) for values in (old, new))
         found.append(category_drift(*missing))
     if len(known_old) and len(known_new):
-        test = ks_2samp(known_old, known_new, method="asymp")
+        is_small = min(len(known_old), len(known_new)) < FEW
+        test = ks_2samp(known_old, known_new, method="exact" if is_small else "asymp")
         found.append(Drift(float(test.statistic), float(test.pvalue)))
     p_value = min(1.0, len(found) * min(drift.p_value for drift in found))
     return Drift(max(drift.distance for drift in found), p_value)
