@@ -77,6 +77,15 @@ def test_it_computes_what_the_packages_of_its_authors_do() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [0, -3, 0.1, 2**23, 20240101, -20240101, 1e30, 2.0**127])
+def test_a_constant_column_has_one_bin(value: float) -> None:
+    """Whose cells are missing in some rows, or it would be dropped."""
+    edges = bin_edges(torch.full((9, 1), value))
+    assert edges.isfinite().all()
+    assert (edges.diff(dim=1) > 0).sum() == 1
+    assert torch.tensor(value, dtype=torch.float32) in edges
+
+
 def test_bin_edges_are_quantiles() -> None:
     numbers = np.stack([np.arange(97), np.zeros(97), np.arange(97) % 3], axis=1).astype(np.float32)
     edges = bin_edges(torch.from_numpy(numbers))

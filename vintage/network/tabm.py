@@ -197,7 +197,7 @@ def bin_edges(numbers: Tensor) -> Tensor:
     """The quantiles of each column of the train rows: float32 `[n_columns, N_BINS + 1]`.
 
     Equal ones are put at the end, which is repeated. A constant column gets a second edge, at a
-    distance of 1.
+    distance of 1, or of the next number where 32 bits cannot tell that apart.
 
     Args:
         numbers: normalized, float32 `[n, n_columns]`.
@@ -207,7 +207,9 @@ def bin_edges(numbers: Tensor) -> Tensor:
     for index, column in enumerate(numbers.numpy().T):
         distinct = np.unique(np.quantile(column.astype(np.float64), shares).astype(np.float32))
         if len(distinct) == 1:
-            distinct = np.append(distinct, distinct + 1)
+            only = distinct[0]
+            other = only + 1 if only + 1 > only else np.nextafter(only, np.float32(0))
+            distinct = np.union1d(only, other)
         edges[index] = float(distinct[-1])
         edges[index, : len(distinct)] = torch.from_numpy(distinct)
     return edges
