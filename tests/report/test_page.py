@@ -144,7 +144,7 @@ def evaluation_of(recall: float) -> Evaluation:
 def compared(**verdicts: tuple[str, str]) -> tuple[Baselines, Rivals]:
     """Baselines by name with the verdicts on the network in log loss and accuracy."""
     scores = {
-        name: {**dict.fromkeys(BOUNDED, 0.5), "log_loss": 0.1 * index}
+        name: {**dict.fromkeys(BOUNDED, 0.5), "accuracy": 0.975, "log_loss": 0.1 * index}
         for index, name in enumerate(verdicts)
     }
     models = {
@@ -209,6 +209,14 @@ def test_the_verdict(
 ) -> None:
     baselines, rivals = compared(**verdicts)
     assert list(verdict(evaluation_of(recall), baselines.models, rivals)) == expected
+
+
+def test_the_verdict_names_the_majority_of_the_train_rows() -> None:
+    """It may be rare among the test rows, such as the latest ones."""
+    baselines, rivals = compared(majority_class=(TIE, TIE))
+    baselines.models["majority_class"]["accuracy"] = 0.025
+    said = list(verdict(evaluation_of(0.9), baselines.models, rivals))
+    assert said[1] == "not better than always saying 'yes'; recall of 'yes' 0.90"
 
 
 def test_a_score_without_an_interval_has_a_dash() -> None:

@@ -28,18 +28,24 @@ def verdict(
     beside = [f"{WORDS[log_loss[name]]} {model_in_words(name)}" for name in dict.fromkeys(named)]
     if beside:
         yield f"{', '.join(beside)} (log loss, {evaluation.n_rows} test rows)"
-    if MAJORITY in rivals.models:
-        yield from _beside_majority(evaluation, rivals)
+    if MAJORITY in rivals.models and MAJORITY in baselines:
+        yield from _beside_majority(evaluation, baselines[MAJORITY].get("accuracy") or 0.0, rivals)
 
 
-def _beside_majority(evaluation: Evaluation, rivals: Rivals) -> Iterator[str]:
-    """A warning where the network is hardly worth asking."""
+def _beside_majority(evaluation: Evaluation, accuracy: float, rivals: Rivals) -> Iterator[str]:
+    """A warning where the network is hardly worth asking.
+
+    Args:
+        accuracy: of the majority class of the train rows: its share of the test rows, where another
+            one may be more frequent.
+    """
     paired = rivals.models[MAJORITY]
     if paired["accuracy"].verdict == "better":
         return
     where = "in accuracy " if paired["log_loss"].verdict == "better" else ""
-    frequent = max(evaluation.classes, key=lambda name: evaluation.classes[name].support)
-    sentence = f"{where}not better than always saying {quoted(frequent)}"
+    shares = {name: e.support / evaluation.n_rows for name, e in evaluation.classes.items()}
+    majority = min(shares, key=lambda name: abs(shares[name] - accuracy))
+    sentence = f"{where}not better than always saying {quoted(majority)}"
     found = [(each.recall, name) for name, each in evaluation.classes.items()]
     if recalls := [(recall, name) for recall, name in found if recall is not None]:
         lowest, name = min(recalls)
