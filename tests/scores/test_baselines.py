@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.conftest import Run
@@ -123,6 +123,17 @@ def test_a_table_in_other_units_gets_the_same_predictions(name: str, unit: float
         for part, rows in ((train, test), (train * np.float32(unit), test * np.float32(unit)))
     )
     assert found == pytest.approx(as_it_is, rel=1e-5)
+
+
+def test_a_forest_keeps_no_trees_and_predicts_as_all_of_them() -> None:
+    """Those of noisy rows of a hundred classes would take gigabytes."""
+    draw = np.random.default_rng(0)
+    features, labels = draw.normal(size=(300, 3)).astype(np.float32), draw.integers(0, 20, 300)
+    columns = [Feature(name=name, kind="numeric") for name in "abc"]
+    found = BASELINES["random_forest"](columns, 20).fit(features, labels)
+    expected = RandomForestClassifier(n_estimators=500, random_state=SEED).fit(features, labels)
+    assert np.array_equal(found.predict_proba(features), expected.predict_proba(features))
+    assert len({id(tree) for tree in found[-1].estimators_}) == 1
 
 
 def test_a_forest_takes_test_rows_far_beyond_the_train_rows() -> None:

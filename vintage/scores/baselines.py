@@ -30,6 +30,7 @@ MAX_SVC_WORK = 4_000_000_000  # rows by steps: under a minute; numbers in few co
 MAX_HESSIAN = 500  # rows of the matrix that Newton's method solves at each step
 KEPT_BITS = 20  # of a probability, about six digits: processors differ in the last of float64's 53
 MAX_BINS = 255  # categories that HistGradientBoostingClassifier accepts in a column
+N_TREES, TREES_AT_ONCE = 500, 10
 MAGNIFIED = 100  # bits of the largest number that a forest is given; 32-bit numbers have up to 127
 BINNED_ROWS = 200_000  # of more rows, it takes as many to make the bins of
 
@@ -84,6 +85,31 @@ class _Magnifier(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.ldexp(X, self.exponents_).clip(-largest, largest)
 
 
+class _Forest(RandomForestClassifier):  # type: ignore[misc]
+    """Grows some trees at a time and keeps none: all may take more than the memory.
+
+    A node of a tree has a number for each class, and noisy rows make about as many nodes.
+    """
+
+    estimators_: list[Any]
+
+    def fit(self, X: Floats, y: Labels) -> "_Forest":  # noqa: N803
+        self.rows_ = X.astype(np.float32), y
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
+        """The mean of the trees, summed up in their order, as scikit-learn does."""
+        rows, total = X.astype(np.float32), np.zeros((len(X), len(self.classes_)))
+        for n_trees in range(TREES_AT_ONCE, N_TREES + 1, TREES_AT_ONCE):
+            self.set_params(n_estimators=n_trees, warm_start=n_trees > TREES_AT_ONCE)
+            super().fit(*self.rows_)
+            for tree in self.estimators_[-TREES_AT_ONCE:]:
+                total += tree.predict_proba(rows)
+            self.estimators_ = [tree] * n_trees  # of which only the number counts
+        return total / N_TREES
+
+
 BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "majority_class": lambda *_: DummyClassifier(strategy="prior"),
     "logistic_regression": lambda features, n_classes: make_pipeline(
@@ -99,7 +125,7 @@ BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "random_forest": lambda features, _: make_pipeline(
         _dense(features),
         _Magnifier(),
-        RandomForestClassifier(n_estimators=500, random_state=SEED),
+        _Forest(random_state=SEED),
     ),
     "hist_gradient_boosting": lambda features, _: _HistGradientBoosting(
         random_state=SEED,
