@@ -128,6 +128,15 @@ def test_the_detectable_difference_is_found_with_the_probability_that_it_promise
         assert n_found / n_tables == pytest.approx(expected, abs=0.04 if true else 0.01)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.9999])
+@pytest.mark.parametrize("sizes", [[2], [1, 1], [5, 5], [10] * 100])
+def test_a_detectable_difference_is_found_at_any_confidence(
+    confidence: float, sizes: list[int]
+) -> None:
+    assert detectable(0.01, sizes, 0.2, (1 - confidence) / len(COMPARED)) > 0
+
+
 def test_an_earlier_release_had_one_split_of_each_seed() -> None:
     now = splits([0.6, 0.7])
     earlier = {"splits": {seed: of_seed["0"].model_dump() for seed, of_seed in now.splits.items()}}

@@ -197,7 +197,7 @@ def detectable(error: float, sizes: Sequence[int], shared: float, level: float) 
     spread = _spread(sizes, shared)
     freedom = spread.degrees_of_freedom
     limit = float(t.isf(level / 2, freedom))
-    factor = brentq(lambda true: nct.sf(limit, freedom, true) - POWER, 0, 10 * limit)
+    factor = brentq(lambda true: nct.sf(limit, freedom, true) - POWER, 0, 2 * limit + 2)
     return float(factor * error * np.sqrt(spread.variance))
 
 
