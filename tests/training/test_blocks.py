@@ -158,6 +158,28 @@ def test_a_sample_of_a_wide_table_has_fewer_rows(
     assert 60 < len(PartFile(tmp_path / "train.safetensors", schema).sample(400).rows) < 140
 
 
+def test_rows_in_folds_are_read_in_blocks_that_lack_some_of_them(tmp_path: Path) -> None:
+    schema, parts = written(tmp_path)
+    in_folds = schema.model_copy(update={"rows": schema.rows.model_copy(update={"folds": 8})})
+    folds = np.arange(N_ROWS) * 8 // N_ROWS
+    path = tmp_path / "train.safetensors"
+    write_examples(path, parts["train"]._replace(folds=folds))
+    assert digest_of(PartFile(path, in_folds)) == digest_of(parts["train"])
+    with pytest.raises(InputError, match=r"holds the folds \[0, 1\], and the schema says 0"):
+        digest_of(PartFile(path, schema))
+
+
+@pytest.mark.parametrize("tensor", ["labels", "rows", "groups", "ids"])
+@pytest.mark.parametrize("n_rows", [N_ROWS - 1, N_ROWS + 1])
+def test_a_tensor_of_another_length(tmp_path: Path, tensor: str, n_rows: int) -> None:
+    schema, parts = written(tmp_path)
+    path = tmp_path / "train.safetensors"
+    changed: dict[str, Any] = {tensor: np.zeros(n_rows, np.int64)}
+    write_examples(path, parts["train"]._replace(**changed))
+    with pytest.raises(InputError, match=f"{tensor} are of shape \\({n_rows},\\), and the schema"):
+        PartFile(path, schema)
+
+
 def test_a_cut_file_and_one_of_another_split(tmp_path: Path) -> None:
     schema, _ = written(tmp_path)
     path = tmp_path / "train.safetensors"

@@ -256,12 +256,14 @@ class PartFile:
         self.n_rows = int(getattr(schema.rows, path.stem))
         self.n_features = len(schema.features)
         with _refusals(path), safetensors.safe_open(path, "numpy") as file:
-            shape = file.get_slice("features").get_shape()
-        if shape != [self.n_rows, self.n_features]:
-            raise InputError(
-                f"{path}: features have shape {tuple(shape)}, and the schema says "
-                f"{(self.n_rows, self.n_features)}; delete it and run `dvc repro`"
-            )
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        for name in filter(shapes.__contains__, Examples._fields):
+            expected = [self.n_rows, self.n_features][: 2 if name == "features" else 1]
+            if shapes[name] != expected:
+                raise InputError(
+                    f"{path}: {name} are of shape {tuple(shapes[name])}, and the schema says "
+                    f"{tuple(expected)}; delete it and run `dvc repro`"
+                )
 
     def rows(self, start: int, n_rows: int) -> Examples:
         """At most `n_rows` rows, from the place `start` on."""
@@ -382,7 +384,8 @@ def _refusals(path: Path) -> Iterator[None]:
 def _problems(
     tensors: Tensors, schema: Schema, n_rows: int | None, is_train: bool
 ) -> Iterator[str]:
-    """What is wrong with a tensor file; each check relies on those before it."""
+    """What is wrong with a tensor file, or, without `n_rows`, with some of its rows; each check
+    relies on those before it."""
     required = [name for name in Examples._fields if name not in Examples._field_defaults]
     if not set(required) <= set(tensors) <= set(Examples._fields):
         yield f"holds {', '.join(sorted(tensors)) or 'nothing'}, not {', '.join(Examples._fields)}"
@@ -408,5 +411,7 @@ def _problems(
     if n_rows not in (None, len(features)):
         yield f"holds {len(features)} rows, and the schema says {n_rows}"
     folds = np.setdiff1d(tensors.get("folds", []), [-1]).tolist()
-    if is_train and folds != list(range(schema.rows.folds)):
+    # some of the rows may lack some of the folds
+    wanted = [n for n in range(schema.rows.folds) if n_rows is not None or n in folds]
+    if is_train and folds != wanted:
         yield f"holds the folds {folds}, and the schema says {schema.rows.folds}"[:200]
