@@ -158,6 +158,35 @@ def test_a_sample_of_a_wide_table_has_fewer_rows(
     assert 60 < len(PartFile(tmp_path / "train.safetensors", schema).sample(400).rows) < 140
 
 
+def test_a_wide_table_is_read_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema, parts = written(tmp_path)
+    monkeypatch.setattr(tensors, "READ_NUMBERS", 3 * 10)
+    blocks = [*PartFile(tmp_path / "train.safetensors", schema).blocks()]
+    assert {len(block.rows) for block in blocks} == {10}
+    assert np.concatenate([block.rows for block in blocks]).tolist() == [*range(N_ROWS)]
+    monkeypatch.setattr(tensors, "READ_NUMBERS", 1)
+    val = PartFile(tmp_path / "val.safetensors", schema)
+    assert [len(block.rows) for block in val.blocks()] == [1] * N_VAL
+    assert digest_of(val) == digest_of(parts["val"])
+
+
+def test_what_columns_are_fitted_to_has_two_rows_more_than_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many columns there are, unless the sample is of all rows."""
+    schema, parts = written(tmp_path)
+    features = parts["train"].features
+    file = PartFile(tmp_path / "train.safetensors", schema)
+    np.testing.assert_array_equal(file.features_to_fit(10 * N_ROWS), features)
+    monkeypatch.setattr(tensors, "READ_NUMBERS", 3 * 10)
+    *sample, least, largest = file.features_to_fit(100)
+    np.testing.assert_array_equal(sample, file.sample(100).features)
+    np.testing.assert_array_equal(least, np.nanmin(features, axis=0))
+    np.testing.assert_array_equal(largest, np.nanmax(features, axis=0))
+
+
 def test_rows_in_folds_are_read_in_blocks_that_lack_some_of_them(tmp_path: Path) -> None:
     schema, parts = written(tmp_path)
     in_folds = schema.model_copy(update={"rows": schema.rows.model_copy(update={"folds": 8})})

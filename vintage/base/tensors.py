@@ -27,7 +27,8 @@ MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # unless data.missing lis
 
 LARGE = 2**25  # numbers of a part's features, 128 MB
 SAMPLED_ROWS = 200_000
-READ_ROWS = 2**16  # at a time
+READ_ROWS = 2**16  # at a time,
+READ_NUMBERS = 2**22  # or fewer, if these are more numbers
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -278,55 +279,39 @@ class PartFile:
 
     def blocks(self) -> Iterator[Examples]:
         """All rows in their order."""
-        for start in range(0, self.n_rows, READ_ROWS):
-            yield self.rows(start, READ_ROWS)
+        n_rows = max(1, min(READ_ROWS, READ_NUMBERS // self.n_features))
+        for start in range(0, self.n_rows, n_rows):
+            yield self.rows(start, n_rows)
 
-    def sample(self, n_rows: int, with_extremes: bool = False) -> Examples:
+    def sample(self, n_rows: int) -> Examples:
         """About `n_rows` rows, or fewer if these are more than `LARGE` numbers: those whose ids
         come first.
 
         Ids are hashes, so that these are like the others; and they are mostly the same ones if rows
         are added to the table, or removed.
-
-        Args:
-            with_extremes: and for each column a row with its least and one with its largest number,
-                so that none looks empty or constant that is not.
         """
-        share = min(n_rows, LARGE // self.n_features) / self.n_rows
-        extremes = _Extremes(self.n_features)
-        chosen = []
-        for block in self.blocks():
-            place = (block.ids.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-            chosen.append(block.take(np.flatnonzero(place < share)))
-            if with_extremes:
-                extremes.add(block.take(np.flatnonzero(place >= share)))
-        chosen += extremes.rows()
+        chosen = [block.take(self._sampled(block, n_rows)) for block in self.blocks()]
         columns = zip(*(rows._asdict().values() for rows in chosen), strict=True)
         named = zip(Examples._fields, columns, strict=True)
         return Examples(**{n: np.concatenate(v) for n, v in named if v[0] is not None})
 
+    def features_to_fit(self, n_rows: int) -> Features:
+        """The features of a sample; unless that is of all rows, with two more rows, which have the
+        least and the largest number of each column, so that none looks empty or constant that is
+        not."""
+        chosen, bounds = [], np.full((2, self.n_features), np.nan, dtype=np.float32)
+        for block in self.blocks():
+            chosen.append(block.features[self._sampled(block, n_rows)])
+            for bound, of_two in zip(bounds, (np.fmin, np.fmax), strict=True):
+                of_two(bound, of_two.reduce(block.features, axis=0), out=bound)
+        is_whole = sum(map(len, chosen)) == self.n_rows
+        return np.concatenate(chosen if is_whole else [*chosen, bounds])
 
-class _Extremes:
-    """For each column, a row with its least and one with its largest number."""
-
-    def __init__(self, n_features: int) -> None:
-        self.bounds = np.full((2, n_features), -np.inf)
-        self.found: dict[tuple[int, int], Examples] = {}
-
-    def add(self, block: Examples) -> None:
-        if not len(block.labels):
-            return
-        for sign, bounds in enumerate(self.bounds):
-            values = np.where(np.isnan(block.features), -np.inf, block.features * (1 - 2 * sign))
-            places = values.argmax(axis=0)
-            largest = values.max(axis=0)
-            for column in np.flatnonzero(largest > bounds).tolist():
-                self.found[sign, column] = block.take(places[column : column + 1])
-                bounds[column] = largest[column]
-
-    def rows(self) -> list[Examples]:
-        """Each row once."""
-        return list({int(row.rows[0]): row for row in self.found.values()}.values())
+    def _sampled(self, block: Examples, n_rows: int) -> Integers:
+        """The places of a block's rows that are of a sample of all."""
+        share = min(n_rows, LARGE // self.n_features) / self.n_rows
+        place = (block.ids.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return np.flatnonzero(place < share)
 
 
 def is_large(n_rows: int, schema: Schema) -> bool:

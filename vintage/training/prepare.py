@@ -83,7 +83,7 @@ def prepare(
         torch.set_float32_matmul_precision("high")  # products in TF32
     if isinstance(train_rows, PartFile):
         n_rows = train_rows.n_rows
-        features = train_rows.sample(FITTED_ROWS, with_extremes=True).features
+        features = train_rows.features_to_fit(FITTED_ROWS)
     else:
         n_rows, features = len(train_rows[0]), train_rows[0]
     if workers.size() > n_rows:
