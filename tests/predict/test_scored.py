@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from tests.conftest import Run
@@ -123,6 +125,56 @@ def test_rows_without_a_class_or_of_an_unknown_one_are_counted(model: Path) -> N
         "199 new labelled rows (left out: 1 without a class, 2 of a class that the model does not"
     )
     assert said in " ".join(lines.split())
+
+
+@pytest.mark.parametrize(
+    ("own", "new"),
+    [
+        (["True", "False", "maybe"], {"True": "True", "False": "False"}),
+        (["01", "02", "x"], {"01": "01", "02": "02"}),
+        (["1", "2", "3"], {"1": "1.0", "2": "+2", "3": "x"}),
+        (["true", "false"], {"true": " TRUE", "false": "False"}),
+    ],
+)
+def test_a_class_is_known_beside_any_others(run: Run, own: list[str], new: dict[str, str]) -> None:
+    """A table whose target is text is known by its cells also where all of them say numbers."""
+
+    def table(n_rows: int, seed: int) -> list[list[str]]:
+        rows = (row.rsplit(",", 1) for row in rows_of(n_rows, seed))
+        return [[cells, own[index % len(own)]] for index, (cells, _) in enumerate(rows)]
+
+    lines = [",".join(row) for row in table(300, 1)]
+    folder = run("\n".join([HEADER, *lines]) + "\n", *STAGES)
+    later = [",".join([cells, new[name]]) for cells, name in table(60, 2) if name in new]
+    n_known = sum(not row.endswith("x") for row in later)
+    assert scored(folder, later)[0].startswith(f"next.csv: {n_known} new labelled rows")
+
+
+def test_a_class_that_is_not_utf_8_is_named(model: Path) -> None:
+    rows = [*rows_of(5, seed=2), "1,1,a,", "1,1,a,\udcff"]
+    text = "\n".join([HEADER, *rows, ""])
+    (model / "next.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    network = read_checkpoint(model / "data/checkpoint")
+    with pytest.raises(InputError, match=r"next.csv: column 'kind', row 6: the cell is not UTF-8"):
+        list(score_lines(network, "next.csv", "auto", 0.95))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (pa.array([["yes"], ["no"]]), "is of type list<.*>; a target"),
+        (pa.array([0, 1], pa.timestamp("s")), r"is of type timestamp\[us\]; a target"),
+        (pa.nulls(2), "no labelled row is new: 2 without a class"),
+    ],
+)
+def test_a_column_of_a_foreign_type_is_no_target(
+    model: Path, cells: pa.Array, message: str
+) -> None:
+    table = {"a": [0.5, 1.5], "b": [1, 2], "letter": ["a", "b"], "kind": cells}
+    pyarrow.parquet.write_table(pa.table(table), model / "next.parquet")
+    network = read_checkpoint(model / "data/checkpoint")
+    with pytest.raises(InputError, match=message):
+        list(score_lines(network, "next.parquet", "auto", 0.95))
 
 
 def test_without_its_tensors_a_model_is_scored_alone(model: Path) -> None:

@@ -29,11 +29,11 @@ from vintage.scores.holm import holm
 from vintage.scores.metrics import METRICS
 from vintage.scores.rows import Sample
 from vintage.table.batches import gathered
-from vintage.table.cells import is_missing, typed, value_name, with_nulls
+from vintage.table.cells import Place, is_missing, with_nulls
 from vintage.table.identity import equal_rows, row_hashes
 from vintage.table.kinds import kind_of
 from vintage.table.read import column_hint, open_table
-from vintage.table.target import PARTS
+from vintage.table.target import PARTS, find_classes
 
 TENSORS = Path("data/tensors")
 CHUNK_ROWS = 1 << 16
@@ -178,9 +178,8 @@ def _read(network: Checkpoint, source: str, delimiter: str) -> Labelled:
     cells = pa.concat_tables(targets, promote_options="permissive")[schema.target]
     target = with_nulls(cells, schema.missing)
     is_labelled = ~is_missing(target)
-    target = typed(target.filter(pa.array(is_labelled)), exact=True)
-    places = {name: index for index, name in enumerate(schema.classes)}
-    labels = np.array([places.get(value_name(v), -1) for v in target.to_pylist()], dtype=np.int64)
+    place = Place(str(table.path), np.flatnonzero(is_labelled), schema.target, is_new=True)
+    labels = find_classes(target.filter(pa.array(is_labelled)), schema.classes, place)
     is_known = labels >= 0
     left_out = {
         "without a class": int((~is_labelled).sum()),

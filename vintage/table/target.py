@@ -1,5 +1,8 @@
 """The columns that are no features: the target, groups, times and a ready-made split."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -7,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vintage.table.cells import (
+    BOOLEANS,
+    NUMBER,
+    WHITE,
     Place,
     as_days,
     as_floats,
@@ -16,6 +22,7 @@ from vintage.table.cells import (
     is_text,
     is_time,
     typed,
+    utf8_text,
     value_name,
 )
 from vintage.table.identity import Hashes, Ids, name_hashes
@@ -39,8 +46,7 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
     if not len(column):
         raise place.column_error("is empty; set another data.target")
     column = typed(column, exact=True)
-    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
+    _check_type(column, place)
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         numbers = as_floats(column) + 0.0  # makes -0.0 equal to 0.0
         if not np.isfinite(numbers).all():
@@ -52,6 +58,34 @@ def encode_target(column: pa.ChunkedArray, place: Place) -> tuple[Ids, list[str]
     values = sorted(unique.to_pylist())
     encoded = pc.index_in(column, value_set=pa.array(values, type=column.type))
     return encoded.to_numpy().astype(np.int64), [value_name(value) for value in values]
+
+
+def find_classes(column: pa.ChunkedArray, classes: Sequence[str], place: Place) -> Ids:
+    """The place among a model's classes of each cell of later rows, or -1: int64 `[n]`.
+
+    A text that is no class as it is written may be one as the number or truth value that it says.
+
+    Raises:
+        InputError: a cell is not UTF-8, or the column is of a foreign type.
+    """
+    if is_text(column.type):
+        column = utf8_text(column, place)
+    if not pa.types.is_null(column.type):
+        _check_type(column, place)
+    places = {name: index for index, name in enumerate(classes)}
+    different = column.unique()
+    values = different.to_pylist()
+    names = [(value_name(value), _said(value)) for value in values]
+    found = [places.get(written, places.get(said, -1)) for written, said in names]
+    return np.array(found, dtype=np.int64)[pc.index_in(column, value_set=different).to_numpy()]
+
+
+def _said(value: Any) -> str:
+    """The name of the number or the truth value that a text says; of anything else its own."""
+    text = value.strip(WHITE) if isinstance(value, str) else ""
+    if NUMBER.fullmatch(text):
+        return value_name(float(text))
+    return value_name(BOOLEANS.get(text, value))
 
 
 def encode_groups(column: pa.ChunkedArray, place: Place) -> Ids:
@@ -98,6 +132,11 @@ def encode_parts(column: pa.ChunkedArray, place: Place) -> Ids:
             row, f"{(column[row].as_py() or '')[:40]!r} is no part; allowed is {', '.join(PARTS)}"
         )
     return parts.to_numpy().astype(np.int64)
+
+
+def _check_type(column: pa.ChunkedArray, place: Place) -> None:
+    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
+        raise place.column_error(f"is of type {column.type}; a target holds text or numbers")
 
 
 def _check_classes(values: pa.Array, place: Place) -> None:
