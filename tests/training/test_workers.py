@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, Project, environment, only_error
 from tests.processes import REPRO, TRAIN, Group, Training, assert_ended, start
 from tests.training.sharing import printed_lines
 from tests.training.test_resume import CONTINUING, STATE, assert_trained, leftovers
@@ -99,11 +99,57 @@ def test_a_signal_ends_all_workers_with_one_line(training: Training, tmp_path: P
     assert_ended(workers)
 
 
-def test_workers_that_see_different_files_are_refused(training: Training, tmp_path: Path) -> None:
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    groups = []
+        return str(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_waits_for_the_others_answers_a_signal(
+    fresh: Project, number: signal.Signals
+) -> None:
+    own = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": free_port()}
+    group = start(fresh, *TRAIN, **own)
+    leader = psutil.Process(group.leader.pid)
+
+    def waits() -> bool:
+        return any(each.laddr.port == int(own["MASTER_PORT"]) for each in leader.net_connections())
+
+    assert group.until(waits, "a worker that waits")
+    group.send(number)
+    assert group.end() == 128 + number
+    assert group.complained.count("\n") == 1
+    assert group.complained.endswith("; run the same command again to continue\n")
+
+
+WHO = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MASTER_ADDR", "", "MASTER_ADDR is not set; it is the address of worker 0"),
+        (
+            "MASTER_PORT",
+            "",
+            "MASTER_PORT is ''; it is a free port of worker 0's machine",
+        ),
+        ("MASTER_PORT", "99999", "MASTER_PORT is '99999'; "),
+        ("WORLD_SIZE", "0", "WORLD_SIZE is '0'; it is the number of workers, from 1 to"),
+        ("RANK", "2", "RANK is '2'; it is the number of this worker, from 0 to 1"),
+        ("RANK", "one", "RANK is 'one'; "),
+    ],
+)
+def test_an_environment_that_does_not_say_who_is_who(
+    fresh: Project, name: str, value: str, expected: str
+) -> None:
+    done = fresh.run(*TRAIN, env=WHO | {name: value}, check=False)
+    assert only_error(done).startswith(f"error: environment: {expected}")
+
+
+def test_workers_that_see_different_files_are_refused(training: Training, tmp_path: Path) -> None:
+    port, groups = free_port(), []
     for rank in range(2):
         project = training.copy_to(tmp_path / str(rank))
         if rank:

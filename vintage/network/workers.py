@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -33,6 +34,7 @@ def joined() -> Iterator[None]:
     Only the first one prints. What the others fail by they tell only if it is theirs alone.
 
     Raises:
+        InputError: the environment does not say where, or who is who.
         WorkerLostError: they do not meet, or one has ended.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
@@ -45,20 +47,47 @@ def joined() -> Iterator[None]:
 
 
 def _join() -> None:
+    _check_environment()
     console.speaks = _speaks
     if int(os.environ["RANK"]):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     hook = sys.excepthook
+    # Python answers no signal while PyTorch waits for the others
+    waiting = ThreadPoolExecutor(1)
     try:
-        store, rank_of_this, n_workers = next(rendezvous("env://"))
-        # the store may still hold the addresses of workers that have ended
-        store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
-        dist.init_process_group(_backend(), store=store, rank=rank_of_this, world_size=n_workers)
+        waiting.submit(_meet, _backend()).result()
     except RuntimeError as error:
         raise WorkerLostError(f"the workers do not meet ({one_line(error)[:200]})") from None
     finally:
+        waiting.shutdown(wait=False)
         sys.excepthook = hook  # PyTorch's holds back what is printed until it has returned
+
+
+def _check_environment() -> None:
+    """Refuse what PyTorch would wait for in vain, or end by an error of its own."""
+    if not os.environ.get("MASTER_ADDR"):
+        raise InputError("environment: MASTER_ADDR is not set; it is the address of worker 0")
+    n_workers = _number("WORLD_SIZE", 1, 2**16, "the number of workers")
+    _number("RANK", 0, n_workers - 1, "the number of this worker")
+    _number("MASTER_PORT", 1, 2**16 - 1, "a free port of worker 0's machine")
+
+
+def _number(name: str, least: int, most: int, meaning: str) -> int:
+    text = os.environ.get(name, "")
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        found = one_line(text)[:40]
+        raise InputError(
+            f"environment: {name} is {found!r}; it is {meaning}, from {least} to {most}"
+        )
+    return int(text)
+
+
+def _meet(backend: str) -> None:
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store, rank_of_this, n_workers = next(rendezvous("env://"))
+    # the store may still hold the addresses of workers that have ended
+    store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank_of_this, world_size=n_workers)
 
 
 def _speaks(error: BaseException) -> bool:
