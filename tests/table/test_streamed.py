@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
@@ -266,6 +267,21 @@ def test_a_nested_column(tmp_path: Path) -> None:
     made = columns(300, 6) | {"list": pa.array([[1, 2]] * 300)}
     pyarrow.parquet.write_table(pa.table(made), path := tmp_path / "table.parquet")
     assert "list" in " ".join(assert_same(tmp_path, path))
+
+
+@pytest.mark.parametrize("changes", [{}, {"ignore": ["run"]}])
+def test_runs_of_equal_cells_are_cells(tmp_path: Path, changes: dict[str, Any]) -> None:
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([70, 75, 300], pa.int32()), [1.5, None, 3])
+    for name, column in (("runs", runs), ("plain", pc.run_end_decode(runs))):
+        (folder := tmp_path / name).mkdir()
+        table = pa.table(columns(300, 9) | {"run": column})
+        pyarrow.feather.write_feather(table, path := folder / "table.arrow", chunksize=90)
+        assert_same(folder, path, **changes)
+    for name in FILES:
+        found, expected = (
+            (tmp_path / each / "1" / name).read_bytes() for each in ("runs", "plain")
+        )
+        assert found == expected
 
 
 def test_classes_that_are_alike_are_counted_in_all_rows(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The formats of tables: each is a class here, by the ends of its files' names in `FORMATS`.
 
 A table is read in batches, in the order of its rows, so it need not fit in memory. Its columns come
-in few types: text is string, or binary if it is not UTF-8; dictionaries are decoded; times are in
-microseconds.
+in few types: text is string, or binary if it is not UTF-8; dictionaries and runs are decoded; times
+are in microseconds.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
@@ -293,7 +294,7 @@ def is_flat(kind: pa.DataType) -> bool:
     """Whether a column of this type has one value for each row."""
     if isinstance(kind, pa.BaseExtensionType):
         return is_flat(kind.storage_type)
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return is_flat(kind.value_type)
     return not pa.types.is_nested(kind)
 
@@ -311,6 +312,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         column.validate()
         return _plain(column.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        column.validate(full=True)
+        return _plain(pc.run_end_decode(column))
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
