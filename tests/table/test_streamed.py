@@ -1,6 +1,7 @@
 """A table that is split in parts gives the bytes of one that is split in memory."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,6 +268,15 @@ def test_a_nested_column(tmp_path: Path) -> None:
     made = columns(300, 6) | {"list": pa.array([[1, 2]] * 300)}
     pyarrow.parquet.write_table(pa.table(made), path := tmp_path / "table.parquet")
     assert "list" in " ".join(assert_same(tmp_path, path))
+
+
+@pytest.mark.parametrize("key", ["target", "id", "group_by"])
+def test_a_nested_column_of_another_role(tmp_path: Path, key: str) -> None:
+    made = columns(300, 6) | {"list": pa.array([[1, 2]] * 300)}
+    pyarrow.parquet.write_table(pa.table(made), path := tmp_path / "table.parquet")
+    changes = {"split": {key: "list"}} if key == "group_by" else {key: "list"}
+    (line,) = assert_same(tmp_path, path, **changes)
+    assert re.search(rf"column 'list' is of type list<.*>, which \w+.{key} cannot take$", line)
 
 
 @pytest.mark.parametrize("changes", [{}, {"ignore": ["run"]}])

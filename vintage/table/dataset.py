@@ -62,12 +62,13 @@ def load_dataset(data: DataParams, split: SplitParams) -> Dataset:
         raise InputError(f"{data.path}: no column is left as a feature; see data.ignore")
     all_rows = Place(data.path, np.arange(table.num_rows))
     used = [*names, *dict.fromkeys(roles.values())]
-    if data.id == "none":
-        ids = row_ids(table_hashes(table, data.missing))
-    else:
-        ids = ids_of_column(with_nulls(table[data.id], data.missing), all_rows.at(data.id))
+    contents = table_hashes(table, data.missing) if data.id == "none" else None
     table = pa.table({name: with_nulls(table[name], data.missing) for name in used})
     check_types(all_rows, roles, names, table)
+    if contents is None:
+        ids = ids_of_column(table[data.id], all_rows.at(data.id))
+    else:
+        ids = row_ids(contents)
     labelled = np.flatnonzero(~is_missing(table[data.target]))
     n_unlabelled = table.num_rows - len(labelled)
     if n_unlabelled:
