@@ -494,7 +494,6 @@ TYPES = {
     "struct": pa.array([{"x": 1}, {"x": 2}]),
     "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int8())),
     "list_view": pa.array([[1], [2]], pa.list_view(pa.int64())),
-    "run_end_encoded": pa.RunEndEncodedArray.from_arrays([1, 2], ["p", "q"]),
     "dictionary of lists": pa.DictionaryArray.from_arrays([0, 0], pa.array([[1]])),
     "fixed_size_binary": pa.array([b"\xff" * 16, b"\xfe" * 16], pa.uuid()),
     "time32": pa.array([1, 2], pa.time32("s")),
@@ -505,6 +504,7 @@ TYPES = {
     ),
 }
 TAKEN = {
+    "run_end_encoded": pa.RunEndEncodedArray.from_arrays([1, 2], ["1", "2"]),
     "decimal32": pa.array([Decimal(1), Decimal(2)], pa.decimal32(5, 2)),
     "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(["1", "2"])),
     "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1], pa.int8())),
