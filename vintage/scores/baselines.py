@@ -76,13 +76,41 @@ class _Magnifier(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def fit(self, X: Floats, y: object = None) -> "_Magnifier":  # noqa: ARG002, N803
-        self.exponents_ = MAGNIFIED - np.frexp(np.abs(X).max(axis=0))[1]
+        largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+        self.exponents_ = MAGNIFIED - np.frexp(largest)[1]
         return self
 
-    def transform(self, X: Floats) -> Floats:  # noqa: N803
+    def transform(self, X: Floats) -> Features:  # noqa: N803
         """Cut off, so that numbers beyond those of the train rows stay finite in 32 bits."""
-        largest = 2.0 ** (MAGNIFIED + 1)
-        return np.ldexp(X, self.exponents_).clip(-largest, largest)
+        limit, magnified = 2.0 ** (MAGNIFIED + 1), np.empty(X.shape, dtype=np.float32)
+        for index, exponent in enumerate(self.exponents_):
+            magnified[:, index] = np.ldexp(X[:, index], exponent).clip(-limit, limit)
+        return magnified
+
+
+class _Forest(RandomForestClassifier):  # type: ignore[misc]
+    """Grows some trees at a time and keeps none: all may take more than the memory.
+
+    A node of a tree has a number for each class, and noisy rows make about as many nodes.
+    """
+
+    estimators_: list[Any]
+
+    def fit(self, X: Features, y: Labels) -> "_Forest":  # noqa: N803
+        self.rows_ = X, y
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X: Features) -> Floats:  # noqa: N803
+        """The mean of the trees, summed up in their order, as scikit-learn does."""
+        total = np.zeros((len(X), len(self.classes_)))
+        for n_trees in range(TREES_AT_ONCE, N_TREES + 1, TREES_AT_ONCE):
+            self.set_params(n_estimators=n_trees, warm_start=n_trees > TREES_AT_ONCE)
+            super().fit(*self.rows_)
+            for tree in self.estimators_[-TREES_AT_ONCE:]:
+                total += tree.predict_proba(X)
+            self.estimators_ = [tree] * n_trees  # of which only the number counts
+        return total / N_TREES
 
 
 class _Forest(RandomForestClassifier):  # type: ignore[misc]
