@@ -1,6 +1,7 @@
 """The training: the plain recipe, the replicas, and what a run leaves behind."""
 
 import json
+import random
 import re
 import sys
 from pathlib import Path
@@ -15,14 +16,14 @@ from torch import nn
 
 from benchmarks import plain_loop
 from benchmarks.numeric import numeric_schema, plain_network
-from tests.conftest import Project, only_error, run_here, stage_here
+from tests.conftest import Project, Run, only_error, run_here, stage_here
 from vintage.base.files import read_json
 from vintage.base.losses import LossRecord
 from vintage.base.recipe import Recipe
 from vintage.base.tensors import read_examples, read_schema
 from vintage.network.ensemble import build_ensemble
 from vintage.report.verdict import curve_in_words
-from vintage.scores.evaluation import Epochs, best_epoch, is_still_falling
+from vintage.scores.evaluation import Epochs, Evaluation, best_epoch, is_still_falling
 from vintage.training.fit import fit
 from vintage.training.rows import Part
 
@@ -325,8 +326,23 @@ def test_a_terminal_shows_a_bar_with_both_losses_and_a_file_shows_lines(
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-3, 123.456, 1e-45])
-def test_a_constant_feature_keeps_scale_1(value: float) -> None:
+def test_a_constant_feature_says_nothing_whatever_it_is_elsewhere(value: float) -> None:
     features = np.full((7, 1), value, dtype=np.float32)
     model = plain_network(hidden=[8], normalize="standard")
     ensemble = build_ensemble(model, numeric_schema(1, 2), [0], features)
-    assert ensemble.encoder.scale.tolist() == [1]
+    inputs = ensemble.encode(torch.tensor([[value], [50_000], [-1e9], [np.nan]]))
+    assert inputs.flatten().tolist() == pytest.approx([0] * 4, abs=1e-9)
+
+
+def test_a_column_that_is_constant_but_for_missing_cells_and_then_varies(run: Run) -> None:
+    """As one that was filled in lately, which no network can have learned anything of."""
+    draw = random.Random(0)
+    lines = ["signal,late,when,kind"]
+    for moment in range(400):
+        signal = draw.gauss(0, 1)
+        late = draw.randrange(40_000, 90_000) if moment >= 300 else 50_000
+        lines.append(f"{signal:.3f},{late if moment % 3 else ''},{moment},{'ab'[signal > 0]}")
+    settings = {"split.order_by": "when", "train.epochs": 40, "model.hidden": [8]}
+    folder = run("\n".join(lines) + "\n", "split", "train", "evaluate", **settings)
+    found = read_json(folder / "metrics/details.json", Evaluation)
+    assert (found.test["log_loss"] or 9) < 0.4

@@ -10,6 +10,8 @@ from vintage.base.console import InputError
 from vintage.base.tensors import Feature, Features
 from vintage.network.exact import mean_of, sqrt
 
+SCALE_OF_CONSTANT = 2.0**64
+
 
 class Encoder(nn.Module):
     """Features as the tensor files hold them -> dense inputs.
@@ -69,7 +71,9 @@ class Encoder(nn.Module):
     def fit(self, features: Features, normalize: bool) -> None:
         """Take medians, means and standard deviations of the train rows `[n, n_features]`.
 
-        A constant column keeps scale 1. Without `normalize`, only the medians are taken.
+        A column that is constant but for missing cells gets a scale that makes any number next to
+        nothing: the network has learned nothing of it, and what its first weights would make of
+        another number is chance. Without `normalize`, only the medians are taken.
 
         Raises:
             InputError: a column without any number.
@@ -92,7 +96,8 @@ class Encoder(nn.Module):
         deviation = np.sqrt(mean_of((exact_numbers - mean).square_(), [0])[0].numpy())
         # by its values, because the deviation of equal ones is often not quite 0
         is_constant = numbers.min(axis=0) == numbers.max(axis=0)
-        deviation[is_constant | (deviation.astype(np.float32) == 0)] = 1
+        deviation[deviation.astype(np.float32) == 0] = 1
+        deviation[is_constant] = SCALE_OF_CONSTANT
         self.mean.copy_(mean[0])
         self.scale.copy_(torch.from_numpy(deviation))
         if self.edges is not None:
