@@ -54,6 +54,18 @@ def test_nothing_is_said_of_plain_tables(said: Said) -> None:
     assert odd(said(wine, **{"data.target": "quality"})) == []
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_column_without_a_number_in_the_rows_that_are_looked_at(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vintage.table.summary.SAMPLE", 20)
+    rows = [
+        [a, b, 5 if n == 90 else "", kind]
+        for n, (a, b, kind) in enumerate(rows_of(random.Random(1)))
+    ]
+    assert odd(said(text_of("a,b,sparse,kind", rows))) == ["  missing cells by column: sparse 299"]
+
+
 COPIES: dict[str, Callable[[random.Random, str], Any]] = {
     "text": lambda _, kind: {"x": "no", "y": "yes"}[kind],
     "a number": lambda _, kind: "xy".index(kind),

@@ -269,8 +269,9 @@ def _n_near(shared: Shared, rows: Ids, test: Ids) -> int:
     if len(shared.features) < 2 or not numeric:
         return 0
     scale = np.ones(len(shared.features))
-    deviation = np.nanstd(shared.values[rows][:, numeric].astype(np.float64), axis=0)
-    scale[numeric] = np.where(deviation > 0, deviation, 1)
+    known = [index for index in numeric if not np.isnan(shared.values[rows, index]).all()]
+    deviation = np.nanstd(shared.values[rows][:, known].astype(np.float64), axis=0)
+    scale[known] = np.where(deviation > 0, deviation, 1)
 
     def scaled(places: Ids) -> npt.NDArray[np.float64]:
         values = shared.values[places] / scale
