@@ -260,6 +260,8 @@ CELLS = [
     (2.0, Feature(name="x", kind="numeric", offset=1e9), "1000000002"),
     (8459.0, Feature(name="x", kind="datetime"), "2023-02-28"),
     (0.5, Feature(name="x", kind="datetime", offset=100.0), "2000-04-10 12:00"),
+    (-730119.0, Feature(name="x", kind="datetime"), "0001-01-01"),
+    (-500000.25, Feature(name="x", kind="datetime"), "0631-01-17 18:00"),
     (1e30, Feature(name="x", kind="datetime"), "1e+30 days after 2000-01-01"),
     (2.5, Feature(name="x", kind="logarithm"), "logarithm 2.5"),
     (1, Feature(name="x", kind="categorical", categories=["<b>", "c"]), "c"),

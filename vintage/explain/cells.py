@@ -42,4 +42,7 @@ def _time(days: float) -> str:
         moment = EPOCH + datetime.timedelta(days=round(days * 24) / 24)
     except OverflowError:
         return f"{days:.6g} days after {EPOCH:%Y-%m-%d}"
-    return moment.strftime("%Y-%m-%d" if moment.time() == datetime.time() else "%Y-%m-%d %H:%M")
+    # not by strftime, which may leave out the zeros of the year 0001
+    if moment.time() == datetime.time():
+        return moment.date().isoformat()
+    return moment.isoformat(" ", "minutes")
