@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,28 @@ def test_ids_of_a_column_are_its_own() -> None:
         ids_of_column(pa.chunked_array([["a", "b", "a"]]), place)
     with pytest.raises(InputError, match="column 'id', row 1: the cell is empty"):
         ids_of_column(pa.chunked_array([["a", None, "b"]]), place)
+
+
+def test_ids_of_many_digits_are_told_apart() -> None:
+    """Also where float64 does not, in whatever form they come; the others stay as they were."""
+    place = Place("t.csv", np.arange(5), "id")
+    numbers = [2**53, 2**53 + 1, 10**18 + 1, 10**18 + 2, 7]
+    columns = [
+        pa.array(numbers),
+        pa.array(numbers, pa.uint64()),
+        pa.array([Decimal(each) for each in numbers], pa.decimal128(20, 0)),
+        pa.array([f" +0{each} " for each in numbers]),
+    ]
+    first, *others = (ids_of_column(pa.chunked_array([each]), place) for each in columns)
+    assert len(set(first.tolist())) == len(numbers)
+    for other in others:
+        assert other.tolist() == first.tolist()
+    as_floats = ids_of_column(pa.chunked_array([[2.0**53, 7.0]]), place)
+    assert as_floats.tolist() == [first[0], first[-1]]
+    longest = pa.array(["1" * 400, "1" * 399 + "2", "-" + "1" * 400, "1e400", "x"])
+    assert len(set(ids_of_column(pa.chunked_array([longest]), place).tolist())) == 5
+    with pytest.raises(InputError, match=r"row 1: '0+9007199254740993' is the id of an earlier"):
+        ids_of_column(pa.chunked_array([["9007199254740993", "009007199254740993"]]), place)
 
 
 def test_a_column_of_ids_is_no_feature_and_keeps_a_row_whose_cells_change(

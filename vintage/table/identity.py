@@ -5,15 +5,18 @@ space around a cell does not count, as in `vintage.table.cells.category_name`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vintage.base.tensors import MISSING
 from vintage.table.cells import (
+    EXACT,
     NUMBER,
     Place,
     as_floats,
@@ -72,11 +75,28 @@ def ids_of_column(column: pa.ChunkedArray, place: Place, kind: pa.DataType | Non
     if empty.any():
         raise place.error(int(np.argmax(empty)), "the cell is empty; an id names each row")
     hashes = row_hashes([_cells(column, kind)])
+    places, names = _confused(column)
+    hashes[places] = row_hashes([name_hashes(names)])
     repeated = pd.Series(hashes).duplicated().to_numpy()
     if repeated.any():
         row = int(np.argmax(repeated))
         raise place.error(row, f"{column[row].as_py()!r} is the id of an earlier row, too")
     return hashes.view(np.int64)
+
+
+def _confused(column: pa.ChunkedArray) -> tuple[list[int], list[str]]:
+    """The places and the digits of whole numbers that float64 confuses with others."""
+    if is_text(column.type):
+        is_long = pc.match_substring_regex(column, r"^\s*[+-]?\d{16,}\s*$")
+    elif is_number(column.type) and not pa.types.is_floating(column.type):
+        is_long = pa.array(np.abs(as_floats(column)) >= EXACT)
+    else:
+        return [], []
+    places = np.flatnonzero(is_long.to_numpy(zero_copy_only=False))
+    texts = column.take(pa.array(places)).cast(pa.string()).to_pylist()
+    numbers = [(place, Decimal(text)) for place, text in zip(places.tolist(), texts, strict=True)]
+    confused = [(place, str(number)) for place, number in numbers if float(number) != number]
+    return [place for place, _ in confused], [digits for _, digits in confused]
 
 
 def equal_rows(columns: Iterable[npt.NDArray[Any]]) -> Ids:
