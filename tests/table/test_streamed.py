@@ -294,6 +294,13 @@ def test_runs_of_equal_cells_are_cells(tmp_path: Path, changes: dict[str, Any]) 
         assert found == expected
 
 
+def test_free_text_is_counted_as_far_as_it_is_known(tmp_path: Path) -> None:
+    rows = (f"word {index} of many,{index % 7},{'xy'[index % 2]}\n" for index in range(2000))
+    (path := tmp_path / "table.csv").write_text("a,b,kind\n" + "".join(rows))
+    (line,) = assert_same(tmp_path, path)
+    assert "column 'a' holds more than 1000 different texts in 1" in line
+
+
 def test_classes_that_are_alike_are_counted_in_all_rows(tmp_path: Path) -> None:
     made = columns(300, 7)
     made["kind"] = pa.array(np.array(["Yes", "yes", "no"])[np.arange(300) * 7 % 3])

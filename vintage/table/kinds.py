@@ -261,8 +261,10 @@ def _refuse_free_text(cells: pa.ChunkedArray, place: Place, n_texts: int) -> Non
         raise place.column_error(f"holds {form}, or list it in data.ignore")
     if pc.mean(pc.match_substring_regex(distinct, PLAIN)).as_py() > 0.5:
         raise _not_a_number(cells, place)
+    # of the telling cells no more are known
+    n_known = f"more than {MAX_CATEGORIES}" if len(distinct) > MAX_CATEGORIES else len(distinct)
     raise place.column_error(
-        f"holds {len(distinct)} different texts in {n_texts} train rows, so it looks like free "
+        f"holds {n_known} different texts in {n_texts} train rows, so it looks like free "
         "text or an identifier; list it in data.ignore, or set its kind to categorical in "
         "data.kinds"
     )
