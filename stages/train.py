@@ -20,7 +20,13 @@ import torch
 
 from vintage.base import console
 from vintage.base.params import ModelParams, TrainParams, load_params
-from vintage.base.tensors import Examples, PartFile, is_large, read_examples, read_schema
+from vintage.base.tensors import (
+    Examples,
+    PartFile,
+    is_trained_in_blocks,
+    read_examples,
+    read_schema,
+)
 from vintage.base.waiting import waiting
 from vintage.network import workers
 from vintage.training.blocks import CALIBRATED_ROWS, FITTED_ROWS
@@ -55,7 +61,7 @@ def train_as_one() -> None:
     schema = read_schema(TENSORS / "schema.json")
     paths = [TENSORS / f"{name}.safetensors" for name in ("train", "val")]
     parts: list[PartFile] | list[Examples]
-    if is_large(schema.rows.train, schema):
+    if is_trained_in_blocks(schema):
         parts = files = [PartFile(path, schema) for path in paths]
         with waiting("preparing"):
             training = prepare(params.model, params.train, schema, files[0], files[1])

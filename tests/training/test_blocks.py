@@ -19,6 +19,7 @@ from vintage.base.tensors import (
     RowCounts,
     Schema,
     digest_of,
+    is_trained_in_blocks,
     read_or_sample,
     read_schema,
     write_examples,
@@ -148,6 +149,17 @@ def test_a_column_of_few_numbers_is_fitted_to_all_of_them(
     files = [PartFile(tmp_path / f"{name}.safetensors", schema) for name in parts]
     inputs = trained(schema, *files, epochs=1).ensemble.encode(torch.from_numpy(features))
     assert inputs.abs().max() < 100
+
+
+def test_many_validation_rows_are_read_in_blocks_beside_few_train_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema, _ = written(tmp_path)
+    few = schema.model_copy(update={"rows": RowCounts(train=9, val=N_ROWS, test=1, repeated=0)})
+    assert not is_trained_in_blocks(few)
+    monkeypatch.setattr(tensors, "LARGE", 1000)
+    assert is_trained_in_blocks(few)
+    assert is_trained_in_blocks(schema)
 
 
 def test_a_sample_of_a_wide_table_has_fewer_rows(

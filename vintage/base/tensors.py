@@ -319,6 +319,11 @@ def is_large(n_rows: int, schema: Schema) -> bool:
     return n_rows * len(schema.features) > LARGE and not schema.rows.folds
 
 
+def is_trained_in_blocks(schema: Schema) -> bool:
+    """Whether train or validation rows are more than a stage takes into memory."""
+    return any(is_large(n_rows, schema) for n_rows in (schema.rows.train, schema.rows.val))
+
+
 def read_or_sample(path: Path, schema: Schema) -> Examples:
     """As `read_examples`; of a part with more than `SAMPLED_ROWS` about so many, see
     `PartFile.sample`, unless the table is in folds."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vintage.base.console import InputError
-from vintage.base.tensors import Examples, Schema, is_large, read_examples, read_schema
+from vintage.base.tensors import Examples, Schema, is_trained_in_blocks, read_examples, read_schema
 from vintage.network.checkpoint import Checkpoint
 from vintage.report.best import RowLosses, seed_variance
 from vintage.scores.evaluation import out_of_fold
@@ -48,7 +48,7 @@ def read_tensors(root: Path) -> Tensors:
         InputError: one is missing or damaged, or does not fit into memory; or no row validates.
     """
     schema = read_schema(root / TENSORS / NAMES[0])
-    if is_large(schema.rows.train, schema):
+    if is_trained_in_blocks(schema):
         raise InputError(
             f"{schema.rows.train} train rows are trained on in blocks, and a search needs them in "
             "memory; run settings one by one, by `dvc exp run -S train.learning_rate=...`"
