@@ -174,6 +174,16 @@ def test_classes_that_are_perhaps_one(said: Said, classes: list[str], counts: st
     )
 
 
+def test_a_class_without_a_test_row(said: Said) -> None:
+    """By whatever rule, which need not be that it has few rows."""
+    rows = [
+        [a, b, "xyz"[i % 3], "test" if i < 90 and i % 3 else "train"]
+        for i, (a, b, _) in enumerate(rows_of(random.Random(7)))
+    ]
+    shown = odd(said(text_of("a,b,kind,part", rows), **{"split.column": "part"}))
+    assert shown == ["  class x has no test row: nothing will be known of how well it is told"]
+
+
 @pytest.mark.parametrize("name", ["{}", "user{}"])
 def test_an_identifier(said: Said, name: str) -> None:
     rows = [

@@ -142,7 +142,10 @@ def _sharing(counts: Counts, schema: Schema, n_draws: int) -> Iterator[str]:
     if n_draws > 1:
         yield f"split {n_draws} times, until rows with equal stored features were on one side"
     for label in np.flatnonzero(counts.labels["test"] == 0):
-        yield f"class {schema.classes[label]} has no test row: it has too few groups to share"
+        yield (
+            f"class {schema.classes[label]} has no test row: nothing will be known of how well it "
+            "is told"
+        )
 
 
 def _oddities(data: Dataset, shared: Shared, params: DataParams, is_whole: bool) -> Iterator[str]:
