@@ -113,31 +113,6 @@ class _Forest(RandomForestClassifier):  # type: ignore[misc]
         return total / N_TREES
 
 
-class _Forest(RandomForestClassifier):  # type: ignore[misc]
-    """Grows some trees at a time and keeps none: all may take more than the memory.
-
-    A node of a tree has a number for each class, and noisy rows make about as many nodes.
-    """
-
-    estimators_: list[Any]
-
-    def fit(self, X: Floats, y: Labels) -> "_Forest":  # noqa: N803
-        self.rows_ = X.astype(np.float32), y
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
-        """The mean of the trees, summed up in their order, as scikit-learn does."""
-        rows, total = X.astype(np.float32), np.zeros((len(X), len(self.classes_)))
-        for n_trees in range(TREES_AT_ONCE, N_TREES + 1, TREES_AT_ONCE):
-            self.set_params(n_estimators=n_trees, warm_start=n_trees > TREES_AT_ONCE)
-            super().fit(*self.rows_)
-            for tree in self.estimators_[-TREES_AT_ONCE:]:
-                total += tree.predict_proba(rows)
-            self.estimators_ = [tree] * n_trees  # of which only the number counts
-        return total / N_TREES
-
-
 BASELINES: dict[str, Callable[[Sequence[Feature], int], Any]] = {
     "majority_class": lambda *_: DummyClassifier(strategy="prior"),
     "logistic_regression": lambda features, n_classes: make_pipeline(
