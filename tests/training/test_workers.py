@@ -86,6 +86,22 @@ def test_two_workers_of_dvc_killed_with_it_and_then_one_alone(
     assert project.outputs() == training.expected
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.0])
+def test_a_worker_killed_while_they_prepare(fresh: Project, seconds: float) -> None:
+    """The launcher then ends the other, which says nothing of it."""
+    fresh.stage("split", check=True)
+    fresh.set_params(**{"compute.workers": 2, "train.epochs": 1})
+    group = start(fresh, *TRAIN)
+    assert group.until(lambda: len(workers_of(group)) == 2, "two workers")
+    group.run_for(seconds)
+    next(each for each in workers_of(group) if each.environ()["RANK"] == "1").kill()
+    assert group.end() == 0, group.complained
+    assert group.complained == (
+        "warning: worker 1 was ended by SIGKILL; "
+        "all workers start again and continue from the last saved epoch\n"
+    )
+
+
 def test_a_signal_ends_all_workers_with_one_line(training: Training, tmp_path: Path) -> None:
     project = training.copy_to(tmp_path / "project")
     project.set_params(**{"compute.workers": 2})

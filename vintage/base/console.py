@@ -38,10 +38,11 @@ class Terminated(BaseException):  # as KeyboardInterrupt: `except Exception` mus
     """SIGTERM was received."""
 
 
-def speaks(error: BaseException) -> bool:  # noqa: ARG001
+def speaks(error: BaseException) -> bool:
     """Whether this process is the one to tell of an error; `vintage.network.workers` replaces it
     where there are several."""
-    return True
+    is_launched = os.environ.get(LAUNCHER, str(os.getpid())) != str(os.getpid())
+    return not (is_launched and isinstance(error, KeyboardInterrupt | Terminated))
 
 
 def one_line(text: object) -> str:

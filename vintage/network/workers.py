@@ -87,6 +87,9 @@ def _meet(backend: str) -> None:
     store, rank_of_this, n_workers = next(rendezvous("env://"))
     # the store may still hold the addresses of workers that have ended
     store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]
+    # while it makes the group, PyTorch lets no other thread run, so all are to be here before
+    store.set(f"worker {rank_of_this}", "is here")
+    store.wait([f"worker {rank}" for rank in range(n_workers)])
     dist.init_process_group(backend, store=store, rank=rank_of_this, world_size=n_workers)
 
 

@@ -84,9 +84,16 @@ def run_here(n_workers: int, module: str) -> dict[int, int]:
 
 
 def _what_ended(codes: dict[int, int]) -> str:
-    # those that were killed come first: others may have been ended by the launcher thereafter
-    for rank, code in sorted(codes.items(), key=lambda item: (item[1] > 0, item)):
+    # one that was killed comes first: the launcher may have ended the others thereafter
+    killed_first = sorted(
+        codes.items(), key=lambda end: (_number(end[1]) == signal.SIGTERM, end[1] > 0, end)
+    )
+    for rank, code in killed_first:
         if code != LOST:
-            name = signal.Signals(-code if code < 0 else code - SIGNALLED).name
-            return f"worker {rank} was ended by {name}"
+            return f"worker {rank} was ended by {signal.Signals(_number(code)).name}"
     return "the workers lost each other"
+
+
+def _number(code: int) -> int:
+    """The number of the signal that a process ended by, of its exit code."""
+    return -code if code < 0 else code - SIGNALLED
