@@ -85,6 +85,23 @@ def test_categories_alone_and_numbers_alone() -> None:
     assert [tensor.shape for tensor in only.state_dict().values()] == [(0,)] * 3
 
 
+@pytest.mark.parametrize("number", [1e6, 1e20, 3e38])
+def test_a_number_far_out_is_drawn_in_to_3_as_its_bins_are_full(number: float) -> None:
+    """Such as 1e20, which says in files of climate models that there is none."""
+    encoder = Encoder([FEATURES[2]], n_bins=4)
+    encoder.fit(np.linspace(-1, 1, 50, dtype=np.float32)[:, None], normalize=True)
+    found = encoder(torch.tensor([[number], [-number]]))
+    assert found[0].tolist() == pytest.approx([3, 1, 1, 1, 1])
+    assert found[1].tolist() == pytest.approx([-3, -1, -1, -1, -1])
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_median_of_the_largest_numbers_is_finite() -> None:
+    encoder = Encoder([FEATURES[0]])
+    encoder.fit(np.array([[3.4e38], [3.4e38], [np.nan]], dtype=np.float32), normalize=False)
+    assert encoder.median.tolist() == [np.float32(3.4e38)]
+
+
 def test_a_column_without_any_number_is_refused() -> None:
     """Which the split stage drops, so that it comes from a damaged file only."""
     train = rows(20, 1)

@@ -302,6 +302,15 @@ def test_every_shape_of_network_and_table(
     assert none.shape == (2, 0, 3)
 
 
+def test_numbers_far_out_are_those_of_the_network(tmp_path: Path) -> None:
+    columns = columns_of("numbers", np.random.default_rng(0))
+    checkpoint, features = untrained(columns, [8, 4], "piecewise")
+    features[0], features[1] = 1e20, -1e30
+    export_onnx(tmp_path / "model.onnx", checkpoint)
+    _, _, found = run(tmp_path / "model.onnx", stored_cells(features, columns))
+    np.testing.assert_allclose(found, checkpoint.predict_proba(features), rtol=0, atol=CLOSE)
+
+
 def test_spellings_of_a_cell_are_those_of_the_table(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     checkpoint, _ = untrained([categorical("a", rng, True, "true", "1", "x")], [8])

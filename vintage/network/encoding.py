@@ -11,6 +11,7 @@ from vintage.base.tensors import Feature, Features
 from vintage.network.exact import mean_of, sqrt
 
 SCALE_OF_CONSTANT = 2.0**64
+FAR_OUT = 1e18  # the square of more is infinite in 32 bits, and what is drawn in would be 0
 
 
 class Encoder(nn.Module):
@@ -87,7 +88,8 @@ class Encoder(nn.Module):
                     f"no train row holds a number in column {self.names[index]!r}, which the split "
                     "would have dropped; delete data/tensors and run `dvc repro`"
                 )
-            self.median[index] = float(np.median(known))
+            # in 64 bits, since the sum of the middle two may be infinite in 32
+            self.median[index] = float(np.median(known.astype(np.float64)))
         if not normalize:
             return
         numbers = np.where(missing, self.median.numpy(), numbers)
@@ -123,6 +125,7 @@ class Encoder(nn.Module):
 
 def drawn_in(numbers: Tensor) -> Tensor:
     """About the number itself around 0, and never beyond 3: `x / sqrt(1 + (x / 3) ** 2)`."""
+    numbers = numbers.clamp(-FAR_OUT, FAR_OUT)
     third = numbers * (1 / 3)
     return numbers / sqrt(third * third + 1)
 

@@ -35,7 +35,7 @@ from vintage.base.console import InputError, one_line
 from vintage.base.files import write_bytes
 from vintage.base.tensors import Feature
 from vintage.network.checkpoint import Checkpoint
-from vintage.network.encoding import Encoder
+from vintage.network.encoding import FAR_OUT, Encoder
 from vintage.table.cells import BOOLEANS, Place, with_nulls
 from vintage.table.features import encode_features
 
@@ -198,6 +198,7 @@ def _encoded(graph: _Graph, features: str, encoder: Encoder) -> str:
 
 
 def _drawn_in(graph: _Graph, numbers: str) -> str:
+    numbers = graph.node("Clip", numbers, -FAR_OUT, FAR_OUT)
     third = graph.node("Div", numbers, 3.0)
     root = graph.node("Sqrt", graph.node("Add", graph.node("Mul", third, third), 1.0))
     return graph.node("Div", numbers, root)
