@@ -94,7 +94,7 @@ def test_a_column_with_hardly_any_numbers_is_split_on_as_ever() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", [name for name in BASELINES if name != "svc"])
+@pytest.mark.parametrize("name", BASELINES)
 def test_a_column_without_numbers_in_the_sample_stops_no_model(name: str) -> None:
     draw = np.random.default_rng(0)
     features = draw.normal(size=(300, 2)).astype(np.float32)
@@ -108,6 +108,16 @@ def test_a_column_without_numbers_in_the_sample_stops_no_model(name: str) -> Non
     ]
     found = predict_baseline(name, columns, features, labels, test, 2)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", BASELINES)
+def test_hardly_more_rows_than_classes_are_fitted_without_a_word(name: str) -> None:
+    draw = np.random.default_rng(0)
+    features, labels = draw.normal(size=(30, 2)).astype(np.float32), np.arange(30) % 20
+    columns = [Feature(name=name, kind="numeric") for name in "ab"]
+    found = predict_baseline(name, columns, features, labels, features, 20)
+    assert found.sum(axis=1) == pytest.approx(np.ones(30))
 
 
 @pytest.mark.parametrize("unit", [2.0**-40, 2.0**90])

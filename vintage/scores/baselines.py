@@ -167,9 +167,12 @@ def predict_baseline(
     with warnings.catch_warnings(), threadpool_limits(1):
         # scikit-learn 1.11 will remove it; the replacement that it suggests scores worse here
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*`probability`")
-        model.fit(train.astype(np.float64), labels)
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than")
+        predicted = model.fit(train.astype(np.float64), labels).predict_proba(
+            test.astype(np.float64)
+        )
     probabilities = np.zeros((len(test), n_classes))
-    probabilities[:, model.classes_] = model.predict_proba(test.astype(np.float64))
+    probabilities[:, model.classes_] = predicted
     mantissas, exponents = np.frexp(probabilities)
     kept = np.ldexp(np.rint(np.ldexp(mantissas, KEPT_BITS)), exponents - KEPT_BITS)
     total: Floats = sum(kept.T)  # class after class, in this order on every processor
