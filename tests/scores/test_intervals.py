@@ -158,6 +158,13 @@ def test_no_error_leaves_room_for_some() -> None:
     assert np.isnan(certain["log_loss"].low)  # nothing tells what an error would cost
 
 
+@pytest.mark.parametrize("tiny", [1e-100, 1e-230, 1e-300])
+def test_rows_that_are_all_but_certain_have_no_interval_or_hardly_any(tiny: float) -> None:
+    labels = np.arange(20) % 2
+    found = intervals(labels, np.where(np.eye(2)[labels] == 1, 1, tiny))["log_loss"]
+    assert np.isnan(found.low) or [found.low, found.high] == pytest.approx([0, 0], abs=1e-9)
+
+
 def test_means_over_classes_have_no_interval_if_a_class_has_no_test_rows() -> None:
     labels, probabilities = example(5, n=400, n_classes=2)
     absent = np.hstack([probabilities, np.zeros((400, 1))])

@@ -92,10 +92,11 @@ def log_loss_bounds(sample: Sample, confidence: float) -> tuple[float, float]:
         (information * of_rows + PRIOR * prior) / (information + PRIOR)
         for of_rows, prior in zip(seen, max(seen, assumed), strict=True)
     )
-    if sample.n_groups < 2 or second <= 0:
+    cube = second**1.5  # 0 of what is next to 0
+    if sample.n_groups < 2 or cube <= 0:
         return UNKNOWN
     trials = n_rows / _design_effect(sample, residuals, np.ones(n_rows, dtype=np.bool_))
-    deviation, skewness = np.sqrt(second), third / second**1.5
+    deviation, skewness = np.sqrt(second), third / cube
     step = float(-stdtrit(n_rows - 1, (1 - confidence) / 2)) / np.sqrt(trials)
     low, high = (observed.mean() - deviation * _skewed(s, skewness, trials) for s in (step, -step))
     return max(float(low), 0.0), float(high)
