@@ -1,14 +1,16 @@
 """`vintage power`: what the last run's rows and splits can show."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import Run
 from vintage.base.console import InputError
-from vintage.repository.power import power_lines
+from vintage.base.files import read_json, write_json
+from vintage.report.verdict import MAJORITY
+from vintage.repository.power import BASELINES, power_lines
+from vintage.scores.evaluation import Baselines
 from vintage.scores.metrics import METRICS, compared_metrics
 
 
@@ -55,6 +57,11 @@ def test_it_says_what_is_missing(run: Run) -> None:
     assert "Splits show nothing here: evaluate.splits is 0." in list(power_lines())
     (folder / "metrics/splits.json").unlink()
     assert re.search("there is no metrics/splits.json", "\n".join(power_lines()))
-    Path("metrics/baseline.json").unlink()
+    baselines = read_json(BASELINES, Baselines)
+    only = baselines.model_copy(update={"models": {MAJORITY: baselines.models[MAJORITY]}})
+    write_json(BASELINES, only.model_dump(exclude_defaults=True))
+    with pytest.raises(InputError, match="has no model but the majority class, because the rows"):
+        list(power_lines())
+    BASELINES.unlink()
     with pytest.raises(InputError, match=r"metrics/baseline.json: no such file; run `dvc repro`"):
         list(power_lines())

@@ -50,7 +50,10 @@ def power_lines() -> Iterator[str]:
     settings = last.interval_params()
     rival = best_rival(read_json(BASELINES, Baselines).models)
     if rival is None:
-        raise InputError(f"{BASELINES}: has no model to compare with; run `dvc repro`")
+        raise InputError(
+            f"{BASELINES}: has no model but the majority class, because the rows that the others "
+            "would be fitted to are all of one class; nothing tells how much two models disagree"
+        )
     pairing = pair_rows(read_predictions(PREDICTIONS / f"{rival}.csv"), last.model.predictions)
     n_rows = len(pairing.b.rows)
     if any(pairing.left_out.values()):
