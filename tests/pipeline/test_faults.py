@@ -114,9 +114,8 @@ def test_a_full_file_system(training: Training, tmp_path: Path) -> None:
 
 
 @needs_mount
-def test_a_full_disk_ends_a_split_in_parts(training: Training, tmp_path: Path) -> None:
-    project = training.copy_to(tmp_path / "project")
-    project.set_params(**{"split.by": "hash", "split.val_size": 0.1, "compute.streaming": True})
+def test_a_full_disk_ends_a_split_in_parts(fresh: Project, tmp_path: Path) -> None:
+    fresh.set_params(**{"split.by": "hash", "split.val_size": 0.1, "compute.streaming": True})
     (disk := tmp_path / "disk").mkdir()
     script = f"""
         set -e
@@ -129,7 +128,7 @@ def test_a_full_disk_ends_a_split_in_parts(training: Training, tmp_path: Path) -
         ls data
         exit $code
     """
-    failed = project.run("unshare", "--mount", "bash", "-c", script, check=False)
+    failed = fresh.run("unshare", "--mount", "bash", "-c", script, check=False)
     assert "data/scratch: no space left on the disk; docs/large_tables.md" in only_error(failed, 1)
     assert "scratch" not in failed.stdout
 
