@@ -25,7 +25,7 @@ MATRIX_PRODUCTS = "matrix products alone"
 
 @dataclass(frozen=True)
 class Race:
-    """One work under one kind of numerics, and what Vintage should reach in it.
+    """One work, and what Vintage should reach in it.
 
     Attributes:
         unit: `seconds`, of which the ratio is Vintage's by the other's; or `million rows/s`,
@@ -34,17 +34,15 @@ class Race:
     """
 
     work: str
-    numerics: str
     rounds: int
     unit: str
     targets: dict[str, float]
 
 
 RACES = [
-    Race("wine", "exact", 5, "seconds", {"bare PyTorch loop": 1.1}),
+    Race("wine", 5, "seconds", {"bare PyTorch loop": 1.1}),
     Race(
         "large",
-        "fast",
         2,
         "million rows/s",
         {"DataLoader loop": 30, "skorch": 10, "lightning": 10, MATRIX_PRODUCTS: 0.5},
@@ -57,7 +55,7 @@ def main() -> None:
     agree = True
     for race in RACES:
         command = [str(python), "-m", "benchmarks.peers.race"]
-        command += [race.work, race.numerics, str(race.rounds)]
+        command += [race.work, str(race.rounds)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
         show(race, result)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.numeric import numeric_schema, plain_network
 from benchmarks.peers.work import SEED, Floats, Predict, Work
 from vintage.base.recipe import Recipe
+from vintage.network.arithmetic import ARITHMETIC
 from vintage.network.ensemble import build_ensemble
 from vintage.training.fit import fit
 from vintage.training.rows import Part
@@ -33,7 +34,8 @@ def vintage(work: Work) -> Predict:
     features, labels = tensors(work)
     schema = numeric_schema(work.widths[0], work.widths[-1])
     few = work.features[:2]  # the rows are normalised already: nothing is to be fitted on them
-    ensemble = build_ensemble(plain_network(hidden=list(work.hidden)), schema, [SEED], few)
+    network, arithmetic = plain_network(hidden=list(work.hidden)), ARITHMETIC[work.numerics]
+    ensemble = build_ensemble(network, schema, [SEED], few, arithmetic)
     fit(ensemble, Part.of_all(features, labels), None, recipe, None)
     return lambda rows: ensemble.predict_proba(rows).mean(axis=0)
 

@@ -1,6 +1,6 @@
 """Let all contestants do one work, in turns, in this process; print what was measured as JSON.
 
-python -m benchmarks.peers.race wine|large exact|fast ROUNDS       by benchmarks.peers
+python -m benchmarks.peers.race wine|large ROUNDS       by benchmarks.peers
 """
 
 import json
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 def main() -> None:
-    name, mode, n_rounds = sys.argv[1:]
+    name, n_rounds = sys.argv[1:]
     numerics.pin()
     warnings.simplefilter("ignore")
     from benchmarks.peers.contestants import CONTESTANTS
@@ -47,7 +47,7 @@ def main() -> None:
     n_rows, n_features = work.features.shape
     result = {
         "work": f"epochs: {work.epochs}, rows: {n_rows:,}, features: {n_features}, "
-        f"batches of {work.batch_size:,}, numerics {mode}",
+        f"batches of {work.batch_size:,}, numerics {work.numerics}",
         "rows": work.epochs * n_rows,
         "seconds": seconds,
         "losses": losses,

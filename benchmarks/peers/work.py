@@ -11,6 +11,8 @@ import torch
 from sklearn.metrics import log_loss
 from torch import nn
 
+from vintage.base.numerics import Numerics
+
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Predict = Callable[[Floats], npt.NDArray[np.floating]]
@@ -28,6 +30,7 @@ class Work:
         features: float32 `[n, n_features]`, normalised.
         labels: int64 `[n]`.
         batch_size: rows a step; the order is new in every epoch, unless a step takes all rows.
+        numerics: of Vintage alone.
     """
 
     features: Floats
@@ -36,6 +39,7 @@ class Work:
     batch_size: int
     hidden: tuple[int, ...] = (64, 32)
     learning_rate: float = 0.01
+    numerics: Numerics = "exact"
 
     @property
     def widths(self) -> list[int]:
@@ -92,7 +96,8 @@ def large() -> Work:
     hidden = np.tanh(features @ generator.normal(size=(28, 8)) / 4)
     logits = hidden @ generator.normal(size=(8, 4))
     noise = generator.gumbel(size=logits.shape)
-    return Work(features, (logits + noise).argmax(axis=1), epochs=1, batch_size=8192)
+    labels = (logits + noise).argmax(axis=1)
+    return Work(features, labels, epochs=1, batch_size=8192, numerics="fast")
 
 
 WORKS = {"wine": wine, "large": large}
