@@ -1,6 +1,6 @@
 """What a training costs against its rows and against its replicas: docs/scaling.png.
 
-    python -m benchmarks.scaling             about ten minutes; leave the machine alone meanwhile
+    python -m benchmarks.scaling             about four minutes; leave the machine alone meanwhile
 
 The plain network, batches as `auto` has them, random rows, the numerics of params.yaml. As in the
 stage `train`, rows that are many come from a file. A figure of one machine, so no output of the
